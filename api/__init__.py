@@ -1,0 +1,1 @@
+"""The query layer: reads the stores, writes commands to topics, holds no state."""

@@ -1,0 +1,1 @@
+"""Neural signals as pure functions; the engine comes with its own issue."""

@@ -1,0 +1,77 @@
+"""Every setting, its default and its environment variable: ``SENTINEL_<NAME>``.
+
+This is the only module that reads the environment. `Settings` is read once, by
+the command that starts a process, and handed down.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sentinel.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Settings of one Sentinel process, all of them from ``SENTINEL_*`` variables."""
+
+    model_config = SettingsConfigDict(env_prefix="SENTINEL_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".sentinel"), description="The one data directory.")
+    data: Path = Field(Path("../shared/data"), description="Real logs, for tests and benchmarks.")
+
+    kafka: str = Field("", description="Bootstrap servers; set, the embedded Kafka is off.")
+    kafka_security_protocol: str = Field("PLAINTEXT", description="librdkafka security.protocol.")
+    kafka_sasl_mechanism: str = Field("", description="librdkafka sasl.mechanism.")
+    kafka_sasl_username: str = Field("", description="librdkafka sasl.username.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="librdkafka sasl.password.")
+    kafka_ssl_ca: str = Field("", description="librdkafka ssl.ca.location.")
+    kafka_ssl_certificate: str = Field("", description="librdkafka ssl.certificate.location.")
+    kafka_ssl_key: str = Field("", description="librdkafka ssl.key.location.")
+    schema_registry: str = Field("", description="URL of a Confluent schema registry, if any.")
+    partitions: int = Field(4, ge=1, le=1024, description="Partitions of each new topic.")
+
+    postgres: str = Field("", description="PostgreSQL DSN; set, the embedded one is off.")
+    elasticsearch: str = Field("", description="Elasticsearch URL; empty: search PostgreSQL.")
+
+    api_host: str = Field("127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(8090, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
+    api_url: str = Field("", description="URL at which commands find the API.")
+    metrics_host: str = Field("127.0.0.1", description="Address of a worker's metrics.")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of metrics; 0: a free one.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    rules: str = Field("", description="More Sigma rule directories, separated by colons.")
+    model_threshold: float = Field(0.6, ge=0, le=1, description="Score at which a model alerts.")
+    repeat_window_s: int = Field(
+        3600, ge=1, description="Hits of a rule on an entity fold into one alert for this long."
+    )
+    checkpoint_s: float = Field(2.0, gt=0, description="Longest time between two checkpoints.")
+    retention_days: int = Field(7, ge=1, description="Days that events are kept in PostgreSQL.")
+    max_event_bytes: int = Field(1_048_576, ge=1024, description="Larger events are dead letters.")
+
+    @cached_property
+    def rule_dirs(self) -> tuple[Path, ...]:
+        """The directories in `rules`, in order."""
+        return tuple(Path(part) for part in self.rules.split(":") if part)
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises
+    ------
+    SettingsError
+        A variable has a value that does not fit; the message names each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"SENTINEL_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}, found {e['input']!r}"
+            for e in error.errors()
+        ]
+        raise SettingsError("; ".join(lines)) from error

@@ -1,0 +1,77 @@
+"""Every topic: its key, schema, writer and readers. The picture in README is this table.
+
+``raw.<source>`` stands for one topic a connector; all others are one topic each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RAW_PREFIX = "raw."
+DAY_MS = 86_400_000
+MIB = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name
+        Topic name; ``raw.*`` is a family, one topic for each connector.
+    key
+        What the key is, hence what shares a partition.
+    schema
+        Avro schema (file stem in ``schemas/``), or ``raw`` for the source's own bytes.
+    writer, readers
+        Stage or package that writes and those that read.
+    retention_ms
+        How long records are kept; -1 for ever.
+    max_bytes
+        Largest record the broker takes.
+    """
+
+    name: str
+    key: str
+    schema: str
+    writer: str
+    readers: tuple[str, ...]
+    retention_ms: int
+    max_bytes: int
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic("raw.*", "producer's", "raw", "connectors", ("normalize",), 7 * DAY_MS, 16 * MIB),
+    Topic(
+        "events",
+        "tenant + acting entity",
+        "event_batch",
+        "normalize",
+        ("detect", "persist"),
+        3 * DAY_MS,
+        64 * MIB,
+    ),
+    Topic(
+        "signals",
+        "tenant + rule + group",
+        "signal_batch",
+        "detect",
+        ("correlate",),
+        3 * DAY_MS,
+        64 * MIB,
+    ),
+    Topic("alerts", "tenant + alert id", "alert", "correlate", ("persist",), 30 * DAY_MS, 64 * MIB),
+    Topic("dead_letter", "none", "raw", "any stage", ("dead_letter",), 30 * DAY_MS, 20 * MIB),
+)
+BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+def raw(source: str) -> str:
+    """Return the topic of a source: ``raw.<source>``."""
+    return RAW_PREFIX + source
+
+
+def source_of(topic: str) -> str:
+    """Return the source of a raw topic: the inverse of `raw`."""
+    return topic.removeprefix(RAW_PREFIX)
