@@ -1,0 +1,7 @@
+"""``python -m sentinel.cli`` is ``sentinel``, for children that must use this interpreter."""
+
+from __future__ import annotations
+
+from sentinel.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""What commands share: the ``--json`` option, output, settings and running coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sentinel import settings as settings_module
+from sentinel.settings import Settings
+
+T = TypeVar("T")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+console = Console()
+progress_console = Console(stderr=True)
+
+
+def settings() -> Settings:
+    """Read the settings from the environment; see `sentinel.settings.load` for errors."""
+    return settings_module.load()
+
+
+def print_json(*rows: Any) -> None:
+    """Write each row as one line of JSON to stdout and flush, so that pipes see it at once.
+
+    Datetimes become RFC 3339, UUIDs strings.
+    """
+    out = sys.stdout.buffer
+    for row in rows:
+        out.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+    out.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Draw a table on stdout; a value that is None is an empty cell."""
+    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console.print(table)
+
+
+def note(message: str) -> None:
+    """Say something to the person on stderr, where it cannot spoil piped output."""
+    progress_console.print(message, highlight=False)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and return its result."""
+    return asyncio.run(coroutine)
