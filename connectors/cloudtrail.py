@@ -1,0 +1,265 @@
+"""AWS CloudTrail: management and data events of AWS accounts.
+
+Takes what people already have: a single event, a log file (``{"Records": […]}``), a JSON
+array, an EventBridge event (the record is its ``detail``), and a CloudWatch Logs
+subscription (``logEvents[].message``). A record's bytes are carried on exactly as found.
+
+An event needs ``eventTime``, ``eventName`` and ``eventSource``; without ``eventID`` it gets
+its id from its place in Kafka. A time before 2000 or more than `FUTURE_MS` ahead of the
+clock is absurd and refused: a wrong clock must not move the watermark for everyone.
+
+Source: AWS CloudTrail User Guide, "CloudTrail record contents".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from connectors import _cloudtrail_ocsf
+from connectors._cloudtrail_classes import classify
+from connectors._cloudtrail_identity import Identity, entity
+from connectors.base import OCSF, Connector, LogSource, Summary
+from schemas.ocsf import AUTHENTICATION
+from schemas.typed import TypedJson
+from sentinel.errors import DecodeError, MappingError
+
+MAX_EVENT_BYTES: Final = 1 << 20
+"""Largest record accepted; CloudTrail itself stops at 256 KiB, or 1 MiB when enriched."""
+FUTURE_MS: Final = 24 * 3600 * 1000
+"""How far ahead of this machine's clock an event may be, in milliseconds."""
+PAST_MS: Final = 946_684_800_000
+"""2000-01-01T00:00:00Z in milliseconds since the epoch."""
+
+_REQUIRED: Final = {"eventTime": str, "eventName": str, "eventSource": str}
+_SUCCESS, _FAILURE = 1, 2
+_INFORMATIONAL: Final = 1
+_IDENTITY: Final = {
+    "type": "type",
+    "arn": "arn",
+    "principal": "principalId",
+    "account": "accountId",
+    "user_name": "userName",
+    "invoked_by": "invokedBy",
+    "provider": "identityProvider",
+    "issuer_arn": "sessionContext.sessionIssuer.arn",
+    "on_behalf_of": "onBehalfOf.userId",
+}
+_ANSWERED: Final = {  # sign-ins tell their outcome in a field named after the operation
+    "signin.amazonaws.com": "responseElements",
+    "sso.amazonaws.com": "serviceEventDetails",
+}
+_OUTCOMES: Final = frozenset(
+    f"{part}.{operation}"
+    for part in ("responseElements", "serviceEventDetails")
+    for operation in (
+        "CheckMfa",
+        "ConsoleLogin",
+        "CredentialVerification",
+        "ExitRole",
+        "SwitchRole",
+        "UserAuthentication",
+    )
+)
+_FIELDS: Final = (
+    frozenset(
+        {"awsRegion", "errorCode", "eventID", "readOnly", "sourceIPAddress", "userAgent"}
+        | {f"userIdentity.{path}" for path in _IDENTITY.values()}
+    )
+    | _OUTCOMES
+)
+_PLAIN: Final = b'{"eventVersion"'  # how CloudTrail starts every record
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MEMO: Final = 1 << 16
+
+
+class _Envelope(msgspec.Struct):
+    """The top level of everything that is not an event itself."""
+
+    Records: list[msgspec.Raw] | None = None
+    detail: msgspec.Raw | None = None
+    logEvents: list[_LogEvent] | None = None  # noqa: N815 - CloudWatch's spelling
+
+
+class _LogEvent(msgspec.Struct):
+    """One entry of a CloudWatch Logs subscription."""
+
+    message: str
+
+
+_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class _Decoder(TypedJson):
+    """`TypedJson` with a limit on the size of a record."""
+
+    def decode(self, raw: bytes) -> Any:
+        """Decode one record; DecodeError ``too_large`` beyond `MAX_EVENT_BYTES`."""
+        if len(raw) > MAX_EVENT_BYTES:
+            raise DecodeError(
+                "too_large",
+                f"expected a CloudTrail record of at most {MAX_EVENT_BYTES} bytes, "
+                f"found {len(raw)}; split the message into its records",
+            )
+        return super().decode(raw)
+
+
+class CloudTrail(Connector):
+    """CloudTrail records, one JSON object each."""
+
+    logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="aws", service="cloudtrail"),)
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+        self._sessions: dict[tuple[str, str], str] = {}
+        self._core = self.decoder(frozenset())
+
+    def split(self, value: bytes) -> Iterable[bytes]:
+        """Return the records of an envelope, or the message itself; see the module docstring."""
+        if value.startswith(_PLAIN):
+            return (value,)
+        if value.lstrip()[:1] == b"[":
+            return [bytes(record) for record in self._parse(_array, value)]
+        # Nothing is parsed where no envelope's key occurs, which is every plain event.
+        if not (b'"Records"' in value or b'"detail"' in value or b'"logEvents"' in value):
+            return (value,)
+        envelope = self._parse(_envelope, value)
+        if envelope.Records is not None:
+            return [bytes(record) for record in envelope.Records]
+        if envelope.detail is not None:
+            return (bytes(envelope.detail),)
+        if envelope.logEvents is not None:
+            return [entry.message.encode() for entry in envelope.logEvents]
+        return (value,)
+
+    @staticmethod
+    def _parse(parse: Any, value: bytes) -> Any:
+        """Parse an envelope; what is an event after all is left to the decoder to judge."""
+        try:
+            return parse(value)
+        except msgspec.ValidationError:
+            return _Envelope() if parse is _envelope else [value]
+        except (ValueError, RecursionError) as error:
+            raise DecodeError(
+                "depth" if isinstance(error, RecursionError) else "json",
+                f"expected CloudTrail JSON (a record, Records, an array), "
+                f"found {len(value)} bytes that do not parse: {error}",
+            ) from error
+
+    def decoder(self, fields: frozenset[str]) -> TypedJson:
+        """Return a decoder for `summarise` and the Sigma `fields` given."""
+        return _Decoder(_REQUIRED, _FIELDS | fields)
+
+    def summarise(self, event: Any) -> Summary:
+        """Return the columns of a decoded record.
+
+        Raises
+        ------
+        MappingError
+            Reason ``timestamp``: ``eventTime`` is not a time, or an absurd one.
+        """
+        service, operation = event.eventSource, event.eventName
+        region, address, agent = event.awsRegion, event.sourceIPAddress, event.userAgent
+        uid, read_only = event.eventID, event.readOnly
+        class_uid, activity_id = classify(
+            service, operation, read_only is True or read_only == "true"
+        )
+        failed = bool(event.errorCode)
+        if class_uid == AUTHENTICATION and not failed:
+            failed = _answer(event, service, operation) == "Failure"
+        when = self._times.get(event.eventTime)
+        return Summary(
+            uid if uid.__class__ is str and uid else None,
+            self._time(event.eventTime) if when is None else when,
+            class_uid,
+            activity_id,
+            _FAILURE if failed else _SUCCESS,
+            _INFORMATIONAL,
+            self._entity(event.userIdentity),
+            operation,
+            service,
+            address if address.__class__ is str else "",
+            agent if agent.__class__ is str else "",
+            region if region.__class__ is str else "",
+        )
+
+    def to_ocsf(self, unit: bytes) -> OCSF:
+        """Map one record to an OCSF event."""
+        return _cloudtrail_ocsf.build(unit, self.summarise(self._core.decode(unit)))
+
+    def _entity(self, user: Any) -> str:
+        """Return who acted, of a decoded ``userIdentity`` of any shape."""
+        try:
+            kind, arn = user.type, user.arn
+            if arn.__class__ is str and arn:
+                if kind in ("IAMUser", "Root"):
+                    return str(arn)
+                if kind == "AssumedRole":
+                    key = (arn, user.sessionContext.sessionIssuer.arn)
+                    return self._sessions.get(key) or self._session(key, user)
+        except (AttributeError, TypeError):
+            pass  # not the usual objects: null, or decoded whole because a rule wants it whole
+        return entity(_identity(user))
+
+    def _session(self, key: tuple[str, str], user: Any) -> str:
+        """Work out and remember the entity of a role's session."""
+        if len(self._sessions) >= _MEMO:
+            self._sessions.clear()
+        who = self._sessions[key] = entity(_identity(user))
+        return who
+
+    def _time(self, text: str) -> int:
+        """Return milliseconds since the epoch, and remember them."""
+        when = _milliseconds(text)
+        if len(self._times) >= _MEMO:
+            self._times.clear()
+        self._times[text] = when
+        return when
+
+
+def _milliseconds(text: str) -> int:
+    """Parse an ISO 8601 time, UTC where it names no zone; refuse absurd ones."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MappingError(
+            "timestamp", f"expected eventTime like 2024-05-01T12:00:00Z, found {text!r:.60}"
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    when = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if not PAST_MS <= when <= time.time() * 1000 + FUTURE_MS:
+        raise MappingError(
+            "timestamp",
+            f"expected eventTime between 2000 and one day from now, found {text!r:.60}; "
+            "check the clock of the source and of this machine",
+        )
+    return when
+
+
+def _look(value: Any, name: str) -> Any:
+    """Return `name` of a decoded object, which may be a struct, a dict, or neither."""
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+
+
+def _answer(event: Any, service: str, operation: str) -> Any:
+    """Return what a sign-in event says of its outcome (``Success``, ``Failure``), or None."""
+    part = _ANSWERED.get(service)
+    return _look(getattr(event, part), operation) if part else None
+
+
+def _identity(user: Any) -> Identity:
+    """Return the `Identity` of a decoded ``userIdentity`` of any shape."""
+    found = {}
+    for field, path in _IDENTITY.items():
+        value = user
+        for name in path.split("."):
+            value = _look(value, name)
+        if isinstance(value, str):
+            found[field] = value
+    return Identity(**found)
