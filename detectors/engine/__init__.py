@@ -1,0 +1,10 @@
+"""The Sigma engine behind `detectors.sigma` and `detectors.match`; nothing else imports it.
+
+``condition``  the rule and its condition tree, as plain data (what the parse cache holds)
+``parse``      pySigma's objects to that tree, or the reason why not
+``values``     one canonical text and one case folding for every value
+``leaves``     one detection item as a predicate over a field's value; the reference evaluator
+``index``      the witness index: which rules an event can match at all
+``codegen``    a rule as one generated Python expression
+``explain``    why a rule matched, for an analyst
+"""
