@@ -82,6 +82,7 @@ def _shared() -> list[structlog.typing.Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _hide_secrets,
     ]
@@ -90,7 +91,11 @@ def _shared() -> list[structlog.typing.Processor]:
 def _render(out: IO[str]) -> list[structlog.typing.Processor]:
     if out.isatty():
         return [structlog.dev.ConsoleRenderer()]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+    # Without the values of local variables: those hold events and passwords.
+    tracebacks = structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    )
+    return [tracebacks, structlog.processors.JSONRenderer(default=str)]
 
 
 structlog.configure(
