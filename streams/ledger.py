@@ -122,7 +122,9 @@ def add_up(ledgers: Iterable[Iterable[Mapping[str, Any]]], draining: frozenset[s
     return Report(balance, sorted(table.values(), key=_order), in_flight)
 
 
-def _edge(table: Mapping[Key, Mapping[str, Any]], writer: str, count: str, reader: str) -> list[int]:
+def _edge(
+    table: Mapping[Key, Mapping[str, Any]], writer: str, count: str, reader: str
+) -> list[int]:
     """Return, per tenant and source, what `reader` has not taken of what `writer` put out."""
     missing: dict[tuple[str, str], int] = defaultdict(int)
     for (stage, tenant, source), row in table.items():

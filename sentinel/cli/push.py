@@ -1,0 +1,130 @@
+"""Send logs to a source's topic: files, directories or ``-`` for standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import connectors
+from connectors.base import Connector
+from sentinel import local, reading, topics
+from sentinel.cli import _common
+from sentinel.cli._common import JsonOption
+from sentinel.errors import KafkaError, SettingsError
+from sentinel.kafka import Producer
+from sentinel.registry import discover
+from sentinel.settings import Settings
+from streams import progress
+from streams.checkpoint import Store
+
+#: Messages between two looks at the clock.
+PACE = 200
+#: `--wait` gives up when nothing has moved for this long.
+STALLED_S = 120.0
+
+
+def command(
+    paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
+    source: Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")],
+    tenant: Annotated[str, typer.Option(help="Tenant that the events belong to.")] = "default",
+    rate: Annotated[float, typer.Option(min=0, help="Events per second; 0: no limit.")] = 0,
+    wait: Annotated[bool, typer.Option(help="Return when all has reached the sinks.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Push logs; the broker has them all when this returns."""
+    found = discover(connectors, Connector)  # type: ignore[type-abstract]
+    if source not in found:
+        raise SettingsError(f"expected --source among {', '.join(found)}, found {source!r}")
+    settings = local.connect(_common.settings())
+    started = time.monotonic()
+    with _bar() as bar:
+        count = _send(settings, found[source](), source, paths, tenant, rate, bar)
+    if not count:
+        raise SettingsError(f"expected records in {', '.join(paths)}, found none")
+    if wait:
+        asyncio.run(_wait(settings))
+    seconds = round(time.monotonic() - started, 3)
+    if json:
+        _common.print_json({"source": source, "pushed": count, "seconds": seconds, "waited": wait})
+    else:
+        done = "and all of it reached the sinks" if wait else "the broker has it"
+        _common.note(f"{count} records pushed to {topics.raw(source)} in {seconds} s, {done}")
+
+
+def _bar() -> Progress:
+    """Return a progress bar on stderr."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}"),
+        TimeElapsedColumn(),
+        console=_common.progress_console,
+        transient=True,
+    )
+
+
+def _send(
+    settings: Settings,
+    connector: Connector,
+    source: str,
+    paths: list[str],
+    tenant: str,
+    rate: float,
+    bar: Progress,
+) -> int:
+    """Produce every record; return how many there were."""
+    headers = {"tenant": tenant} if tenant != "default" else None
+    topic = topics.raw(source)
+    task = bar.add_task(f"pushing to {topic}", total=None)
+    count = 0
+    with Producer(settings) as producer:
+        for raw in _paced(reading.records([Path(path) for path in paths]), rate):
+            producer.send(topic, raw, key=connector.partition_key(raw), headers=headers)
+            count += 1
+            if count % PACE == 0:
+                bar.update(task, completed=count)
+        bar.update(task, completed=count, description="waiting for the broker")
+    return count
+
+
+def _paced(records: Iterator[bytes], rate: float) -> Iterator[bytes]:
+    """Yield no faster than `rate` a second."""
+    started = time.monotonic()
+    for count, raw in enumerate(records):
+        if rate:
+            ahead = count / rate - (time.monotonic() - started)
+            if ahead > 0:
+                time.sleep(ahead)
+        yield raw
+
+
+async def _wait(settings: Settings) -> None:
+    """Return when every stage has handled all there is."""
+    store = await Store.open(settings.postgres)
+    try:
+        with _common.progress_console.status("waiting for the sinks"):
+            await _until_drained(settings, store)
+    finally:
+        await store.close()
+
+
+async def _until_drained(settings: Settings, store: Store) -> None:
+    """Poll until drained; give up when nothing moves any more."""
+    before, moved = None, time.monotonic()
+    while not await progress.drained(settings, store):
+        behind, _ = await progress.read(settings, store)
+        if behind != before:
+            before, moved = behind, time.monotonic()
+        elif time.monotonic() - moved > STALLED_S:
+            stuck = sorted({f"{lag.stage} on {lag.topic}" for lag in behind if lag.records})
+            raise KafkaError(
+                f"expected progress within {STALLED_S:.0f} s, found none in {', '.join(stuck)}; "
+                "is a worker running (`sentinel status`)?"
+            )
+        await asyncio.sleep(0.1)

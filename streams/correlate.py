@@ -1,0 +1,82 @@
+"""Correlate: signals, keyed by rule and group, fold into alerts with a count of repeats."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from detectors.correlation import Correlator
+from schemas import avro
+from sentinel import metrics
+from sentinel.errors import RecordError, SchemaError
+from sentinel.settings import Settings
+from streams.letters import Origin, letter
+from streams.normalize import DEFAULT_TENANT, partition_of
+from streams.stage import Outgoing, Output, Stage, Task
+from streams.transport import RecordBatch
+
+
+class CorrelateTask(Task):
+    """One signals partition and the alerts that may still grow in it."""
+
+    def __init__(self, correlator: Correlator, partitions: int) -> None:
+        super().__init__()
+        self._correlator = correlator
+        self._partitions = partitions
+
+    def process(self, batch: RecordBatch) -> Output:
+        """Fold the signals of a poll; return new and amended alerts."""
+        good: list[dict[str, Any]] = []
+        output = Output()
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            try:
+                good.append(avro.decode("signal_batch", value or b""))
+            except SchemaError as error:
+                self.ledger.add("correlate", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
+                origin = Origin(batch.topic, batch.partition, offset)
+                reason = RecordError("schema", str(error))
+                refused = letter("correlate", value or b"", DEFAULT_TENANT, "", origin, reason)
+                output.records.append(refused.outgoing())
+        found = self._correlator.process(good)
+        for (tenant, source), counts in found.counts.items():
+            self.ledger.add("correlate", tenant, source, counts)
+        output.records += [self._record(alert) for alert in found.alerts]
+        return output
+
+    def _record(self, alert: dict[str, Any]) -> Outgoing:
+        """Return the record of an alert, keyed by tenant and id."""
+        now = time.time_ns() // 1_000_000
+        for event in alert["events"]:
+            metrics.observe_alert(alert["source"], now - event["arrived"])
+        return Outgoing(
+            "alerts",
+            avro.encode("alert", alert),
+            partition=partition_of(alert["tenant"], alert["id"], self._partitions),
+            key=f"{alert['tenant']}/{alert['id']}".encode(),
+        )
+
+    def snapshot(self) -> bytes:
+        """Return the open alerts."""
+        return self._correlator.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """Take up what `snapshot` returned."""
+        self._correlator.restore(state)
+
+
+class CorrelateStage(Stage):
+    """Reads ``signals``, writes ``alerts`` and ``dead_letter``."""
+
+    name = "correlate"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def topics(self) -> list[str]:
+        """Return the topic of signals."""
+        return ["signals"]
+
+    def task(self, topic: str, partition: int) -> Task:
+        """Return the task of a signals partition."""
+        correlator = Correlator(1000 * self._settings.repeat_window_s)
+        return CorrelateTask(correlator, self._settings.partitions)

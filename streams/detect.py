@@ -1,0 +1,112 @@
+"""Detect: events, keyed by who acted, are scored by the online models; hits and scores become signals.
+
+One task is one ``events`` partition with its own models, baselines and recent ids,
+all of which live in `detectors.detect.Detector` and are checkpointed with the offset.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from detectors.detect import Detector
+from schemas import avro
+from schemas.batch import EventBatch
+from sentinel import log, metrics
+from sentinel.errors import RecordError, SchemaError
+from sentinel.settings import Settings
+from streams.letters import Origin, letter
+from streams.normalize import DEFAULT_TENANT, partition_of
+from streams.stage import Outgoing, Output, Stage, Task
+from streams.transport import RecordBatch
+
+LOG = log.get(__name__)
+
+
+class DetectTask(Task):
+    """One events partition: duplicates out, scores, signals."""
+
+    def __init__(self, detector: Detector, partitions: int) -> None:
+        super().__init__()
+        self._detector = detector
+        self._partitions = partitions
+
+    def process(self, batch: RecordBatch) -> Output:
+        """Score the events of a poll and return the signals, grouped by partition."""
+        good: list[tuple[int, EventBatch]] = []
+        output = Output()
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            try:
+                good.append((offset, EventBatch.decode(value or b"")))
+            except SchemaError as error:
+                output.records.append(self._refuse(batch, offset, value or b"", error))
+        found = self._detector.process_many(good)
+        for (tenant, source), counts in found.counts.items():
+            self.ledger.add("detect", tenant, source, counts)
+        for _row, model, error in found.errors:
+            metrics.count_error("detect", model, type(error).__name__)
+            LOG.error(
+                "a model failed on an event", action="model_error", model=model, error=str(error)
+            )
+        output.records += _pack(found.signals, batch, self._partitions)
+        for _, events in good:
+            metrics.observe_latency("detect", events.source, events.arrived)
+        return output
+
+    def _refuse(self, batch: RecordBatch, offset: int, value: bytes, error: Exception) -> Outgoing:
+        """Return the dead letter of a record that is no event batch, and count it."""
+        self.ledger.add("detect", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
+        metrics.count_error("detect", "", "schema")
+        origin = Origin(batch.topic, batch.partition, offset)
+        reason = RecordError("schema", str(error))
+        return letter("detect", value, DEFAULT_TENANT, "", origin, reason).outgoing()
+
+    def snapshot(self) -> bytes:
+        """Return models, baselines and recent ids."""
+        return self._detector.snapshot()
+
+    def restore(self, state: bytes) -> None:
+        """Take up what `snapshot` returned."""
+        self._detector.restore(state)
+
+
+def _pack(signals: list[dict[str, Any]], batch: RecordBatch, partitions: int) -> list[Outgoing]:
+    """Return one record per signals partition, keyed by tenant, rule and group."""
+    groups: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for signal in signals:
+        key = f"{signal['rule_id']}\x1f{signal['group']}"
+        groups[partition_of(signal["tenant"], key, partitions)].append(signal)
+    return [
+        Outgoing(
+            "signals",
+            avro.encode(
+                "signal_batch",
+                {
+                    "origin_partition": batch.partition,
+                    "origin_first": batch.first,
+                    "origin_last": batch.last,
+                    "signals": members,
+                },
+            ),
+            partition=partition,
+        )
+        for partition, members in groups.items()
+    ]
+
+
+class DetectStage(Stage):
+    """Reads ``events``, writes ``signals`` and ``dead_letter``."""
+
+    name = "detect"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def topics(self) -> list[str]:
+        """Return the topic of events."""
+        return ["events"]
+
+    def task(self, topic: str, partition: int) -> Task:
+        """Return the task of an events partition, with models that know nothing yet."""
+        detector = Detector(threshold=self._settings.model_threshold)
+        return DetectTask(detector, self._settings.partitions)

@@ -1,0 +1,290 @@
+"""The loop that all stages share: take a batch, call a pure function, produce, checkpoint, acknowledge.
+
+Delivery: at least once from here, effectively once for whoever reads. A partition's
+state, ledger and offset are saved together; a worker that takes a partition over
+continues from that offset with that state, so it makes the same outputs again, each
+carrying its origin, and readers drop those they have had. Saving is fenced: once
+another worker has claimed the partition, the former owner's saves fail and it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from sentinel import log, metrics
+from sentinel.errors import FencedError
+from sentinel.settings import Settings
+from streams.checkpoint import Position, Store
+from streams.ledger import Ledger
+from streams.sinks.base import Rows
+from streams.transport import RecordBatch
+
+LOG = log.get(__name__)
+#: A partition is quiet, and its incomplete events are given up on, after this long.
+QUIET_S = 5.0
+#: With nothing more to do, a checkpoint follows this soon, but not more often than `IDLE_GAP_S`.
+IDLE_S = 0.2
+IDLE_GAP_S = 1.0
+#: Start of a topic, for a partition that has no checkpoint yet (librdkafka OFFSET_BEGINNING).
+BEGINNING = -2
+EXIT_FAILED = 70
+
+
+class Outgoing(NamedTuple):
+    """A record to produce."""
+
+    topic: str
+    value: bytes
+    partition: int | None = None
+    key: bytes | None = None
+    headers: dict[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Output:
+    """What a task makes of a batch: records to produce, or rows for the sinks."""
+
+    records: list[Outgoing] = field(default_factory=list)
+    rows: Rows | None = None
+
+
+class Task(ABC):
+    """The work and the state of one stage on one partition."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+
+    @abstractmethod
+    def process(self, batch: RecordBatch) -> Output:
+        """Handle a batch; must not raise for any content, bad input becomes dead letters."""
+
+    def waiting(self) -> bool:
+        """Return whether something is held back that `flush` would let go."""
+        return False
+
+    def flush(self, next_offset: int) -> Output:
+        """Let go what is held back, because nothing came for `QUIET_S` after `next_offset`."""
+        return Output()
+
+    def snapshot(self) -> bytes:
+        """Return the state, for `restore`."""
+        return b""
+
+    def restore(self, state: bytes) -> None:
+        """Take up what `snapshot` returned."""
+
+
+class Stage(ABC):
+    """One stage: which topics it reads and the task it runs on each partition."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def topics(self) -> list[str]:
+        """Return the topics it reads."""
+
+    @abstractmethod
+    def task(self, topic: str, partition: int) -> Task:
+        """Return a fresh task for a partition."""
+
+
+class Outlet(Protocol):
+    """Where a runner sends what its tasks make."""
+
+    async def deliver(self, output: Output, position: Callable[[], Position]) -> bool:
+        """Send `output`; return whether `position()` was saved with it, in one transaction."""
+
+    async def settle(self) -> None:
+        """Return once everything delivered so far is safe."""
+
+
+class Held:
+    """A partition this worker owns: its task, where it is, and what is not yet acknowledged."""
+
+    def __init__(self, task: Task, next_offset: int) -> None:
+        self.task = task
+        self.next_offset = next_offset
+        self.saved_offset = next_offset
+        self.unacked: list[tuple[int, Any]] = []
+        self.touched = time.monotonic()
+        #: Held while a batch or a flush is under way, so that the two never interleave.
+        self.lock = asyncio.Lock()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything to checkpoint."""
+        return self.next_offset != self.saved_offset
+
+    def acknowledge(self, up_to: int) -> None:
+        """Acknowledge the messages that lie before offset `up_to`."""
+        while self.unacked and self.unacked[0][0] <= up_to:
+            self.unacked.pop(0)[1].ack()
+
+
+class Runner:
+    """Runs one stage on the partitions that Kafka assigns to this worker.
+
+    It is the agent (`run`) and the transport's hooks (`on_assigned`, `on_revoked`,
+    `on_lost`) of the stage's Faust app.
+    """
+
+    def __init__(self, stage: Stage, store: Store, outlet: Outlet, settings: Settings) -> None:
+        self.stage = stage
+        self._store = store
+        self._outlet = outlet
+        self._interval = settings.checkpoint_s
+        self._owner = uuid.uuid4()
+        self._held: dict[tuple[str, int], Held] = {}
+        self._saving = asyncio.Lock()
+        self._saved_at = time.monotonic()
+        self._busy_at = time.monotonic()
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def on_assigned(self, tp: Any) -> int:
+        """Claim the partition, restore its task and return the offset to start at."""
+        saved = await self._store.claim(self.stage.name, tp.topic, tp.partition, self._owner)
+        task = self.stage.task(tp.topic, tp.partition)
+        if saved is None:
+            self._held[tp.topic, tp.partition] = Held(task, BEGINNING)
+            return BEGINNING
+        task.ledger.load(saved.ledger.get("rows", ()))
+        if saved.state:
+            task.restore(saved.state)
+        held = Held(task, saved.next_offset)
+        self._held[tp.topic, tp.partition] = held
+        if saved.ledger.get("flush"):
+            # The last owner was about to let go what it held back: make the same outputs again.
+            await self._flush(tp.topic, tp.partition, held)
+        return saved.next_offset
+
+    async def on_revoked(self, tps: Iterable[Any]) -> None:
+        """Checkpoint and acknowledge what is done, then forget the partitions."""
+        keys = [(tp.topic, tp.partition) for tp in tps]
+        await self.checkpoint(keys)
+        for key in keys:
+            self._held.pop(key, None)
+
+    async def on_lost(self, tps: Iterable[Any]) -> None:
+        """Forget partitions that another worker has already; its claim fences this one."""
+        for tp in tps:
+            self._held.pop((tp.topic, tp.partition), None)
+
+    async def run(self, stream: Any) -> None:
+        """Handle every batch of the stream: the Faust agent."""
+        if self._ticker is None:
+            self._ticker = asyncio.create_task(self._tick())
+        async for event in _events(stream):
+            try:
+                await self._handle(event)
+            except FencedError as error:
+                self._die("fenced", error)
+            except Exception as error:  # noqa: BLE001 - the boundary: restart from the checkpoint
+                self._die("failed", error)
+
+    async def _handle(self, event: Any) -> None:
+        """Process one batch and deliver what comes of it."""
+        batch: RecordBatch = event.value
+        key = (batch.topic, batch.partition)
+        held = self._held.get(key)
+        if held is None or batch.last < held.next_offset:
+            return  # revoked meanwhile, or delivered twice: its owner has it
+        async with held.lock:
+            started = time.perf_counter()
+            output = held.task.process(batch)
+            held.next_offset = batch.last + 1
+            held.touched = self._busy_at = time.monotonic()
+            held.unacked.append((batch.last + 1, event))
+            metrics.observe_batch(self.stage.name, len(batch), time.perf_counter() - started)
+            saved = await self._outlet.deliver(output, partial(self._position, key, held))
+        if saved:
+            held.saved_offset = batch.last + 1
+            held.acknowledge(held.saved_offset)
+        elif time.monotonic() - self._saved_at >= self._interval:
+            await self.checkpoint()
+
+    def _position(self, key: tuple[str, int], held: Held, *, flush: bool = False) -> Position:
+        """Return state, ledger and offset of a partition as they are now."""
+        ledger: dict[str, Any] = {"rows": held.task.ledger.dump()}
+        if flush:
+            ledger["flush"] = True
+        state = held.task.snapshot()
+        return Position(self.stage.name, *key, self._owner, held.next_offset, ledger, state)
+
+    async def checkpoint(self, keys: Sequence[tuple[str, int]] | None = None) -> None:
+        """Save state and offset of the partitions that moved, then acknowledge.
+
+        The state is taken before anything is awaited, so it belongs to its offset;
+        it is saved only once all outputs up to there are safe in Kafka.
+        """
+        async with self._saving:
+            taken = [
+                (held, self._position(key, held))
+                for key, held in self._held.items()
+                if held.dirty and (keys is None or key in keys)
+            ]
+            self._saved_at = time.monotonic()
+            if not taken:
+                return
+            started = time.perf_counter()
+            await self._outlet.settle()
+            await self._store.save_many([position for _, position in taken])
+            metrics.observe_checkpoint(self.stage.name, time.perf_counter() - started)
+            for held, position in taken:
+                held.saved_offset = position.next_offset
+                held.acknowledge(position.next_offset)
+
+    async def _tick(self) -> None:
+        """Checkpoint when idle, and let go what a quiet partition holds back."""
+        while True:
+            await asyncio.sleep(IDLE_S / 2)
+            now = time.monotonic()
+            try:
+                if now - self._busy_at >= IDLE_S and now - self._saved_at >= IDLE_GAP_S:
+                    await self.checkpoint()
+                for (topic, partition), held in list(self._held.items()):
+                    if now - held.touched >= QUIET_S and held.task.waiting():
+                        await self._flush(topic, partition, held)
+            except FencedError as error:
+                self._die("fenced", error)
+            except Exception as error:  # noqa: BLE001 - the boundary: restart from the checkpoint
+                self._die("failed", error)
+
+    async def _flush(self, topic: str, partition: int, held: Held) -> None:
+        """Let go what is held back; first save that it will be, so a replay does the same."""
+        key = (topic, partition)
+        async with self._saving, held.lock:
+            note = self._position(key, held, flush=True)
+            await self._outlet.settle()
+            await self._store.save_many([note])
+            output = held.task.flush(held.next_offset)
+            held.touched = time.monotonic()
+            await self._outlet.deliver(output, partial(self._position, key, held))
+            await self._outlet.settle()
+            await self._store.save_many([self._position(key, held)])
+            held.saved_offset = held.next_offset
+            held.acknowledge(held.saved_offset)
+
+    def _die(self, action: str, error: Exception) -> None:
+        """End the process; the supervisor starts it again from the last checkpoint."""
+        LOG.error(
+            "the stage stops here and restarts from its checkpoint",
+            action=action,
+            stage=self.stage.name,
+            error=str(error),
+            exc_info=error,
+        )
+        os._exit(EXIT_FAILED)
+
+
+async def _events(stream: Any) -> AsyncIterator[Any]:
+    """Return the stream's messages without Faust's own acknowledgement."""
+    async for event in stream.noack().events():
+        yield event
