@@ -1,0 +1,553 @@
+"""The thread that owns the librdkafka consumer, and how its records become batches.
+
+One `Pump` thread makes every call on the consumer: confluent-kafka holds the interpreter
+lock while some calls wait for librdkafka, so that a ``pause()`` from the event loop can
+deadlock with a rebalance callback (observed). The event loop talks to the pump through a
+command queue, the pump to the loop through `Owner`. It polls from subscription to close,
+whatever the agent does, which keeps the group membership alive and serves rebalances.
+
+Back-pressure: the pump stops reading once `Limits.queued_batches` or `Limits.queued_bytes`
+wait for the agent. A short stop just leaves the records in librdkafka; a longer one pauses
+the partitions (which drops what librdkafka has prefetched), so that polling may go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams._offsets import Lease, OffsetLedger, Partition
+
+T = TypeVar("T")
+Headers = list[tuple[str, bytes]] | None
+
+log = logging.getLogger("sentinel.streams.transport")
+
+POLL_S = 0.1
+"""Longest wait for a first record, hence the longest delay of a command on an idle topic."""
+STALL_S = 0.25
+"""A stop longer than this pauses the partitions."""
+WATERMARK_S = 0.5
+BROKER_S = 5.0
+"""Longest wait for the broker in a rebalance and at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes of batches and buffers, and how long hooks may take.
+
+    Attributes
+    ----------
+    batch_records, batch_bytes
+        Largest batch; a single larger record is a batch of its own.
+    queued_batches, queued_bytes
+        What may wait for the agent before the pump stops reading.
+    assign_s, revoke_s
+        Longest time for the hooks of an assignment (then the process fails) and of a
+        revocation (then the partition is given up with what is acknowledged).
+    """
+
+    batch_records: int = 5000
+    batch_bytes: int = 8 << 20
+    queued_batches: int = 8
+    queued_bytes: int = 32 << 20
+    assign_s: float = 60.0
+    revoke_s: float = 6.0
+
+
+class RecordBatch:
+    """Consecutive records of one partition, in columns: the value of one Faust message.
+
+    Attributes
+    ----------
+    topic, partition
+        Where they are from.
+    first, last
+        Offsets of the first and last record; there may be holes between.
+    offsets, keys, values, timestamps, headers
+        One entry a record. Timestamps are Kafka's, in milliseconds since 1970, -1 where the
+        record has none.
+    size
+        Bytes of all values.
+    lease
+        The tenure of the partition under which they were read.
+    """
+
+    __slots__ = (
+        "first", "headers", "keys", "last", "lease", "offsets", "partition", "size",
+        "timestamps", "topic", "values",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        lease: Lease,
+        offsets: list[int],
+        keys: list[bytes | None],
+        values: list[bytes | None],
+        timestamps: list[int],
+        headers: list[Headers],
+    ) -> None:
+        self.topic, self.partition = lease.tp
+        self.lease = lease
+        self.first, self.last = offsets[0], offsets[-1]
+        self.offsets = offsets
+        self.keys = keys
+        self.values = values
+        self.timestamps = timestamps
+        self.headers = headers
+        self.size = sum(map(len, filter(None, values)))
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __repr__(self) -> str:
+        return f"<RecordBatch {self.topic}[{self.partition}] {self.first}..{self.last}>"
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the partition has been given up or rewound since: stop, write nothing more."""
+        return not self.lease.live
+
+    def split(self, limits: Limits) -> Iterator[RecordBatch]:
+        """Return the batch in parts within `limits`."""
+        if self.size <= limits.batch_bytes and len(self) <= limits.batch_records:
+            yield self
+            return
+        start, size = 0, 0
+        for i, value in enumerate(self.values):
+            more = len(value) if value else 0
+            if i > start and (
+                size + more > limits.batch_bytes or i - start >= limits.batch_records
+            ):
+                yield self._part(start, i)
+                start, size = i, 0
+            size += more
+        yield self._part(start, len(self))
+
+    def _part(self, start: int, stop: int) -> RecordBatch:
+        part = slice(start, stop)
+        return RecordBatch(
+            self.lease, self.offsets[part], self.keys[part], self.values[part],
+            self.timestamps[part], self.headers[part],
+        )  # fmt: skip
+
+
+def columns(lease: Lease, messages: list[Message]) -> RecordBatch:
+    """Turn consumed messages of one partition into a batch (about 0.5 µs a record)."""
+    # Message's methods mapped, not called in a loop: half the cost.
+    return RecordBatch(
+        lease,
+        list(map(Message.offset, messages)),  # type: ignore[arg-type]  # None only on errors
+        list(map(Message.key, messages)),  # type: ignore[arg-type]  # bytes, from a plain consumer
+        list(map(Message.value, messages)),  # type: ignore[arg-type]
+        [stamp for _, stamp in map(Message.timestamp, messages)],
+        list(map(Message.headers, messages)),  # type: ignore[arg-type]
+    )
+
+
+def by_partition(messages: list[Message]) -> Iterator[tuple[Partition, list[Message]]]:
+    """Group messages by topic and partition, order kept within each."""
+    topics = list(map(Message.topic, messages))
+    numbers = list(map(Message.partition, messages))
+    key: Any = (topics[0], numbers[0])
+    if topics.count(key[0]) == len(topics) and numbers.count(key[1]) == len(numbers):
+        yield key, messages
+        return
+    groups: dict[Any, list[Message]] = defaultdict(list)
+    for key, message in zip(zip(topics, numbers, strict=True), messages, strict=True):
+        groups[key].append(message)
+    yield from groups.items()
+
+
+class Owner(Protocol):
+    """What the pump needs of the Faust side. All are called on the event loop."""
+
+    async def on_pump_assigned(self, tps: list[Partition]) -> Mapping[Partition, int]:
+        """Prepare for partitions; return offsets to start at, where not the committed ones."""
+
+    async def on_pump_revoked(self, tps: list[Partition]) -> None:
+        """Let the agent finish with partitions that are about to be given up."""
+
+    async def on_pump_lost(self, tps: list[Partition]) -> None:
+        """Forget partitions that another member may own already."""
+
+    def on_pump_batches(self, batches: list[RecordBatch]) -> None:
+        """Take batches, in order."""
+
+    def on_pump_failed(self, error: BaseException) -> None:
+        """Handle the end of the pump by an error."""
+
+
+class Pump(threading.Thread):
+    """The thread that owns the consumer, from `subscribe` to `close`.
+
+    Parameters
+    ----------
+    config
+        librdkafka settings, complete.
+    owner, loop
+        The Faust side and the event loop it runs on.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        ledger: OffsetLedger,
+        owner: Owner,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+    ) -> None:
+        super().__init__(name=f"pump-{config['group.id']}", daemon=True)
+        self.highwaters: dict[Partition, int] = {}
+        self.finished: Future[None] = Future()
+        self._config = dict(config)
+        self._ledger = ledger
+        self._owner = owner
+        self._loop = loop
+        self._limits = limits
+        strategy = str(config.get("partition.assignment.strategy", ""))
+        # KIP-848 ("consumer") and cooperative assignors add and remove, others replace.
+        self._incremental = config.get("group.protocol") == "consumer" or "cooperative" in strategy
+        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._topics: list[str] = []
+        self._closing = False
+        self._halted = False
+        self._in_callback = False
+        self._paused = False
+        self._stalled_at = 0.0
+        self._watermarks_at = 0.0
+        self._mean_bytes = 1024.0
+        self._commit: tuple[Future[bool], dict[Partition, tuple[Lease, int]]] | None = None
+        # Written by one thread each, so that no lock is needed: pump, event loop.
+        self._sent_batches = self._sent_bytes = 0
+        self._done_batches = self._done_bytes = 0
+
+    # -- called from the event loop ------------------------------------------------------
+
+    def subscribe(self, topics: list[str]) -> None:
+        """Subscribe and start polling."""
+        self._topics = topics
+        self.start()
+
+    def done(self, batch: RecordBatch) -> None:
+        """Note that `batch` no longer waits: the agent has it, or it was dropped."""
+        self._done_batches += 1
+        self._done_bytes += batch.size
+        if self._stalled_at:
+            self._commands.put(None)
+
+    def halt(self) -> None:
+        """Read no more records; go on serving commands."""
+        self._halted = True
+        self._commands.put(None)
+
+    def close(self) -> None:
+        """Commit what is acknowledged, leave the group and end; see `finished`."""
+        self._halted = self._closing = True
+        self._commands.put(None)
+
+    def call(self, work: Callable[[Consumer], T]) -> Future[T]:
+        """Run `work` with the consumer on the pump's thread, within about `POLL_S`."""
+        future: Future[T] = Future()
+
+        def command() -> None:
+            try:
+                future.set_result(work(self._consumer))
+            except KafkaException as error:
+                future.set_exception(error)
+
+        self._commands.put(command)
+        return future
+
+    def commit(self) -> Future[bool]:
+        """Commit the acknowledged prefix of all partitions; the result says whether it was."""
+        future: Future[bool] = Future()
+        self._commands.put(lambda: self._start_commit(future))
+        return future
+
+    def seek(self, tp: Partition, offset: int) -> Future[None]:
+        """Go on at `offset`; batches read before are dropped, their acknowledgements ignored."""
+
+        def work(consumer: Consumer) -> None:
+            if self._ledger.get(tp) is not None:
+                # Seek first: were it refused, the old lease would go on without a hole.
+                consumer.seek(TopicPartition(*tp, offset))
+                self._ledger.open(tp, offset if offset >= 0 else None)
+
+        return self.call(work)
+
+    # -- the thread ------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Poll until closed; an error ends the process through the owner."""
+        try:
+            self._consumer = Consumer({**self._config, "on_commit": self._on_commit})
+            self._consumer.subscribe(
+                self._topics,
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )
+            while not self._closing:
+                self._step()
+            self._shut_down()
+        except BaseException as error:  # noqa: BLE001 - a thread's last words, passed on whole
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody left to tell
+                self._loop.call_soon_threadsafe(self._owner.on_pump_failed, error)
+        finally:
+            self.finished.set_result(None)
+
+    def _step(self) -> None:
+        """Run commands, then read once or wait for room."""
+        while not self._commands.empty():
+            self._run(self._commands.get())
+        if self._closing:
+            return
+        if self._room():
+            self._stalled_at = 0.0
+            if self._paused:
+                self._consumer.resume(self._partitions())
+                self._paused = False
+            self._read()
+        else:
+            self._wait_for_room()
+        if time.monotonic() - self._watermarks_at >= WATERMARK_S:
+            self._watch()
+
+    def _room(self) -> bool:
+        # Once stalled, half must drain before reading goes on.
+        share = 0.5 if self._stalled_at else 1.0
+        return (
+            not self._halted
+            and self._sent_batches - self._done_batches < share * self._limits.queued_batches
+            and self._sent_bytes - self._done_bytes < share * self._limits.queued_bytes
+        )
+
+    def _wait_for_room(self) -> None:
+        now = time.monotonic()
+        self._stalled_at = self._stalled_at or now
+        if now - self._stalled_at >= STALL_S:
+            if not self._paused:
+                self._consumer.pause(self._partitions())
+                self._paused = True
+            # Serves rebalances and counts as a sign of life; a record is not expected here,
+            # but one that got past the pause must not be lost.
+            if (message := self._consumer.poll(0)) is not None:
+                self._deliver([message])
+        if not self._room():
+            with contextlib.suppress(queue.Empty):
+                self._run(self._commands.get(timeout=POLL_S / 2))
+
+    def _run(self, command: Callable[[], None] | None) -> None:
+        if command is not None:
+            command()
+
+    def _read(self) -> None:
+        """Wait for a first record, then take what else is there, without waiting for more."""
+        first = self._consumer.poll(POLL_S)
+        if first is None:
+            return
+        count = min(self._limits.batch_records, int(self._limits.batch_bytes / self._mean_bytes))
+        messages = [first]
+        if count > 1:
+            messages += self._consumer.consume(count - 1, 0)
+        self._deliver(messages)
+
+    def _deliver(self, messages: list[Message]) -> None:
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if not self._is_error(message)]
+        if not messages:
+            return
+        batches: list[RecordBatch] = []
+        for tp, group in by_partition(messages):
+            if (lease := self._ledger.get(tp)) is not None:  # None: revoked in this very poll
+                batches += columns(lease, group).split(self._limits)
+        size = sum(batch.size for batch in batches)
+        self._mean_bytes = 0.8 * self._mean_bytes + 0.2 * max(1.0, size / len(messages))
+        self._sent_batches += len(batches)
+        self._sent_bytes += size
+        self._loop.call_soon_threadsafe(self._owner.on_pump_batches, batches)
+
+    def _is_error(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
+            raise KafkaException(error)
+        log.warning("the broker reports %s for %s", error, message.topic())
+        return True
+
+    def _partitions(self) -> list[TopicPartition]:
+        return [TopicPartition(*lease.tp) for lease in self._ledger.owned()]
+
+    def _watch(self) -> None:
+        """Note the end of every owned partition, as of the last fetch; asks no broker."""
+        self._watermarks_at = time.monotonic()
+        for lease in self._ledger.owned():
+            with contextlib.suppress(KafkaException):
+                found = self._consumer.get_watermark_offsets(
+                    TopicPartition(*lease.tp), cached=True
+                )
+                if found is not None and found[1] >= 0:
+                    self.highwaters[lease.tp] = found[1]
+
+    # -- commits ---------------------------------------------------------------------------
+
+    def _committable(self) -> dict[Partition, tuple[Lease, int]]:
+        # Asked here and now: an offset computed on the event loop a moment ago could belong to
+        # a lease that has ended since, and the broker would not refuse it.
+        return {
+            lease.tp: (lease, offset)
+            for lease in self._ledger.owned()
+            if (offset := self._ledger.committable(lease.tp)) is not None
+        }
+
+    def _start_commit(self, future: Future[bool]) -> None:
+        if self._in_callback:  # poll, which would bring the result, is not re-entrant
+            self._commit_now()
+            future.set_result(True)
+            return
+        wanted = self._committable()
+        if not wanted or self._commit is not None:
+            future.set_result(False)
+            return
+        self._commit = future, wanted
+        offsets = [TopicPartition(*tp, offset) for tp, (_, offset) in wanted.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Take the result of an asynchronous commit; what failed is tried again next time."""
+        if self._commit is None:
+            return
+        (future, wanted), self._commit = self._commit, None
+        for partition in partitions:
+            problem = error or partition.error
+            if problem is not None:
+                log.warning("commit of %s failed, will be repeated: %s", partition, problem)
+            elif entry := wanted.get((partition.topic, partition.partition)):
+                self._ledger.committed(*entry)
+        future.set_result(error is None)
+
+    def _commit_now(self, tps: list[Partition] | None = None) -> None:
+        """Commit within a rebalance callback, waiting for the broker."""
+        wanted = {tp: e for tp, e in self._committable().items() if tps is None or tp in tps}
+        if not wanted:
+            return
+        offsets = [TopicPartition(*tp, offset) for tp, (_, offset) in wanted.items()]
+        try:
+            stored = self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            log.warning("commit failed, its records will be delivered again: %s", error)
+            return
+        for partition in stored:
+            if partition.error is None:
+                self._ledger.committed(*wanted[partition.topic, partition.partition])
+
+    # -- rebalance, called by librdkafka from poll, consume and close ----------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        tps = [(partition.topic, partition.partition) for partition in partitions]
+        log.info("assigned %s", tps)
+        starts: Mapping[Partition, int] = {}
+        if tps and not self._halted:
+            starts = self._await(self._owner.on_pump_assigned(tps), self._limits.assign_s)
+        committed = self._stored([tp for tp in tps if tp not in starts])
+        for partition, tp in zip(partitions, tps, strict=True):
+            if tp in starts:
+                partition.offset = starts[tp]
+            start = starts.get(tp, committed.get(tp, -1))
+            self._ledger.open(tp, start if start >= 0 else None)
+        if self._incremental:
+            consumer.incremental_assign(partitions)
+        else:
+            consumer.assign(partitions)
+        if self._paused and partitions:
+            consumer.pause(partitions)
+
+    def _stored(self, tps: list[Partition]) -> dict[Partition, int]:
+        """Return the committed offsets, for the lag until the first acknowledgement."""
+        if not tps:
+            return {}
+        try:
+            found = self._consumer.committed([TopicPartition(*tp) for tp in tps], timeout=BROKER_S)
+        except KafkaException as error:
+            log.warning("cannot read committed offsets, the lag is unknown for now: %s", error)
+            return {}
+        return {(f.topic, f.partition): f.offset for f in found if f.offset >= 0}
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        tps = [(partition.topic, partition.partition) for partition in partitions]
+        log.info("revoked %s", tps)
+        for tp in tps:
+            self._ledger.shut(tp)
+        if tps and not self._closing:  # on closing, the owner has already seen to it
+            try:
+                self._await(self._owner.on_pump_revoked(tps), self._limits.revoke_s)
+            except TimeoutError:
+                log.warning("gave up %s with work in flight; it will be delivered again", tps)
+            self._commit_now(tps)
+        self._drop(consumer, partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        tps = [(partition.topic, partition.partition) for partition in partitions]
+        log.warning("lost %s: this member was out of the group", tps)
+        for tp in tps:
+            self._ledger.end(tp)
+        if not self._closing:
+            self._await(self._owner.on_pump_lost(tps), self._limits.revoke_s)
+        self._drop(consumer, partitions)
+
+    def _drop(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            self._ledger.end((partition.topic, partition.partition))
+            self.highwaters.pop((partition.topic, partition.partition), None)
+        if self._incremental:
+            consumer.incremental_unassign(partitions)
+        else:
+            consumer.unassign()
+
+    def _await(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
+        """Run `work` on the event loop and serve commands until it is done.
+
+        Raises
+        ------
+        TimeoutError
+            It took longer than `limit_s`; it is cancelled.
+        """
+        deadline = time.monotonic() + limit_s
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future.add_done_callback(lambda _: self._commands.put(None))
+        self._in_callback = True
+        try:
+            while not future.done():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    future.cancel()
+                    raise TimeoutError(f"hooks took longer than {limit_s:.0f} s")
+                with contextlib.suppress(queue.Empty):
+                    self._run(self._commands.get(timeout=left))
+            return future.result()
+        finally:
+            self._in_callback = False
+
+    def _shut_down(self) -> None:
+        """Commit with a time limit, then leave the group."""
+        last: Future[bool] = Future()
+        deadline = time.monotonic() + BROKER_S
+        while self._commit is not None and time.monotonic() < deadline:
+            self._consumer.poll(POLL_S)
+        self._start_commit(last)
+        while not last.done() and time.monotonic() < deadline:
+            self._consumer.poll(POLL_S)
+        self._consumer.close()
