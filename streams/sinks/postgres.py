@@ -1,0 +1,247 @@
+"""PostgreSQL, the system of record: rows and checkpoints in one transaction.
+
+Delivery: effectively once, counts included. A batch is copied into temporary tables and
+inserted from there where it is not yet (COPY carries 25 k rows/s here, single inserts
+0.5 k), and the positions are saved in the same transaction. When the connection breaks,
+the batch is written again until it is in; when it broke in the middle of the COMMIT,
+PostgreSQL is asked first how that transaction ended, so that what it had written is
+neither repeated nor counted as duplicate.
+
+Duplicates are recognised by event id over all partitions that are kept, `retention_days`
+back; an event that comes again later than that is a new row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from asyncpg.pgproto.pgproto import UUID
+
+from sentinel import log, postgres
+from sentinel.settings import Settings
+from streams.checkpoint import save_in
+from streams.sinks import _storable
+from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
+
+SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
+DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1)
+PREVIEW_BYTES = 4096
+#: Seconds to wait before old partitions are looked at again.
+EXPIRE_S = 3600.0
+CONNECTIONS = 4
+#: The data, not the server, is the reason: repeating the same would fail for ever.
+_REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError)
+_log = log.get("streams.sinks.postgres")
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of the last attempt to write a batch, should its COMMIT get lost."""
+
+    transaction: str = ""
+    written: Written | None = None
+
+
+class PostgresSink(Sink):
+    """Writes to the tables that ``infra/postgres/migrations`` describe, as ``sentinel_worker``.
+
+    Parameters
+    ----------
+    settings
+        `postgres` is the DSN, `retention_days` how long events are kept.
+    """
+
+    transactional = True
+
+    def __init__(self, settings: Settings) -> None:
+        self._dsn = settings.postgres
+        self._keep = timedelta(days=settings.retention_days)
+        self._pool: Any = None
+        self._partitions: set[date] = set()
+        self._expire_at = 0.0
+
+    async def open(self) -> None:
+        """Connect, waiting until PostgreSQL is there; partitions past retention are dropped."""
+        async for attempt in postgres.retrying():
+            with attempt:
+                self._pool = await postgres.open_pool(
+                    self._dsn,
+                    postgres.WORKER,
+                    tenant=postgres.ALL_TENANTS,
+                    size=CONNECTIONS,
+                    init=_prepare,
+                )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+    async def write(self, rows: Rows, positions: Positions = ()) -> Written:
+        """Write `rows` and save `positions`, all or nothing; see `Sink.write`."""
+        last = _Attempt()
+        async for attempt in postgres.retrying():
+            with attempt:
+                return await self._write(rows, positions, last)
+        raise AssertionError("retrying ends only by success or error")
+
+    async def _write(self, rows: Rows, positions: Positions, last: _Attempt) -> Written:
+        async with self._pool.acquire() as connection:
+            if last.written is not None:
+                if await _committed(connection, last.transaction):
+                    return last.written
+                last.written = None
+            days = await self._make_partitions(connection, rows.events)
+            try:
+                return await _write_once(connection, rows, days, positions, last)
+            except asyncpg.CheckViolationError:
+                if not days:
+                    raise
+                self._partitions.clear()  # one was dropped meanwhile
+                days = await self._make_partitions(connection, rows.events)
+                return await _write_once(connection, rows, days, positions, last)
+            except _REFUSED as error:
+                _log.warning("batch refused", action="clean_batch", error=str(error))
+            try:
+                rows = _storable.clean(rows)
+                return await _write_once(connection, rows, days, positions, last)
+            except _REFUSED as error:
+                _log.warning("batch refused again", action="replace_json", error=str(error))
+            rows = await _replace_unstorable(connection, rows)
+            return await _write_once(connection, rows, days, positions, last)
+
+    async def _make_partitions(
+        self, connection: Any, events: Sequence[EventRow]
+    ) -> dict[int, date]:
+        """Return the day of each day number that occurs, after making sure of its partition.
+
+        Arrival times are the producer's word; they are bounded to the days that are kept,
+        so that nobody makes partitions without end, or for a day that is dropped at once.
+        """
+        today = datetime.now(UTC).date()
+        first, last = today - self._keep + timedelta(days=1), today + timedelta(days=1)
+        days: dict[int, date] = {}
+        for number in {event.arrived // DAY_MS for event in events}:
+            bounded = min(max(number, (first - EPOCH).days), (last - EPOCH).days)
+            days[number] = EPOCH + timedelta(days=bounded)
+        for day in sorted(set(days.values()) - self._partitions):
+            await connection.execute(SQL["partition"], day)
+            self._partitions.add(day)
+        if time.monotonic() >= self._expire_at:
+            await self._expire(connection, first)
+        return days
+
+    async def _expire(self, connection: Any, oldest: date) -> None:
+        self._expire_at = time.monotonic() + EXPIRE_S
+        try:
+            dropped = [row[0] for row in await connection.fetch(SQL["expire"], oldest)]
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            _log.info("partitions in use", action="expire_later", error=str(error))
+            return
+        self._partitions = {day for day in self._partitions if day >= oldest}
+        if dropped:
+            _log.info("old events dropped", action="expire", partitions=dropped)
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.execute(SQL["prepare"])
+
+
+async def _committed(connection: Any, transaction: str) -> bool:
+    """Say how an earlier transaction ended; wait (by a passing error) while it runs."""
+    outcome = await connection.fetchval(SQL["outcome"], transaction)
+    if outcome == "in progress":
+        raise asyncpg.LockNotAvailableError("the transaction before is still under way")
+    return bool(outcome == "committed")
+
+
+async def _write_once(
+    connection: Any, rows: Rows, days: dict[int, date], positions: Positions, last: _Attempt
+) -> Written:
+    """Write everything in one transaction."""
+    written = Written()
+    async with connection.transaction():
+        if rows.events:
+            await _copy(connection, "new_events", _event_records(rows.events, days))
+            written.events = _count(await connection.fetch(SQL["events"]))
+        if rows.dead_letters:
+            letters = [(*row[:-1], row.value[:PREVIEW_BYTES]) for row in rows.dead_letters]
+            await _copy(connection, "new_dead_letters", letters)
+            written.dead_letters = _count(await connection.fetch(SQL["dead_letters"]))
+        if rows.alerts:
+            await _write_alerts(connection, rows.alerts, written)
+        await save_in(connection, positions(written) if callable(positions) else positions)
+        last.transaction = await connection.fetchval(SQL["transaction"])
+        last.written = written
+    return written
+
+
+async def _write_alerts(connection: Any, alerts: Sequence[AlertRow], written: Written) -> None:
+    await _copy(
+        connection,
+        "new_alerts",
+        [(*row[:10], _text(row.explanation), *row[11:14]) for row in alerts],
+    )
+    await _copy(connection, "new_alert_events", _evidence_records(alerts))
+    await connection.execute(SQL["lock_alerts"])  # last of the locks, held for the least time
+    for tenant, source, created, amended in await connection.fetch(SQL["alerts"]):
+        written.alerts[tenant, source] = created
+        written.amended[tenant, source] = amended
+    written.alert_events = _count(await connection.fetch(SQL["alert_events"]))
+
+
+async def _copy(connection: Any, table: str, records: Iterable[Sequence[Any]]) -> None:
+    await connection.execute(SQL[table])
+    await connection.copy_records_to_table(table, records=records, schema_name="pg_temp")
+
+
+def _event_records(events: Sequence[EventRow], days: dict[int, date]) -> list[tuple[Any, ...]]:
+    """Return the columns of ``new_events``, each event once."""
+    first = {(row.uid, row.tenant): row for row in reversed(events)}
+    return [
+        (
+            row.tenant,
+            UUID(row.uid),
+            days[row.arrived // DAY_MS],
+            row.time,
+            row.arrived,
+            *row[4:13],
+            _text(row.ocsf),
+        )
+        for row in first.values()
+    ]
+
+
+def _evidence_records(alerts: Sequence[AlertRow]) -> list[tuple[Any, ...]]:
+    """Return the columns of ``new_alert_events``."""
+    return [
+        (alert.tenant, alert.id, UUID(row.uid), *row[1:5], _text(row.ocsf), row.raw)
+        for alert in alerts
+        for row in alert.events
+    ]
+
+
+def _text(json: str | bytes) -> str:
+    return json if isinstance(json, str) else json.decode()
+
+
+def _count(rows: Iterable[Sequence[Any]]) -> Counter[Key]:
+    return Counter({(tenant, source): count for tenant, source, count in rows})
+
+
+async def _replace_unstorable(connection: Any, rows: Rows) -> Rows:
+    """Replace each JSON value that PostgreSQL refuses by a placeholder that says why."""
+    replaced: dict[str | bytes, str] = {}
+    for value in _storable.json_of(rows):
+        try:
+            await connection.execute(SQL["json"], _text(value))
+        except _REFUSED as error:
+            replaced[value] = _storable.placeholder(_text(value), str(error))
+    return _storable.replace_json(rows, replaced)
