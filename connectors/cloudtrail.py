@@ -4,7 +4,8 @@ Takes what people already have: a single event, a log file (``{"Records": […]}
 array, an EventBridge event (the record is its ``detail``), and a CloudWatch Logs
 subscription (``logEvents[].message``). A record's bytes are carried on exactly as found.
 
-An event needs ``eventTime``, ``eventName`` and ``eventSource``; without ``eventID`` it gets
+An event needs ``eventTime`` (or ``@timestamp``, which Logstash's CloudTrail codec makes of
+it), ``eventName`` and ``eventSource``; without ``eventID`` it gets
 its id from its place in Kafka. A time before 2000 or more than `FUTURE_MS` ahead of the
 clock is absurd and refused: a wrong clock must not move the watermark for everyone.
 
@@ -35,7 +36,7 @@ FUTURE_MS: Final = 24 * 3600 * 1000
 PAST_MS: Final = 946_684_800_000
 """2000-01-01T00:00:00Z in milliseconds since the epoch."""
 
-_REQUIRED: Final = {"eventTime": str, "eventName": str, "eventSource": str}
+_REQUIRED: Final = {"eventName": str, "eventSource": str}
 _SUCCESS, _FAILURE = 1, 2
 _INFORMATIONAL: Final = 1
 _IDENTITY: Final = {
@@ -67,7 +68,8 @@ _OUTCOMES: Final = frozenset(
 )
 _FIELDS: Final = (
     frozenset(
-        {"awsRegion", "errorCode", "eventID", "readOnly", "sourceIPAddress", "userAgent"}
+        {"@timestamp", "awsRegion", "errorCode", "eventID", "eventTime", "readOnly"}
+        | {"sourceIPAddress", "userAgent"}
         | {f"userIdentity.{path}" for path in _IDENTITY.values()}
     )
     | _OUTCOMES
@@ -161,8 +163,10 @@ class CloudTrail(Connector):
         Raises
         ------
         MappingError
-            Reason ``timestamp``: ``eventTime`` is not a time, or an absurd one.
+            Reason ``missing_field``: no ``eventTime``. Reason ``timestamp``: it is not
+            a time, or an absurd one.
         """
+        # Attributes are read once, and the tuple made directly: this runs for every event.
         service, operation = event.eventSource, event.eventName
         region, address, agent = event.awsRegion, event.sourceIPAddress, event.userAgent
         uid, read_only = event.eventID, event.readOnly
@@ -172,20 +176,26 @@ class CloudTrail(Connector):
         failed = bool(event.errorCode)
         if class_uid == AUTHENTICATION and not failed:
             failed = _answer(event, service, operation) == "Failure"
-        when = self._times.get(event.eventTime)
-        return Summary(
-            uid if uid.__class__ is str and uid else None,
-            self._time(event.eventTime) if when is None else when,
-            class_uid,
-            activity_id,
-            _FAILURE if failed else _SUCCESS,
-            _INFORMATIONAL,
-            self._entity(event.userIdentity),
-            operation,
-            service,
-            address if address.__class__ is str else "",
-            agent if agent.__class__ is str else "",
-            region if region.__class__ is str else "",
+        text = event.eventTime
+        if text.__class__ is not str:
+            text = _other_time(event)
+        when = self._times.get(text)
+        return tuple.__new__(
+            Summary,
+            (
+                uid if uid.__class__ is str and uid else None,
+                self._time(text) if when is None else when,
+                class_uid,
+                activity_id,
+                _FAILURE if failed else _SUCCESS,
+                _INFORMATIONAL,
+                self._entity(event.userIdentity),
+                operation,
+                service,
+                address if address.__class__ is str else "",
+                agent if agent.__class__ is str else "",
+                region if region.__class__ is str else "",
+            ),
         )
 
     def to_ocsf(self, unit: bytes) -> OCSF:
@@ -220,6 +230,20 @@ class CloudTrail(Connector):
             self._times.clear()
         self._times[text] = when
         return when
+
+
+def _other_time(event: Any) -> str:
+    """Return ``@timestamp`` where there is no ``eventTime``."""
+    struct = type(event)
+    names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
+    text = getattr(event, names["@timestamp"])
+    if isinstance(text, str):
+        return text
+    raise MappingError(
+        "missing_field",
+        f"expected eventTime (ISO 8601 text), found {event.eventTime!r:.60}; "
+        "send CloudTrail's own records",
+    )
 
 
 def _milliseconds(text: str) -> int:
