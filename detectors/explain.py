@@ -1,0 +1,145 @@
+"""One explanation shape for whatever raises an alert, as JSON.
+
+===================  ==========================================================================
+key                  meaning
+===================  ==========================================================================
+kind                 ``rule`` or ``model``
+what                 one sentence for an analyst
+condition            the rule's condition; empty for a model
+matched              rule: ``{selection, field, modifiers, pattern, value}`` for each part
+contributions        model: ``{field, value, weight}``, largest first, weights adding up to 1
+baseline             model: what it was compared with and since when; null for a rule
+events               ids of the events it is about, where the writer knows them
+techniques           ATT&CK technique ids
+quiet                what would have kept it quiet
+false_positives      what the rule's author says also causes it
+cold_start           true while the model has too short a history to be sure
+===================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.batch import RuleRef
+
+#: Characters of one value that an explanation shows; the whole event travels beside it.
+LONGEST = 256
+#: Parts that the sentence names; the lists have them all.
+NAMED = 3
+
+
+class Explanation(msgspec.Struct, kw_only=True):
+    """The shape above."""
+
+    kind: str
+    what: str
+    condition: str = ""
+    matched: list[Any] = []
+    contributions: list[Any] = []
+    baseline: Any = None
+    events: list[str] = []
+    techniques: list[str] = []
+    quiet: str = ""
+    false_positives: list[Any] = []
+    cold_start: bool = False
+
+
+def rule_explanation(rule: RuleRef, matched: Mapping[str, Any], events: Sequence[str] = ()) -> str:
+    """Return the explanation of a rule hit, as JSON.
+
+    Parameters
+    ----------
+    rule
+        The rule that matched.
+    matched
+        What the matcher says about the first event: ``condition``, ``matched``, ``quiet``,
+        ``false_positives``; any may be missing.
+    events
+        Ids of the events, where known.
+    """
+    parts = [_short(part) for part in matched.get("matched", ())]
+    named = " and ".join(_clause(part) for part in parts[:NAMED] if isinstance(part, Mapping))
+    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+    return _json(
+        Explanation(
+            kind="rule",
+            what=f"{rule.title}: {named}{more}." if named else f"{rule.title}.",
+            condition=str(matched.get("condition", "")),
+            matched=parts,
+            events=list(events),
+            techniques=list(rule.techniques),
+            quiet=str(matched.get("quiet") or ""),
+            false_positives=list(matched.get("false_positives") or ()),
+        )
+    )
+
+
+def model_explanation(
+    title: str,
+    techniques: Sequence[str],
+    entity: str,
+    said: Mapping[str, Any],
+    events: Sequence[str] = (),
+) -> str:
+    """Return the explanation of a model alert, as JSON.
+
+    Parameters
+    ----------
+    title, techniques
+        Those of the model.
+    entity
+        Who acted.
+    said
+        What `detectors.base.Model.explain` returned.
+    events
+        Ids of the events, where known.
+    """
+    parts = [_short(part) for part in said.get("contributions", ())]
+    named = ", ".join(f"{part['field']} {_quoted(part['value'])}" for part in parts[:NAMED])
+    cold = " The model is still learning." if said.get("cold_start") else ""
+    return _json(
+        Explanation(
+            kind="model",
+            what=f"{title}, by {entity or 'an unnamed entity'}: {named or 'no one field'}.{cold}",
+            contributions=parts,
+            baseline=said.get("baseline"),
+            events=list(events),
+            techniques=list(techniques),
+            quiet=str(said.get("quiet") or ""),
+            cold_start=bool(said.get("cold_start")),
+        )
+    )
+
+
+def _clause(part: Mapping[str, Any]) -> str:
+    """Say one matched part: ``eventName is 'CreateUser'``, or with the pattern it met."""
+    field, value = part.get("field") or "the event", _quoted(part.get("value"))
+    modifiers = [str(modifier) for modifier in part.get("modifiers") or ()]
+    if not modifiers:
+        return f"{field} is {value}"
+    return f"{field} {value} ({'|'.join(modifiers)} {_quoted(part.get('pattern'))})"
+
+
+def _quoted(value: Any) -> str:
+    """Return a value as people read it."""
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _short(value: Any) -> Any:
+    """Cut every string in a JSON value to `LONGEST` characters."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
+    if isinstance(value, Mapping):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(item) for item in value]
+    return value
+
+
+def _json(explanation: Explanation) -> str:
+    """Encode; what JSON has no form for is written as its text."""
+    return msgspec.json.encode(explanation, enc_hook=str).decode()

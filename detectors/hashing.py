@@ -1,0 +1,183 @@
+"""Compiled building blocks: the `kernel` decorator, stable string hashes, a bounded table.
+
+A `Table` maps 64-bit keys to rows of columns that compiled loops read and write. It never
+grows: the loop stops before the first key that does not fit, `Table.age` drops the least
+recently used half and counts it, and the loop goes on. Because that happens at the same
+event whatever the batch boundaries, a replay ends in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from schemas.batch import Strings
+from sentinel.errors import SchemaError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Distinct strings whose hash is remembered, in the process (about 150 B each).
+HASH_MEMO = 65_536
+#: Odd 64-bit constants of splitmix64 (Steele, Lea, Flood 2014, "Fast splittable PRNGs").
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def kernel(signature: str) -> Callable[[F], F]:
+    """Compile a function for one `signature`, when it is imported, cached on disk.
+
+    The signature is stated so that no call can trigger a second compilation, and
+    floating point is strict so that scores do not depend on how loops were vectorised.
+    """
+    return cast("Callable[[F], F]", njit(signature, cache=True, nogil=True, error_model="numpy"))
+
+
+@lru_cache(maxsize=HASH_MEMO)
+def hash_string(text: str) -> int:
+    """Return a 64-bit hash, the same in every process; 0 only for the empty string.
+
+    >>> hash_string("iam.amazonaws.com") == hash_string("iam.amazonaws.com"), hash_string("")
+    (True, 0)
+    """
+    if not text:
+        return 0
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1
+
+
+def hash_column(column: Strings, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return uint64[len(rows)]: the hash of each row's string, each distinct one hashed once."""
+    hashes = np.array([hash_string(value) for value in column.values], dtype=np.uint64)
+    return hashes[column.index[rows]]
+
+
+@kernel("uint64(uint64)")
+def mix(key: Any) -> Any:
+    """Spread the bits of `key` over all 64 (the finaliser of splitmix64)."""
+    key = (key ^ (key >> np.uint64(30))) * _MIX_1
+    key = (key ^ (key >> np.uint64(27))) * _MIX_2
+    return key ^ (key >> np.uint64(31))
+
+
+@kernel("int64(uint64[::1], int32[::1], uint64)")
+def find(keys: Any, slots: Any, key: Any) -> Any:
+    """Return the row of `key`, or -1."""
+    mask = np.uint64(len(slots) - 1)
+    at = key & mask
+    while slots[at] != 0:
+        row = slots[at] - 1
+        if keys[row] == key:
+            return np.int64(row)
+        at = (at + np.uint64(1)) & mask
+    return np.int64(-1)
+
+
+@kernel("int64(uint64[::1], int32[::1], int64[::1], uint64)")
+def insert(keys: Any, slots: Any, size: Any, key: Any) -> Any:
+    """Add `key`, known to be absent and to fit; return its row."""
+    mask = np.uint64(len(slots) - 1)
+    at = key & mask
+    while slots[at] != 0:
+        at = (at + np.uint64(1)) & mask
+    row = size[0]
+    keys[row] = key
+    slots[at] = row + 1
+    size[0] = row + 1
+    return row
+
+
+@kernel("void(uint64[::1], int32[::1], int64)")
+def _index(keys: Any, slots: Any, size: Any) -> Any:
+    """Fill the empty `slots` from the first `size` keys."""
+    mask = np.uint64(len(slots) - 1)
+    for row in range(size):
+        at = keys[row] & mask
+        while slots[at] != 0:
+            at = (at + np.uint64(1)) & mask
+        slots[at] = row + 1
+
+
+class Table:
+    """A bounded map from well-mixed 64-bit keys to rows of `columns`.
+
+    Parameters
+    ----------
+    capacity
+        Most rows held.
+    columns
+        Name → (dtype, width); width 0 is one value a row.
+
+    Attributes
+    ----------
+    keys, slots, size, last
+        ``uint64[capacity]``; ``int32`` open-addressing slots, at most half full;
+        ``int64[1]`` rows in use; ``int64[capacity]`` when each row was last used.
+    evictions
+        Rows dropped since the start.
+    """
+
+    def __init__(self, capacity: int, columns: Mapping[str, tuple[str, int]]) -> None:
+        self.capacity = capacity
+        self.evictions = 0
+        self.keys = np.zeros(capacity, np.uint64)
+        self.last = np.zeros(capacity, np.int64)
+        self.size = np.zeros(1, np.int64)
+        self.slots = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
+        self.columns: dict[str, NDArray[Any]] = {
+            name: np.zeros((capacity, width) if width else capacity, dtype)
+            for name, (dtype, width) in columns.items()
+        }
+
+    def __len__(self) -> int:
+        return int(self.size[0])
+
+    def age(self) -> NDArray[np.int64]:
+        """Keep the more recently used half; return the old row numbers that were kept."""
+        last = self.last[: len(self)]
+        kept = np.flatnonzero(last > np.partition(last, len(last) // 2)[len(last) // 2])
+        self.keep(kept)
+        return kept
+
+    def keep(self, kept: NDArray[np.int64]) -> None:
+        """Keep only the rows `kept` (ascending), close the gaps and count the others."""
+        self.evictions += len(self) - len(kept)
+        for array in (self.keys, self.last, *self.columns.values()):
+            array[: len(kept)] = array[kept]
+            array[len(kept) :] = 0
+        self._resize(len(kept))
+
+    def state(self) -> dict[str, Any]:
+        """Return the rows in use, for `load`."""
+        size = len(self)
+        arrays = {"keys": self.keys, "last": self.last} | self.columns
+        return {name: array[:size].copy() for name, array in arrays.items()} | {
+            "evictions": self.evictions
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` returned; raise `SchemaError` where it does not fit."""
+        arrays = {"keys": self.keys, "last": self.last} | self.columns
+        size = len(state.get("keys", ()))
+        for name, array in arrays.items():
+            found = state.get(name)
+            if found is None or found.dtype != array.dtype or size > self.capacity:
+                raise SchemaError(f"expected column {name!r} of {array.dtype}, found another table")
+            if found.shape != (size, *array.shape[1:]):
+                raise SchemaError(f"expected {size} rows of column {name!r}, found {found.shape}")
+            array[:size] = found
+            array[size:] = 0
+        self.evictions = int(state["evictions"])
+        self._resize(size)
+
+    def _resize(self, size: int) -> None:
+        """Set the number of rows and index them anew."""
+        self.size[0] = size
+        self.slots[:] = 0
+        _index(self.keys, self.slots, size)

@@ -1,0 +1,91 @@
+"""From "how rare" to a score, and from a score to a severity.
+
+**Calibration.** An anomaly of 0 to 1 counts decades of rarity: ``log10(1 / p) / 5``, where
+`p` is the probability of an event at least as unusual in the history of the same model:
+1 in 100 is 0.4, 1 in 1,000 is 0.6, 1 in 10,000 is 0.8, 1 in 100,000 is 1. So with the
+threshold 0.6 a model alerts on about one event in a thousand whatever the data, and a model
+that has seen `n` events cannot claim more than ``log10(n + 1) / 5``: a short history is
+quiet by itself. `p` is the conformal p-value (Laxhammar and Falkman 2014, "Online learning
+and sequential anomaly detection in trajectories"). A plain quantile would not do: 40 % of
+all events are "rarer than 60 %".
+
+**Score** = anomaly · event multiplier · intelligence factor, capped at 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.batch import EventBatch
+
+#: Decades of rarity that make a score of 1.
+DECADES = 5.0
+
+CRITICAL, HIGH, MEDIUM, LOW, INFORMATIONAL = 5, 4, 3, 2, 1
+#: Lowest score of each OCSF severity (design section 4).
+BANDS = ((0.8, CRITICAL), (0.6, HIGH), (0.4, MEDIUM), (0.0, LOW))
+#: Score of a rule hit by the severity its author gave it: the middle of the band, so
+#: that `severity` gives the author's own back. Informational has a quarter of "low".
+RULE_SCORES = {CRITICAL: 0.9, HIGH: 0.7, MEDIUM: 0.5, LOW: 0.3, INFORMATIONAL: 0.1}
+
+#: OCSF status "failure".
+FAILURE = 2
+#: A refused or failed action: probing shows as failures long before it succeeds.
+FAILURE_MULTIPLIER = 1.15
+#: What the action touches, by OCSF class: changes of who may do what weigh more.
+CLASS_MULTIPLIERS = {
+    3001: 1.25,  # Account Change
+    3005: 1.25,  # User Access Management
+    3006: 1.25,  # Group Management
+    3002: 1.10,  # Authentication
+    3003: 1.10,  # Authorize Session
+}
+#: OCSF class "API Activity" and its activity "Read", the bulk of any audit log.
+API_ACTIVITY, READ = 6003, 2
+READ_MULTIPLIER = 0.9
+#: The source itself calls the event high (4), critical (5) or fatal (6).
+SEVERITY_MULTIPLIERS = {4: 1.1, 5: 1.2, 6: 1.2}
+#: The product of all the above stays within these.
+LOWEST, HIGHEST = 0.5, 1.5
+
+
+def severity(score: float) -> int:
+    """Return the OCSF severity of a score.
+
+    >>> [severity(s) for s in (0.8, 0.79, 0.6, 0.4, 0.0)]
+    [5, 4, 4, 3, 2]
+    """
+    return next(level for lowest, level in BANDS if score >= lowest)
+
+
+def rule_score(severity_id: int) -> float:
+    """Return the score of a hit of a rule whose author gave it `severity_id` (OCSF)."""
+    return RULE_SCORES[min(max(severity_id, INFORMATIONAL), CRITICAL)]
+
+
+def multipliers(batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return float64[len(rows)]: how much each event's own nature raises or lowers its score."""
+    class_uid = batch.class_uid[rows]
+    out = _lookup(class_uid, CLASS_MULTIPLIERS)
+    out *= _lookup(batch.severity_id[rows], SEVERITY_MULTIPLIERS)
+    out[batch.status_id[rows] == FAILURE] *= FAILURE_MULTIPLIER
+    out[(class_uid == API_ACTIVITY) & (batch.activity_id[rows] == READ)] *= READ_MULTIPLIER
+    return np.clip(out, LOWEST, HIGHEST)
+
+
+def combine(
+    anomaly: NDArray[np.float64], multiplier: NDArray[np.float64], intelligence: float = 1.0
+) -> NDArray[np.float64]:
+    """Return anomaly · multiplier · intelligence, within 0 to 1; what is not a number is 0."""
+    return np.clip(np.nan_to_num(anomaly * multiplier * intelligence, nan=0.0), 0.0, 1.0)
+
+
+def _lookup(column: NDArray[Any], table: dict[int, float]) -> NDArray[np.float64]:
+    """Return the factor of each value of `column`, 1 where the table has none."""
+    out = np.ones(len(column))
+    for value, factor in table.items():
+        out[column == value] = factor
+    return out
