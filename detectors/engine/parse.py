@@ -184,8 +184,10 @@ class _Reader:
         """
         if isinstance(value, st.SigmaExpansion):
             return _join(c.Any, [self.value(field, each, origin) for each in value.values])
-        textual = isinstance(value, st.SigmaString | st.SigmaRegularExpression)
-        if textual and value.contains_placeholder():
+        if (
+            isinstance(value, st.SigmaString | st.SigmaRegularExpression)
+            and value.contains_placeholder()
+        ):
             filled = value.replace_placeholders(self._fill)
             return _join(c.Any, [self.value(field, each, origin) for each in filled])
         leaf = _string(field, value) if isinstance(value, st.SigmaString) else _scalar(field, value)
