@@ -21,9 +21,9 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from connectors import _cloudtrail_ocsf
-from connectors._cloudtrail_classes import classify
-from connectors._cloudtrail_identity import Identity, entity
+from connectors._cloudtrail import ocsf_map
+from connectors._cloudtrail.classes import classify
+from connectors._cloudtrail.identity import Identity, entity
 from connectors.base import OCSF, Connector, LogSource, Summary
 from schemas.ocsf import AUTHENTICATION
 from schemas.typed import TypedJson
@@ -200,7 +200,7 @@ class CloudTrail(Connector):
 
     def to_ocsf(self, unit: bytes) -> OCSF:
         """Map one record to an OCSF event."""
-        return _cloudtrail_ocsf.build(unit, self.summarise(self._core.decode(unit)))
+        return ocsf_map.build(unit, self.summarise(self._core.decode(unit)))
 
     def _entity(self, user: Any) -> str:
         """Return who acted, of a decoded ``userIdentity`` of any shape."""

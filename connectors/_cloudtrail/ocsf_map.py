@@ -9,8 +9,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, Final
 
-from connectors._cloudtrail_fields import MAX_DATA, Fields, compact, milliseconds, some
-from connectors._cloudtrail_target import auth_session, changed_user, group, policies, resources
+from connectors._cloudtrail.fields import MAX_DATA, Fields, compact, milliseconds, some
+from connectors._cloudtrail.target import auth_session, changed_user, group, policies, resources
 from connectors.base import OCSF, Summary
 from schemas.ocsf import (
     ACCOUNT_CHANGE,

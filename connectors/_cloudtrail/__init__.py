@@ -1,0 +1,1 @@
+"""How CloudTrail records become OCSF: classes, identities, targets; `connectors.cloudtrail`."""
