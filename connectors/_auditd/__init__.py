@@ -1,0 +1,1 @@
+"""The parts of the auditd connector: records, events, assembling, Sigma fields, OCSF."""

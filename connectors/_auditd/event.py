@@ -1,0 +1,301 @@
+"""One audit event: the records with one time and serial, and what they say together."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from connectors._auditd import tables
+from connectors._auditd.record import Record, head, lines_of, parse, plain, text
+from connectors._auditd.socket_address import Peer, peer
+from sentinel.errors import DecodeError, MappingError
+
+#: First words of the line that the assembler adds to an event put together in parts.
+MARK: Final = b"# sentinel part="
+
+#: Fields that the kernel or auditd writes in hexadecimal where they hold odd characters
+#: (``auparse/typetab.h`` of audit userspace: AUPARSE_TYPE_ESCAPED and _ESCAPED_KEY).
+ENCODED: Final = frozenset(
+    ("acct", "cmd", "comm", "cwd", "data", "dir", "exe", "file", "grp", "invalid_context", "key")
+    + ("name", "new_group", "ocomm", "path", "proctitle", "root_dir", "sw", "unit", "vm", "watch")
+)
+_ARGUMENT: Final = re.compile(r"a(\d{1,7})(\[\d{1,7}\])?")
+_LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01; later is a broken clock or a broken log
+_AT_FDCWD: Final = frozenset({"ffffff9c", "ffffffffffffff9c"})
+_EXECVE: Final = frozenset({"execve", "execveat"})
+
+
+class Path(NamedTuple):
+    """A file that an event names.
+
+    Attributes
+    ----------
+    name
+        As the process named it.
+    full
+        Absolute where that can be known, normalised.
+    kind
+        ``NORMAL``, ``PARENT``, ``CREATE``, ``DELETE`` or ``UNKNOWN``.
+    fields
+        The whole PATH record.
+    """
+
+    name: str
+    full: str
+    kind: str
+    fields: dict[str, str]
+
+
+class Event:
+    """The records of one event.
+
+    Attributes
+    ----------
+    node, stamp, time, part
+        Host, ``seconds.fraction:serial``, milliseconds since the epoch (UTC), and which
+        part of an event that had been put together too early (0: the event itself).
+    records
+        In the order of arrival.
+    """
+
+    def __init__(self, node: str, stamp: str, time: int, part: int, records: list[Record]) -> None:
+        self.node = node
+        self.stamp = stamp
+        self.time = time
+        self.part = part
+        self.records = records
+
+    @property
+    def native_id(self) -> str:
+        """Return ``node:seconds.fraction:serial``, and ``#n`` for the n-th late part of it."""
+        own = f"{self.node}:{self.stamp}"
+        return f"{own}#{self.part}" if self.part else own
+
+    @property
+    def serial(self) -> int:
+        """Return the kernel's serial number, which starts anew with every boot."""
+        return int(self.stamp.rpartition(":")[2])
+
+    def raw(self, name: str) -> Iterator[str]:
+        """Yield each value of a field as written, in record order."""
+        for record in self.records:
+            value = record.fields.get(name)
+            if value is not None:
+                yield value
+
+    def get(self, name: str) -> str:
+        """Return the first value of a field that says anything, decoded; else ``""``."""
+        for record in self.records:
+            value = record.fields.get(name)
+            if value is not None and value not in {"?", '"?"', "(null)", "(none)"}:
+                return text(value) if name in ENCODED else plain(value)
+        return ""
+
+    def interpreted(self, name: str) -> str:
+        """Return the name that auditd gave for a number, such as ``UID``; else ``""``."""
+        for record in self.records:
+            value = record.enriched.get(name)
+            if value is not None:
+                return plain(value)
+        return ""
+
+    def of(self, kind: str) -> Record | None:
+        """Return the first record of a type."""
+        for record in self.records:
+            if record.type == kind:
+                return record
+        return None
+
+    @cached_property
+    def kind(self) -> str:
+        """Return the type of the record that the event is about.
+
+        ``SYSCALL`` where the kernel audited a call; the record that the kernel adds for a
+        reason of its own (AVC, ANOM_PROMISCUOUS) still says more: see `reason`.
+        """
+        return "SYSCALL" if self.of("SYSCALL") else self.records[0].type
+
+    @cached_property
+    def reason(self) -> str:
+        """Return the type of the first record, which tells why the event was recorded."""
+        return self.records[0].type
+
+    @cached_property
+    def call(self) -> str:
+        """Return the name of the system call, its number where it has none, or ``""``."""
+        record = self.of("SYSCALL") or self.of("SECCOMP")
+        if record is None:
+            return ""
+        number = record.fields.get("syscall", "")
+        return tables.syscall_name(record.fields.get("arch", ""), number)
+
+    @cached_property
+    def executes(self) -> bool:
+        """Tell whether a program was started: a successful ``execve`` or its arguments."""
+        if self.call in _EXECVE:
+            return self.success is not False
+        return not self.call and self.of("EXECVE") is not None
+
+    @cached_property
+    def success(self) -> bool | None:
+        """Tell whether the kernel or the program says that it worked; None: it does not say."""
+        for name in ("success", "res", "result"):
+            value = self.get(name)
+            if value:
+                return value in {"yes", "success", "1", "ok"}
+        return None
+
+    @cached_property
+    def arguments(self) -> list[str]:
+        """Return the arguments of the program started, put together from their fragments."""
+        pieces: dict[int, bytes] = {}
+        for record in self.records:
+            if record.type != "EXECVE":
+                continue
+            for name, value in record.fields.items():
+                match = _ARGUMENT.fullmatch(name)
+                if match:
+                    index = int(match[1])
+                    pieces[index] = pieces.get(index, b"") + _bytes(value)
+        return [pieces[index].decode("utf-8", "backslashreplace") for index in sorted(pieces)]
+
+    @cached_property
+    def title(self) -> str:
+        """Return the process title, NULs made spaces (the kernel keeps its first 128 bytes)."""
+        value = next(self.raw("proctitle"), "")
+        return text(value).replace("\0", " ").strip() if value != "(null)" else ""
+
+    @cached_property
+    def command_line(self) -> str:
+        """Return the arguments, or the process title where they are not recorded."""
+        return " ".join(self.arguments) or self.title
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Return the keys of the audit rules that matched."""
+        found: list[str] = []
+        for value in self.raw("key"):
+            if value != "(null)":
+                names = text(value).split("\x01")
+                found += [name.removeprefix("key=") for name in names if name]
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def peer(self) -> Peer | None:
+        """Return the socket address of the event."""
+        value = next(self.raw("saddr"), "")
+        return peer(value) if value else None
+
+    @cached_property
+    def paths(self) -> list[Path]:
+        """Return the files named, by item number."""
+        found = [record.fields for record in self.records if record.type == "PATH"]
+        found.sort(
+            key=lambda fields: int(item) if (item := fields.get("item", "0")).isdecimal() else 0
+        )
+        base = self._base(found)
+        paths = []
+        for fields in found:
+            raw = fields.get("name", "(null)")
+            name = "" if raw == "(null)" else text(raw)
+            kind = fields.get("nametype") or fields.get("objtype") or "NORMAL"
+            paths.append(Path(name, _full(base, name), kind, fields))
+        return paths
+
+    def _base(self, found: list[dict[str, str]]) -> str:
+        """Return the directory that relative names start from; ``""`` where unknown."""
+        syscall = self.of("SYSCALL")
+        relative = self.call.endswith("at") and syscall is not None
+        if relative and syscall and syscall.fields.get("a0", "") not in _AT_FDCWD:
+            return ""  # relative to an open directory, whose name is not recorded
+        return self.get("cwd")
+
+    @cached_property
+    def exe(self) -> str:
+        """Return the path of the program that acts, or that was started."""
+        found = self.get("exe")
+        if found or not self.executes:
+            return found
+        programs = [path.full for path in self.paths[:1] if path.name]
+        return (programs or self.arguments[:1] or [""])[0]
+
+    def user(self, name: str) -> str:
+        """Return who a user id field (``auid``, ``uid``, …) names: a name, else the number.
+
+        Empty where it is not set. 0 is root also in logs that are not enriched.
+        """
+        number = self.get(name)
+        if not number or number in tables.UNSET:
+            return ""
+        known = self.interpreted(name.upper())
+        if known and known != "unset" and not known.startswith("unknown("):
+            return known
+        return "root" if number == "0" else number
+
+
+def decode(unit: bytes) -> Event:
+    """Read the lines of one event.
+
+    Raises
+    ------
+    DecodeError
+        A line is no audit record, or the lines belong to several events.
+    MappingError
+        The time is absurd.
+    """
+    lines = lines_of(unit)
+    part = 0
+    if lines and lines[-1].startswith(MARK):
+        digits = lines.pop()[len(MARK) :].split()[0]
+        part = int(digits) if digits.isdigit() and len(digits) < 10 else 0
+    heads = [head(line) for line in lines]
+    first = heads[0] if heads else None
+    if first is None:
+        raise _no_record(lines)
+    records = []
+    for line, found in zip(lines, heads, strict=True):
+        if found is None:
+            raise _no_record([line])
+        if found.serial != first.serial or found.seconds != first.seconds:
+            raise DecodeError(
+                "several_events",
+                f"expected records of audit event {first.serial.decode()}, found one of "
+                f"{found.serial.decode()}: push them to raw.auditd as separate lines",
+            )
+        records.append(parse(line, found))
+    if first.time >= _LATEST_MS:
+        raise MappingError(
+            "time", f"expected a time before 2100, found {first.seconds.decode()} s since 1970"
+        )
+    stamp = b"%b.%b:%b" % (first.seconds, first.fraction, first.serial)
+    node = first.node.decode("utf-8", "backslashreplace")
+    return Event(node, stamp.decode("ascii"), first.time, part, records)
+
+
+def _no_record(lines: list[bytes]) -> DecodeError:
+    """Say what was found in place of a record."""
+    found = repr(lines[0][:80]) if lines else "nothing"
+    return DecodeError(
+        "record", f"expected type=… msg=audit(seconds.millis:serial): …, found {found}"
+    )
+
+
+def _bytes(value: str) -> bytes:
+    """Return the bytes of one argument or a fragment of it."""
+    if value[:1] != '"':
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            return value.encode()
+    return plain(value).encode()
+
+
+def _full(base: str, name: str) -> str:
+    """Return the absolute, normalised path of `name`."""
+    if not name or (not name.startswith("/") and not base):
+        return name
+    joined = posixpath.normpath(posixpath.join(base, name))
+    return joined.replace("//", "/", 1) if joined.startswith("//") else joined
