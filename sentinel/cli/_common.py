@@ -11,6 +11,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sentinel import settings as settings_module
 from sentinel.settings import Settings
@@ -43,13 +44,13 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     """Draw a table on stdout; a value that is None is an empty cell."""
     table = Table(*columns, title=title, title_justify="left", header_style="bold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
     console.print(table)
 
 
 def note(message: str) -> None:
     """Say something to the person on stderr, where it cannot spoil piped output."""
-    progress_console.print(message, highlight=False)
+    progress_console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,8 +1,9 @@
 """The embedded stack: real Kafka and PostgreSQL (and Elasticsearch) on this machine.
 
 `Stack` runs the parts under one data directory and keeps them running; `find` tells any
-other process where they are, `connect` puts that into its settings. Why embedded: a person with only Python and make gets the
-same broker and database as production, not a replacement that behaves otherwise.
+other process where they are, `connect` puts that into its settings. Why embedded: a
+person with only Python and make gets the same broker and database as production, not a
+replacement that behaves otherwise.
 """
 
 from __future__ import annotations

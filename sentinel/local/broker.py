@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from sentinel.local import artifacts
 from sentinel.local.home import Identity
+from sentinel.local.probe import HOST, listens
 from sentinel.local.process import Report, Service, run_once
 
 HEAP_MB = 384
 MESSAGE_BYTES = 64 * 1024 * 1024
-HOST = "127.0.0.1"
 
 
 def _properties(data: Path, ports: dict[str, int]) -> dict[str, object]:
@@ -111,24 +110,15 @@ def prepare(home: Path, identity: Identity, report: Report) -> Service:
     return Service(
         name="kafka",
         command=[*java, "kafka.Kafka", str(config)],
-        ready=lambda: answers(bootstrap),
+        ready=lambda: listens(identity.ports["kafka"]) and answers(bootstrap),
         env=env,
         stop_s=30.0,
         start_s=90.0,
     )
 
 
-def listens(port: int) -> bool:
-    """Return whether something accepts connections on a loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((HOST, port)) == 0
-
-
 def answers(bootstrap: str) -> bool:
     """Return whether the broker serves metadata: it is registered and not fenced."""
-    if not listens(int(bootstrap.rpartition(":")[2])):
-        return False
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 

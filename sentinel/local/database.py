@@ -9,13 +9,15 @@ a deep directory. PostgreSQL refuses to run as root; see `sentinel.local.process
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from importlib.util import find_spec
 from pathlib import Path
 
 from sentinel.errors import StackError
-from sentinel.local.broker import HOST, environment, listens
+from sentinel.local.broker import environment
 from sentinel.local.home import Identity
+from sentinel.local.probe import HOST, listens
 from sentinel.local.process import Report, Service, User, run_once, unprivileged
 
 OWNER = "sentinel"
@@ -104,10 +106,7 @@ def _initialise(programs: Path, folder: Path, identity: Identity, user: User | N
     """Run initdb in a scratch folder and move it into place: whole or not at all."""
     env = environment(folder)
     fresh, secret = folder / "fresh", folder / "password"
-    if fresh.exists():
-        import shutil
-
-        shutil.rmtree(fresh)
+    shutil.rmtree(fresh, ignore_errors=True)
     _own(fresh, user)
     with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(identity.password)

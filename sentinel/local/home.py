@@ -17,7 +17,9 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +28,10 @@ from sentinel.errors import StackError
 from sentinel.local.process import alive
 from sentinel.settings import Settings
 
-PORT_NAMES = ("kafka", "controller", "postgres", "elasticsearch", "elasticsearch_transport", "api")
+PORT_NAMES = (
+    *("kafka", "controller", "postgres", "elasticsearch", "elasticsearch_transport"),
+    *("api", "worker"),
+)
 PORT_RANGE = (20_000, 32_000)  # below what Linux hands out to outgoing connections
 TOKEN_FILE = "api-token"  # noqa: S105 # the name of a file
 
@@ -122,30 +127,61 @@ def _cluster_id() -> str:
     return base64.urlsafe_b64encode(bytes([raw[0] & 0x7F]) + raw[1:]).decode().rstrip("=")
 
 
-def lock(home: Path) -> IO[str]:
+def lock(home: Path, patience_s: float = 0.5) -> IO[str]:
     """Take the lock of `home`; it is held until the file is closed or the process ends.
 
     Raises
     ------
     StackError
-        Another supervisor holds it; names its pid.
+        Another supervisor holds it for longer than `patience_s`; names its pid.
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (home / "lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        pid = file.read().strip() or "unknown"
-        file.close()
-        raise StackError(
-            f"a stack already runs in {home} (pid {pid}): "
-            "stop it with `sentinel down`, or set SENTINEL_HOME to another directory"
-        ) from error
+    deadline = time.monotonic() + patience_s  # `holder` takes it for an instant
+    while not _try_lock(file):
+        if time.monotonic() > deadline:
+            file.seek(0)
+            pid = file.read().strip() or "unknown"
+            file.close()
+            raise StackError(
+                f"a stack already runs in {home} (pid {pid}): "
+                "stop it with `sentinel down`, or set SENTINEL_HOME to another directory"
+            )
+        time.sleep(0.05)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder(home: Path) -> int | None:
+    """Return the pid of the supervisor that runs in `home`, or None."""
+    try:
+        file = (home / "lock").open("r+")
+    except FileNotFoundError:
+        return None
+    with file:
+        text = file.read().strip()
+        return int(text) if not _try_lock(file) and text.isdigit() else None
+
+
+def ensure_token(home: Path) -> Path:
+    """Return the file with the API's token (mode 0600), made at the first call."""
+    path = home / TOKEN_FILE
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    return path
 
 
 def facts(home: Path) -> dict[str, Any] | None:

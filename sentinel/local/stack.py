@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -15,10 +16,15 @@ import psutil
 from sentinel.errors import StackError
 from sentinel.local import broker, database
 from sentinel.local.home import Identity, identity, lock, write_private
+from sentinel.local.probe import HOST
 from sentinel.local.process import Report, Service, Supervised, reap
 from sentinel.settings import Settings
 
 Prepare = Callable[[Any, Identity, Report], Service]
+
+
+def _same(service: Service) -> Service:
+    return service
 
 
 def _silent(_message: str) -> None:
@@ -52,6 +58,7 @@ class Stack:
         self._lock: IO[str] | None = None
         self._identity: Identity | None = None
         self._report: Report = _silent
+        self._adding = threading.Lock()
         self._writing = threading.Lock()
         self._facts: dict[str, Any] = {}
 
@@ -79,42 +86,58 @@ class Stack:
                 parts.append(broker.prepare)
             if not self.settings.postgres:
                 parts.append(database.prepare)
-            with ThreadPoolExecutor(max(1, len(parts))) as pool:
-                for started in [pool.submit(self._bring_up, part) for part in parts]:
-                    started.result()
+            self._together([partial(self._prepare, part) for part in parts])
             self.note()
-        except BaseException:
+        except BaseException:  # an interrupt too must leave nothing running
             self.stop()
             raise
 
-    def _bring_up(self, prepare: Prepare) -> None:
-        self.add(prepare(self.home, self.identity, self._report))
+    def _prepare(self, part: Prepare) -> Service:
+        return part(self.home, self.identity, self._report)
 
-    def add(self, service: Service, timeout_s: float | None = None) -> Supervised:
-        """Run one more service under this supervisor and wait until it is ready.
+    def add(self, *services: Service) -> None:
+        """Run more services under this supervisor; return when all are ready.
 
-        Services are stopped in the opposite order of being added.
+        They start together, and stop in the opposite order of being named.
 
         Raises
         ------
         StackError
-            It does not become ready.
+            One does not become ready.
         """
-        supervised = Supervised(service, self.home, self._report)
-        self.services[service.name] = supervised
-        supervised.start()
-        supervised.wait_ready(timeout_s)
-        return supervised
+        self._together([partial(_same, service) for service in services])
+        self.note()
+
+    def _together(self, makers: Sequence[Callable[[], Service]]) -> None:
+        """Make and start services, each on a thread, and wait for all."""
+        pool = ThreadPoolExecutor(max(1, len(makers)))
+        try:
+            for started in [pool.submit(self._bring_up, make) for make in makers]:
+                started.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _bring_up(self, make: Callable[[], Service]) -> None:
+        service = make()
+        with self._adding:
+            if self._lock is None:
+                raise StackError(f"{service.name} is not started: the stack was stopped")
+            supervised = Supervised(service, self.home, self._report)
+            self.services[service.name] = supervised
+            supervised.start()
+        supervised.wait_ready()
 
     def stop(self) -> None:
         """Stop everything, last started first; a second call does nothing."""
+        with self._adding:
+            held, self._lock = self._lock, None
+        if held is None:
+            return
         for supervised in reversed(self.services.values()):
             supervised.stop()
         self.services.clear()
         (self.home / "stack.json").unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        held.close()
 
     def __enter__(self) -> Self:
         """Start with no report."""
@@ -147,7 +170,7 @@ class Stack:
     @property
     def kafka(self) -> str:
         """Bootstrap servers."""
-        return self.settings.kafka or f"{broker.HOST}:{self.identity.ports['kafka']}"
+        return self.settings.kafka or f"{HOST}:{self.identity.ports['kafka']}"
 
     @property
     def postgres(self) -> str:
@@ -159,7 +182,17 @@ class Stack:
         """URL of Elasticsearch, or empty where there is none."""
         if not self._search:
             return self.settings.elasticsearch
-        return f"http://{broker.HOST}:{self.identity.ports['elasticsearch']}"
+        return f"http://{HOST}:{self.identity.ports['elasticsearch']}"
+
+    def connected(self) -> Settings:
+        """Return the settings with the addresses of this stack filled in."""
+        where = {
+            "home": self.home,
+            "kafka": self.kafka,
+            "postgres": self.postgres,
+            "elasticsearch": self.elasticsearch,
+        }
+        return self.settings.model_copy(update=where)
 
     def env(self) -> dict[str, str]:
         """Return the variables through which a child process finds this stack."""
@@ -174,7 +207,10 @@ class Stack:
         """Write ``stack.json``: where everything is, plus `more` (such as ``api``)."""
         with self._writing:
             self._facts |= more
-            pids = {name: service.pid for name, service in self.services.items()}
+            parts = {
+                name: {"pid": part.pid, "ready": part.is_ready, "restarts": part.restarts}
+                for name, part in self.services.items()
+            }
             me = psutil.Process()
             where = {
                 "pid": me.pid,
@@ -182,18 +218,18 @@ class Stack:
                 "kafka": self.kafka,
                 "postgres": self.postgres,
                 "elasticsearch": self.elasticsearch,
-                "pids": pids,
+                "parts": parts,
             }
             write_private(self.home / "stack.json", where | self._facts)
 
     def _serialised(self, report: Report) -> Report:
-        """Let one thread report at a time, and keep the pids in ``stack.json`` current."""
+        """Let one thread report at a time, and keep ``stack.json`` current."""
         speaking = threading.Lock()
 
         def tell(message: str) -> None:
             with speaking:
                 report(message)
-            if self._facts or (self.home / "stack.json").exists():
+            if (self.home / "stack.json").exists():
                 self.note()
 
         return tell

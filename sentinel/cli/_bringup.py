@@ -1,0 +1,145 @@
+"""Bring everything up under one supervisor: the parts, the schema, the topics, our processes.
+
+`sentinel.cli.up` and ``run`` share it. The order is forced: migrations need PostgreSQL,
+topics need Kafka, the worker needs both, and a person wants the API last.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import connectors
+from connectors.base import Connector
+from sentinel.errors import SettingsError
+from sentinel.kafka import create_topics
+from sentinel.local import Service, Stack
+from sentinel.local.home import ensure_token
+from sentinel.local.probe import HOST, healthy, listens
+from sentinel.local.stack import environment_for_children
+from sentinel.registry import discover
+from sentinel.settings import Settings
+from streams import migrate
+
+Report = Callable[[str], None]
+START_S = 180.0  # the first start compiles the models
+
+SUMMARY = """\
+Sentinel is up. Ctrl-C or `sentinel down` stops it; its data stays in {home}.
+
+  API         {api}/docs   (token: {token})
+  Kafka       {kafka}
+  PostgreSQL  {postgres}
+  logs        {logs}
+
+Push your own logs
+  sentinel push FILE_OR_FOLDER --source cloudtrail
+  curl -H "Authorization: Bearer $(cat {token})" --data-binary @FILE {api}/v1/ingest/auditd
+  any Kafka producer, to the topic raw.SOURCE at {kafka}
+See the alerts
+  sentinel alerts --follow
+"""
+
+
+def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Stack:
+    """Start everything and return when all is healthy; the caller stops the stack.
+
+    Parameters
+    ----------
+    settings
+        Those of this process.
+    report
+        Told in one sentence of each step, and of each later crash and restart.
+    search
+        Run Elasticsearch too.
+
+    Raises
+    ------
+    SentinelError
+        A step failed, with the reason; nothing is left running.
+    """
+    stack = Stack(settings, search)
+    stack.start(report)
+    try:
+        for name in migrate.apply(stack.postgres):
+            report(f"migrated the database: {name}")
+        sources = discover(connectors, Connector)  # type: ignore[type-abstract]
+        if topics := create_topics(stack.connected(), sources):
+            report(f"made topics: {', '.join(topics)}")
+        token = ensure_token(stack.home)
+        report(f"starting the worker and the API (token: {shown(token)})")
+        port = _api_port(stack, report)
+        stack.add(_worker(stack), _api(stack, port))
+        stack.note(api=f"http://{HOST}:{port}", up=True)
+    except BaseException:  # an interrupt too must leave nothing running
+        stack.stop()
+        raise
+    return stack
+
+
+def summary(stack: Stack, api: str) -> str:
+    """Return what to tell a person once everything is up."""
+    password = stack.identity.password
+    return SUMMARY.format(
+        home=shown(stack.home),
+        api=api,
+        token=shown(ensure_token(stack.home)),
+        kafka=stack.kafka,
+        postgres=stack.postgres.replace(f":{password}@", "@"),
+        logs=shown(stack.home / "logs"),
+    )
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _api_port(stack: Stack, report: Report) -> int:
+    """Return the port of the API: that of the settings, or one of our own if it is taken.
+
+    Raises
+    ------
+    SettingsError
+        The API is to be reachable from elsewhere, where its port cannot be chosen here.
+    """
+    wanted, own = stack.settings.api_port, stack.identity.ports["api"]
+    if wanted == 0:
+        return own
+    if not listens(wanted):
+        return wanted
+    if stack.settings.api_host != HOST:
+        raise SettingsError(
+            f"SENTINEL_API_PORT: expected a free port, found {wanted} in use: set another"
+        )
+    report(f"port {wanted} is in use: the API takes {own}")
+    return own
+
+
+def _command(name: str) -> list[str]:
+    return [sys.executable, "-m", "sentinel.cli", name]
+
+
+def _worker(stack: Stack) -> Service:
+    port = stack.identity.ports["worker"]
+    return Service(
+        name="worker",
+        command=_command("worker"),
+        ready=lambda: healthy(port),
+        env=environment_for_children() | stack.env() | {"SENTINEL_METRICS_PORT": str(port)},
+        start_s=START_S,
+        stop_s=30.0,
+    )
+
+
+def _api(stack: Stack, port: int) -> Service:
+    where = {"SENTINEL_API_PORT": str(port), "SENTINEL_API_URL": f"http://{HOST}:{port}"}
+    return Service(
+        name="api",
+        command=_command("api"),
+        ready=lambda: healthy(port),
+        env=environment_for_children() | stack.env() | where,
+        start_s=START_S,
+    )
