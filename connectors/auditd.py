@@ -38,6 +38,10 @@ class AuditDecoder:
         """Return the function that reads a Sigma field; see `connectors._auditd.fields`."""
         return sigma.getter(field)
 
+    def text(self, event: Any) -> str:
+        """Return all text of an event, decoded: what keywords of Sigma are searched in."""
+        return "\n".join(sigma.everything(event))
+
 
 class Auditd(Connector):
     """The connector; its units are lines until the assembler made events of them."""

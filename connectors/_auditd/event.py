@@ -16,12 +16,13 @@ from sentinel.errors import DecodeError, MappingError
 #: First words of the line that the assembler adds to an event put together in parts.
 MARK: Final = b"# sentinel part="
 
+_ENCODED: Final = (
+    "acct cmd comm cwd data dir exe file grp invalid_context key name new_group ocomm path "
+    "proctitle root_dir sw unit vm watch"
+)
 #: Fields that the kernel or auditd writes in hexadecimal where they hold odd characters
 #: (``auparse/typetab.h`` of audit userspace: AUPARSE_TYPE_ESCAPED and _ESCAPED_KEY).
-ENCODED: Final = frozenset(
-    ("acct", "cmd", "comm", "cwd", "data", "dir", "exe", "file", "grp", "invalid_context", "key")
-    + ("name", "new_group", "ocomm", "path", "proctitle", "root_dir", "sw", "unit", "vm", "watch")
-)
+ENCODED: Final = frozenset(_ENCODED.split())
 _ARGUMENT: Final = re.compile(r"a(\d{1,7})(\[\d{1,7}\])?")
 _LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01; later is a broken clock or a broken log
 _AT_FDCWD: Final = frozenset({"ffffff9c", "ffffffffffffff9c"})

@@ -49,10 +49,8 @@ NETWORK: Final = "network_connection"
 _O_CREAT_TRUNC: Final = 0o1000  # O_TRUNC: an existing file is made anew
 _DIRECTORY: Final = "04"  # S_IFDIR is 040000
 _ARGUMENT: Final = re.compile(r"a\d{1,4}")
-_UPPER: Final = frozenset(
-    ("AUID", "UID", "GID", "EUID", "SUID", "FSUID", "EGID", "SGID", "FSGID", "OUID", "OGID")
-    + ("OAUID", "SAUID", "ID", "OLD-AUID")
-)
+_IDS: Final = "AUID UID GID EUID SUID FSUID EGID SGID FSGID OUID OGID OAUID SAUID ID OLD-AUID"
+_UPPER: Final = frozenset(_IDS.split())
 
 
 def category(event: Event) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any, Final
 
 from connectors._auditd import tables
@@ -26,22 +25,28 @@ from connectors._auditd.classes import (
     severity,
     status,
 )
-from connectors._auditd.event import ENCODED, Event, Path
+from connectors._auditd.event import ENCODED, Event
+from connectors._auditd.ocsf_objects import (
+    account_of,
+    file_of,
+    parent_of,
+    plain_file,
+    process_of,
+    session_of,
+    source_of,
+    user_of,
+)
 from connectors._auditd.record import plain, text
 from connectors._auditd.socket_address import Peer
 from connectors.base import OCSF
 from schemas import ocsf
 
 _PROFILES: Final = ("host", "linux/linux_users")
-_FILE_TYPES: Final = {
-    "01": (1, "Regular File"),
-    "04": (2, "Folder"),
-    "02": (3, "Character Device"),
-    "06": (4, "Block Device"),
-    "014": (5, "Local Socket"),
-    "001": (6, "Named Pipe"),
-    "012": (7, "Symbolic Link"),
-}
+_KNOWN: Final = (
+    "pid ppid uid gid auid ses euid egid suid sgid fsuid fsgid comm exe key acct id hostname "
+    "addr res success proctitle saddr cwd cmd unit"
+)
+_MAPPED: Final = frozenset(_KNOWN.split())
 _LABELS: Final = ("subj", "tty", "terminal", "grantors", "reason", "sig", "items", "list", "op")
 _OBSERVABLES: Final = {
     "file_path": (45, "File Path"),
@@ -121,98 +126,21 @@ def _device(event: Event) -> dict[str, Any]:
 def _actor(event: Event, found: Class) -> dict[str, Any]:
     """Return who did it: the process (its parent, where one was started) and the user."""
     launched = found == Class(ocsf.PROCESS_ACTIVITY, 1)
-    actor: dict[str, Any] = {"user": _user(event, "auid") or _user(event, "uid")}
+    actor: dict[str, Any] = {"user": user_of(event, "auid") or user_of(event, "uid")}
     if not actor["user"]:
         actor["user"] = {"name": NO_USER, "type_id": 3, "type": "System"}
-    session = _session(event)
+    session = session_of(event)
     if session:
         actor["session"] = session
-    process = _parent(event) if launched else _process(event)
+    process = parent_of(event) if launched else process_of(event)
     if process:
         actor["process"] = process
     return actor
 
 
-def _user(event: Event, field: str) -> dict[str, Any]:
-    """Return the user that a user id field names; empty where it is not set."""
-    who = event.user(field)
-    if not who:
-        return {}
-    user: dict[str, Any] = {"uid": event.get(field)}
-    if who != user["uid"]:
-        user["name"] = who
-    if user["uid"] == "0":
-        user |= {"type_id": 2, "type": "Admin"}
-    return user
-
-
-def _session(event: Event) -> dict[str, Any]:
-    """Return the login session."""
-    number = event.get("ses")
-    if not number or number in tables.UNSET:
-        return {}
-    session = {"uid": number}
-    terminal = event.get("tty") or event.get("terminal")
-    if terminal:
-        session["terminal"] = terminal
-    return session
-
-
-def _parent(event: Event) -> dict[str, Any]:
-    """Return the parent process, of which audit records the number alone."""
-    parent = number(event.get("ppid"))
-    return {} if parent is None else {"pid": parent}
-
-
-def _process(event: Event) -> dict[str, Any]:
-    """Return the process that the event is of; empty where it is not numbered."""
-    own = number(event.get("pid"))
-    if own is None:
-        return {}
-    process: dict[str, Any] = {"pid": own}
-    optional = {
-        "name": event.get("comm"),
-        "cmd_line": event.get("cmd") or event.command_line,
-        "working_directory": event.get("cwd"),
-        "file": _plain_file(event.exe, 8, "Executable File") if event.exe else None,
-        "parent_process": _parent(event),
-        "user": _user(event, "euid") or _user(event, "uid"),
-        "session": _session(event),
-    }
-    process |= {name: value for name, value in optional.items() if value}
-    for name in ("auid", "euid", "egid"):
-        identity = number(event.get(name))
-        if identity is not None:
-            process[name] = identity
-    return process
-
-
-def _plain_file(path: str, type_id: int, kind: str) -> dict[str, Any]:
-    """Return a file of which the path is known."""
-    name = posixpath.basename(path.rstrip("/")) or path
-    return {"name": name, "path": path, "type_id": type_id, "type": kind}
-
-
-def _file(path: Path) -> dict[str, Any]:
-    """Return a file of a PATH record."""
-    mode = path.fields.get("mode", "")
-    found = _FILE_TYPES.get(mode[:-4]) or _FILE_TYPES.get(mode[:2], (0, "Unknown"))
-    file = _plain_file(path.full, *found)
-    folder = posixpath.dirname(path.full.rstrip("/"))
-    if folder:
-        file["parent_folder"] = folder
-    owner = path.fields.get("ouid")
-    if owner:
-        file["owner"] = {"uid": owner}
-    inode = path.fields.get("inode")
-    if inode:
-        file["uid"] = f"{path.fields.get('dev', '')}/{inode}"
-    return file
-
-
 def _process_activity(event: Event, found: Class) -> dict[str, Any]:
     """Build Process Activity: the process started, ended or traced."""
-    process = _process(event)
+    process = process_of(event)
     own = pid(event)
     if process.get("pid") != own:  # another process is the object
         process = {"pid": own}
@@ -236,11 +164,11 @@ def _file_activity(event: Event, found: Class) -> dict[str, Any]:
     others = [path for path in paths if path.kind != "PARENT"]
     candidates = chosen or others or paths
     if not candidates:
-        return {"file": _plain_file(event.get("path"), 0, "Unknown")}
-    out: dict[str, Any] = {"file": _file(candidates[0])}
+        return {"file": plain_file(event.get("path"), 0, "Unknown")}
+    out: dict[str, Any] = {"file": file_of(candidates[0])}
     results = [path for path in paths if path.kind == "CREATE"]
     if found.activity == 5 and results:
-        out["file_result"] = _file(results[0])
+        out["file_result"] = file_of(results[0])
     return out
 
 
@@ -262,34 +190,13 @@ def _network_activity(event: Event, found: Class) -> dict[str, Any]:
     return {side: endpoint, "connection_info": info}
 
 
-def _account(event: Event) -> dict[str, Any]:
-    """Return the user that a user-space record is about; it need not exist."""
-    name = event.get("acct") or event.interpreted("ID")
-    uid = event.get("id")
-    user = {"name": name} if name and name != uid else {}
-    return user | ({"uid": uid} if uid and uid not in tables.UNSET else {})
-
-
-def _source(event: Event) -> dict[str, Any]:
-    """Return ``src_endpoint`` where the record has the address of the other side."""
-    address, name = event.get("addr"), event.get("hostname")
-    endpoint: dict[str, Any] = {}
-    try:
-        endpoint["ip"] = str(ip_address(address))
-    except ValueError:
-        name = name or address
-    if name and name != address:
-        endpoint["hostname"] = name
-    return {"src_endpoint": endpoint} if endpoint else {}
-
-
 def _authentication(event: Event, found: Class) -> dict[str, Any]:
     """Build Authentication: who, to which service, from where."""
-    user = _account(event) or _user(event, "auid") or _user(event, "uid")
+    user = account_of(event) or user_of(event, "auid") or user_of(event, "uid")
     name = posixpath.basename(event.exe) or event.reason.lower()
-    out: dict[str, Any] = {"user": user, "service": {"name": name}} | _source(event)
+    out: dict[str, Any] = {"user": user, "service": {"name": name}} | source_of(event)
     out["is_remote"] = "src_endpoint" in out
-    session = _session(event)
+    session = session_of(event)
     if session:
         out["session"] = session
     return out
@@ -297,17 +204,17 @@ def _authentication(event: Event, found: Class) -> dict[str, Any]:
 
 def _account_change(event: Event, found: Class) -> dict[str, Any]:
     """Build Account Change."""
-    return {"user": _account(event)} | _source(event)
+    return {"user": account_of(event)} | source_of(event)
 
 
 def _group_management(event: Event, found: Class) -> dict[str, Any]:
     """Build Group Management; ``acct`` and ``id`` are the group's unless ``grp`` names it."""
     name = event.get("grp") or event.get("new_group")
-    member = _account(event)
+    member = account_of(event)
     if name:
         out: dict[str, Any] = {"group": {"name": name}}
-        return (out | {"user": member} if member else out) | _source(event)
-    return {"group": member} | _source(event)
+        return (out | {"user": member} if member else out) | source_of(event)
+    return {"group": member} | source_of(event)
 
 
 def _lifecycle(event: Event, found: Class) -> dict[str, Any]:
@@ -326,7 +233,7 @@ def _extension(event: Event, found: Class) -> dict[str, Any]:
     named = text(record.fields["name"]) if record and "name" in record.fields else ""
     files = [path for path in event.paths if path.name and path.kind != "PARENT"]
     if files:
-        return {"driver": {"file": _file(files[0])}}
+        return {"driver": {"file": file_of(files[0])}}
     name = named or event.get("comm")
     return {"driver": {"file": {"name": name, "type_id": 0, "type": "Unknown"}}}
 
@@ -386,18 +293,13 @@ def _unmapped(event: Event) -> dict[str, Any]:
     for record in others:
         for name, value in record.fields.items():
             decoded = text(value) if name in ENCODED else plain(value)
-            if value not in {"?", "(null)"} and name not in _KNOWN:
+            if value not in {"?", "(null)"} and name not in _MAPPED:
                 out.setdefault(name, decoded.replace("\0", " "))
     if event.part:
         out["part"] = event.part
     return out
 
 
-_KNOWN: Final = frozenset(
-    ("pid", "ppid", "uid", "gid", "auid", "ses", "euid", "egid", "suid", "sgid", "fsuid", "fsgid")
-    + ("comm", "exe", "key", "acct", "id", "hostname", "addr", "res", "success", "proctitle")
-    + ("saddr", "cwd", "cmd", "unit")
-)
 _BUILDERS: Final[dict[int, Callable[[Event, Class], dict[str, Any]]]] = {
     ocsf.PROCESS_ACTIVITY: _process_activity,
     ocsf.FILE_ACTIVITY: _file_activity,
