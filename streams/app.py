@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 import faust
 from faust.app.base import BootStrategy
 from faust.sensors import SensorDelegate
-from faust.types import StreamT
+from faust.types import TP, StreamT
 from mode import ServiceT
 
+from sentinel import log
 from sentinel.kafka import client_config
 from sentinel.settings import Settings
 from streams.transport import Consumer, Hooks, Limits
@@ -35,7 +36,7 @@ COMMIT_S = 0.25
 MIB = 1 << 20
 Agent = Callable[[StreamT[Any]], Awaitable[None]]
 
-log = logging.getLogger("sentinel.streams.app")
+LOG = log.get("streams.app")
 
 
 class _OnlyConsume(BootStrategy):
@@ -50,6 +51,7 @@ class StageApp(faust.App):
 
     BootStrategy = _OnlyConsume
     consumer: Consumer
+    stage: str
     consumer_config: Mapping[str, Any]
     hooks: Hooks | None
     limits: Limits
@@ -76,13 +78,15 @@ class StageApp(faust.App):
 
     def fail(self, error: BaseException) -> NoReturn:
         """End the process now with `EXIT_FAILED`, without any more commits."""
-        log.critical("stage %s failed, exiting for a restart", self.conf.id, exc_info=error)
+        LOG.critical(
+            "failed, exiting for a restart", action="exit", stage=self.stage, exc_info=error
+        )
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(EXIT_FAILED)
 
-    def lag(self) -> dict[faust.TP, int]:
+    def lag(self) -> dict[TP, int]:
         """Return the unacknowledged records of every owned partition, where known."""
         return self.consumer.lag()
 
@@ -135,6 +139,7 @@ def build(
         value_serializer="raw",
         web_enabled=False,
     )
+    app.stage = stage
     app.consumer_config = consumer_config(settings, group, instance) | dict(extra or {})
     app.hooks = hooks
     app.limits = limits or Limits()
@@ -192,19 +197,19 @@ async def serve(apps: Sequence[StageApp], stop: asyncio.Event) -> int:
     """
     for app in apps:
         await app.maybe_start()
-    waits = {asyncio.create_task(app.wait_until_stopped()) for app in apps}
-    waits.add(asyncio.create_task(stop.wait()))
+    waits: list[asyncio.Task[Any]] = [asyncio.create_task(app.wait_until_stopped()) for app in apps]
+    waits.append(asyncio.create_task(stop.wait()))
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
     crashed = [app for app in apps if app.crashed]
     for app in crashed:
-        log.critical("stage %s crashed", app.conf.id, exc_info=app.crash_reason)
+        LOG.critical("crashed", action="exit", stage=app.stage, exc_info=app.crash_reason)
     try:
         async with asyncio.timeout(STOP_S):
             await asyncio.gather(*(app.stop() for app in apps))
     except TimeoutError:
-        log.error("the stages did not stop within %.0f s", STOP_S)
+        LOG.warning("the stages did not stop in time", action="exit", limit_s=STOP_S)
         return EXIT_FAILED
     return EXIT_FAILED if crashed else 0
 
@@ -220,14 +225,14 @@ def run(apps: Callable[[], Sequence[StageApp]]) -> int:
 
     async def main() -> int:
         stop = asyncio.Event()
-        with _signals(stop):
+        with stopping(stop):
             return await serve(apps(), stop)
 
     return asyncio.run(main())
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
+def stopping(stop: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -1,4 +1,4 @@
-"""The thread that owns the librdkafka consumer, and how its records become batches.
+"""The thread that owns the librdkafka consumer.
 
 One `Pump` thread makes every call on the consumer: confluent-kafka holds the interpreter
 lock while some calls wait for librdkafka, so that a ``pause()`` from the event loop can
@@ -15,24 +15,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import queue
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams._offsets import Lease, OffsetLedger, Partition
+from sentinel import log
+from streams.transport.batch import Limits, RecordBatch, by_partition, columns
+from streams.transport.offsets import Lease, OffsetLedger, Partition
 
 T = TypeVar("T")
-Headers = list[tuple[str, bytes]] | None
 
-log = logging.getLogger("sentinel.streams.transport")
+LOG = log.get("streams.transport")
 
 POLL_S = 0.1
 """Longest wait for a first record, hence the longest delay of a command on an idle topic."""
@@ -41,133 +39,6 @@ STALL_S = 0.25
 WATERMARK_S = 0.5
 BROKER_S = 5.0
 """Longest wait for the broker in a rebalance and at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Sizes of batches and buffers, and how long hooks may take.
-
-    Attributes
-    ----------
-    batch_records, batch_bytes
-        Largest batch; a single larger record is a batch of its own.
-    queued_batches, queued_bytes
-        What may wait for the agent before the pump stops reading.
-    assign_s, revoke_s
-        Longest time for the hooks of an assignment (then the process fails) and of a
-        revocation (then the partition is given up with what is acknowledged).
-    """
-
-    batch_records: int = 5000
-    batch_bytes: int = 8 << 20
-    queued_batches: int = 8
-    queued_bytes: int = 32 << 20
-    assign_s: float = 60.0
-    revoke_s: float = 6.0
-
-
-class RecordBatch:
-    """Consecutive records of one partition, in columns: the value of one Faust message.
-
-    Attributes
-    ----------
-    topic, partition
-        Where they are from.
-    first, last
-        Offsets of the first and last record; there may be holes between.
-    offsets, keys, values, timestamps, headers
-        One entry a record. Timestamps are Kafka's, in milliseconds since 1970, -1 where the
-        record has none.
-    size
-        Bytes of all values.
-    lease
-        The tenure of the partition under which they were read.
-    """
-
-    __slots__ = (
-        "first", "headers", "keys", "last", "lease", "offsets", "partition", "size",
-        "timestamps", "topic", "values",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        lease: Lease,
-        offsets: list[int],
-        keys: list[bytes | None],
-        values: list[bytes | None],
-        timestamps: list[int],
-        headers: list[Headers],
-    ) -> None:
-        self.topic, self.partition = lease.tp
-        self.lease = lease
-        self.first, self.last = offsets[0], offsets[-1]
-        self.offsets = offsets
-        self.keys = keys
-        self.values = values
-        self.timestamps = timestamps
-        self.headers = headers
-        self.size = sum(map(len, filter(None, values)))
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-    def __repr__(self) -> str:
-        return f"<RecordBatch {self.topic}[{self.partition}] {self.first}..{self.last}>"
-
-    @property
-    def revoked(self) -> bool:
-        """Whether the partition has been given up or rewound since: stop, write nothing more."""
-        return not self.lease.live
-
-    def split(self, limits: Limits) -> Iterator[RecordBatch]:
-        """Return the batch in parts within `limits`."""
-        if self.size <= limits.batch_bytes and len(self) <= limits.batch_records:
-            yield self
-            return
-        start, size = 0, 0
-        for i, value in enumerate(self.values):
-            more = len(value) if value else 0
-            if i > start and (
-                size + more > limits.batch_bytes or i - start >= limits.batch_records
-            ):
-                yield self._part(start, i)
-                start, size = i, 0
-            size += more
-        yield self._part(start, len(self))
-
-    def _part(self, start: int, stop: int) -> RecordBatch:
-        part = slice(start, stop)
-        return RecordBatch(
-            self.lease, self.offsets[part], self.keys[part], self.values[part],
-            self.timestamps[part], self.headers[part],
-        )  # fmt: skip
-
-
-def columns(lease: Lease, messages: list[Message]) -> RecordBatch:
-    """Turn consumed messages of one partition into a batch (about 0.5 µs a record)."""
-    # Message's methods mapped, not called in a loop: half the cost.
-    return RecordBatch(
-        lease,
-        list(map(Message.offset, messages)),  # type: ignore[arg-type]  # None only on errors
-        list(map(Message.key, messages)),  # type: ignore[arg-type]  # bytes, from a plain consumer
-        list(map(Message.value, messages)),  # type: ignore[arg-type]
-        [stamp for _, stamp in map(Message.timestamp, messages)],
-        list(map(Message.headers, messages)),  # type: ignore[arg-type]
-    )
-
-
-def by_partition(messages: list[Message]) -> Iterator[tuple[Partition, list[Message]]]:
-    """Group messages by topic and partition, order kept within each."""
-    topics = list(map(Message.topic, messages))
-    numbers = list(map(Message.partition, messages))
-    key: Any = (topics[0], numbers[0])
-    if topics.count(key[0]) == len(topics) and numbers.count(key[1]) == len(numbers):
-        yield key, messages
-        return
-    groups: dict[Any, list[Message]] = defaultdict(list)
-    for key, message in zip(zip(topics, numbers, strict=True), messages, strict=True):
-        groups[key].append(message)
-    yield from groups.items()
 
 
 class Owner(Protocol):
@@ -385,7 +256,9 @@ class Pump(threading.Thread):
             return False
         if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
             raise KafkaException(error)
-        log.warning("the broker reports %s for %s", error, message.topic())
+        LOG.warning(
+            "the broker reports a problem", action="read", topic=message.topic(), error=str(error)
+        )
         return True
 
     def _partitions(self) -> list[TopicPartition]:
@@ -396,9 +269,7 @@ class Pump(threading.Thread):
         self._watermarks_at = time.monotonic()
         for lease in self._ledger.owned():
             with contextlib.suppress(KafkaException):
-                found = self._consumer.get_watermark_offsets(
-                    TopicPartition(*lease.tp), cached=True
-                )
+                found = self._consumer.get_watermark_offsets(TopicPartition(*lease.tp), cached=True)
                 if found is not None and found[1] >= 0:
                     self.highwaters[lease.tp] = found[1]
 
@@ -434,7 +305,13 @@ class Pump(threading.Thread):
         for partition in partitions:
             problem = error or partition.error
             if problem is not None:
-                log.warning("commit of %s failed, will be repeated: %s", partition, problem)
+                LOG.warning(
+                    "a commit failed, it will be repeated",
+                    action="commit",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    error=str(problem),
+                )
             elif entry := wanted.get((partition.topic, partition.partition)):
                 self._ledger.committed(*entry)
         future.set_result(error is None)
@@ -448,7 +325,11 @@ class Pump(threading.Thread):
         try:
             stored = self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
-            log.warning("commit failed, its records will be delivered again: %s", error)
+            LOG.warning(
+                "a commit failed, its records will be delivered again",
+                action="commit",
+                error=str(error),
+            )
             return
         for partition in stored:
             if partition.error is None:
@@ -458,7 +339,7 @@ class Pump(threading.Thread):
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         tps = [(partition.topic, partition.partition) for partition in partitions]
-        log.info("assigned %s", tps)
+        LOG.info("partitions assigned", action="assign", partitions=tps)
         starts: Mapping[Partition, int] = {}
         if tps and not self._halted:
             starts = self._await(self._owner.on_pump_assigned(tps), self._limits.assign_s)
@@ -482,26 +363,34 @@ class Pump(threading.Thread):
         try:
             found = self._consumer.committed([TopicPartition(*tp) for tp in tps], timeout=BROKER_S)
         except KafkaException as error:
-            log.warning("cannot read committed offsets, the lag is unknown for now: %s", error)
+            LOG.warning(
+                "cannot read committed offsets, the lag is unknown for now",
+                action="assign",
+                error=str(error),
+            )
             return {}
         return {(f.topic, f.partition): f.offset for f in found if f.offset >= 0}
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         tps = [(partition.topic, partition.partition) for partition in partitions]
-        log.info("revoked %s", tps)
+        LOG.info("partitions revoked", action="revoke", partitions=tps)
         for tp in tps:
             self._ledger.shut(tp)
         if tps and not self._closing:  # on closing, the owner has already seen to it
             try:
                 self._await(self._owner.on_pump_revoked(tps), self._limits.revoke_s)
             except TimeoutError:
-                log.warning("gave up %s with work in flight; it will be delivered again", tps)
+                LOG.warning(
+                    "gave up partitions with work in flight, it will be delivered again",
+                    action="revoke",
+                    partitions=tps,
+                )
             self._commit_now(tps)
         self._drop(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         tps = [(partition.topic, partition.partition) for partition in partitions]
-        log.warning("lost %s: this member was out of the group", tps)
+        LOG.warning("partitions lost, this member was out", action="lose", partitions=tps)
         for tp in tps:
             self._ledger.end(tp)
         if not self._closing:

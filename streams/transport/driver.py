@@ -1,19 +1,4 @@
-"""The Faust transport ``rdk://``: librdkafka underneath, one Faust message for each batch.
-
-Stock Faust spends about 200 µs of CPU on every message before an agent sees it. Here a
-message is a `RecordBatch`, all records of one partition that one poll returned, so that cost
-is paid per thousands of records. Faust keeps what it is good at: the service tree, agents,
-streams, acknowledgement by event.
-
-Delivery is at least once. An offset is committed when every record before it that was
-delivered has been acknowledged, whatever the order of the acknowledgements (`OffsetLedger`);
-Faust's own implicit acknowledgement, which also happens when the agent raises, is switched
-off. Tables, ``take``, changelogs, the leader and Faust's producer are not supported: use
-`sentinel.kafka.Producer`. Apps are made by `streams.app.build`.
-
-Other than in stock Faust, a rebalance does not stop the world: partitions that stay go on, and
-those that go or come are handled by themselves, which is what cooperative rebalancing is for.
-"""
+"""The Faust side of ``rdk://``: conductor, consumer, transport."""
 
 from __future__ import annotations
 
@@ -22,20 +7,20 @@ from asyncio import wrap_future
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, cast
 
-import faust
 from confluent_kafka import libversion
 from faust.exceptions import Skip
 from faust.transport import base
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, ConsumerMessage, Message, RecordMetadata
 from faust.types.tuples import ack_lock
 from mode import Service
 from mode.utils.futures import notify
 
-from streams._consumer import Headers, Limits, Pump, RecordBatch
-from streams._offsets import Lease, OffsetLedger, Partition
+from sentinel import log
+from streams.transport.batch import Limits, RecordBatch
+from streams.transport.offsets import Lease, OffsetLedger, Partition
+from streams.transport.pump import Pump
 
-__all__ = ["Conductor", "Consumer", "Headers", "Hooks", "Limits", "RecordBatch", "Transport"]
-
+LOG = log.get("streams.transport")
 LEAVE_S = 4.0
 """Longest wait for the pump to commit and leave the group at the end."""
 
@@ -164,9 +149,7 @@ class Consumer(base.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self.ledger.committable(tp)
 
-    async def force_commit(
-        self, topics: object = None, start_new_transaction: bool = True
-    ) -> bool:
+    async def force_commit(self, topics: object = None, start_new_transaction: bool = True) -> bool:
         """Commit the acknowledged prefix of every partition; True when the broker has it."""
         if self._pump is None or not any(
             self._new_offset(TP(*lease.tp)) is not None for lease in self.ledger.owned()
@@ -232,12 +215,12 @@ class Consumer(base.Consumer):
                 limit = self.batch_app.limits.revoke_s
                 await asyncio.wait_for(self.on_pump_revoked(tps), limit)
         except TimeoutError:
-            self.log.warning("stopping with work in flight; it will be delivered again")
+            LOG.warning("stopping with work in flight, it will be delivered again", action="stop")
         pump.close()
         try:
             await asyncio.wait_for(asyncio.shield(wrap_future(pump.finished)), LEAVE_S)
         except TimeoutError:
-            self.log.warning("the broker did not answer the last commit in %.0f s", LEAVE_S)
+            LOG.warning("the broker did not answer the last commit", action="stop", limit_s=LEAVE_S)
 
     async def wait_empty(self) -> None:
         """Do nothing: `leave` does the waiting, with a limit."""
@@ -316,7 +299,7 @@ class Consumer(base.Consumer):
 class Producer(base.Producer):
     """Faust's producer, absent: stages produce through `sentinel.kafka.Producer`."""
 
-    async def send(self, *args: Any, **kwargs: Any) -> Awaitable[faust.RecordMetadata]:
+    async def send(self, *args: Any, **kwargs: Any) -> Awaitable[RecordMetadata]:
         """Fail: nothing is produced through Faust."""
         raise NotImplementedError("rdk:// does not produce; use sentinel.kafka.Producer")
 
