@@ -247,6 +247,16 @@ class Consumer(base.Consumer):
             if lease.position is not None and (end := self.highwater(TP(*lease.tp))) >= 0
         }
 
+    @property
+    def paused(self) -> bool:
+        """Whether reading is paused because the agent is slower."""
+        return self._pump is not None and self._pump.paused
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the batches that wait for the agent."""
+        return 0 if self._pump is None else self._pump.queued_bytes
+
     async def position(self, tp: TP) -> int | None:
         """Return the offset after the acknowledged prefix of `tp`, None if unknown."""
         lease: Lease | None = self.ledger.get(tp)

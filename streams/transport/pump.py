@@ -95,7 +95,7 @@ class Pump(threading.Thread):
         self._closing = False
         self._halted = False
         self._in_callback = False
-        self._paused = False
+        self.paused = False
         self._stalled_at = 0.0
         self._watermarks_at = 0.0
         self._mean_bytes = 1024.0
@@ -110,6 +110,11 @@ class Pump(threading.Thread):
         """Subscribe and start polling."""
         self._topics = topics
         self.start()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the batches that wait for the agent."""
+        return self._sent_bytes - self._done_bytes
 
     def done(self, batch: RecordBatch) -> None:
         """Note that `batch` no longer waits: the agent has it, or it was dropped."""
@@ -187,9 +192,9 @@ class Pump(threading.Thread):
             return
         if self._room():
             self._stalled_at = 0.0
-            if self._paused:
+            if self.paused:
                 self._consumer.resume(self._partitions())
-                self._paused = False
+                self.paused = False
             self._read()
         else:
             self._wait_for_room()
@@ -202,16 +207,16 @@ class Pump(threading.Thread):
         return (
             not self._halted
             and self._sent_batches - self._done_batches < share * self._limits.queued_batches
-            and self._sent_bytes - self._done_bytes < share * self._limits.queued_bytes
+            and self.queued_bytes < share * self._limits.queued_bytes
         )
 
     def _wait_for_room(self) -> None:
         now = time.monotonic()
         self._stalled_at = self._stalled_at or now
         if now - self._stalled_at >= STALL_S:
-            if not self._paused:
+            if not self.paused:
                 self._consumer.pause(self._partitions())
-                self._paused = True
+                self.paused = True
             # Serves rebalances and counts as a sign of life; a record is not expected here,
             # but one that got past the pause must not be lost.
             if (message := self._consumer.poll(0)) is not None:
@@ -353,7 +358,7 @@ class Pump(threading.Thread):
             consumer.incremental_assign(partitions)
         else:
             consumer.assign(partitions)
-        if self._paused and partitions:
+        if self.paused and partitions:
             consumer.pause(partitions)
 
     def _stored(self, tps: list[Partition]) -> dict[Partition, int]:
