@@ -17,7 +17,13 @@ BEGIN
       END;
     END IF;
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-      EXECUTE format('GRANT %I TO %I', wanted, current_user);
+      BEGIN
+        EXECUTE format('GRANT %I TO %I', wanted, current_user);
+      EXCEPTION WHEN insufficient_privilege THEN
+        IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+          RAISE;
+        END IF; -- an administrator has granted it already
+      END;
     END IF;
   END LOOP;
 END

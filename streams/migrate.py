@@ -13,9 +13,10 @@ from yoyo.migrations import default_migration_table
 
 from sentinel.errors import StackError
 
-DIRECTORY = Path(__file__).parents[2] / "infra" / "postgres" / "migrations"
+DIRECTORY = Path(__file__).parents[1] / "infra" / "postgres" / "migrations"
 #: Key of the advisory lock: the bytes of "sentinel" as a number.
 LOCK = int.from_bytes(b"sentinel", "big")
+_MAY_CREATE = "SELECT 1 WHERE has_schema_privilege('public', 'CREATE')"
 _ROLES_HELP = (
     "PostgreSQL refused a right that the migration needs: {error} Either migrate as a role with "
     "CREATEROLE, or have an administrator run: CREATE ROLE sentinel_worker NOLOGIN; "
@@ -40,6 +41,8 @@ def apply(dsn: str) -> list[str]:
     try:
         with psycopg.connect(dsn, autocommit=True) as lock:
             lock.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+            if not lock.execute(_MAY_CREATE).fetchone():  # yoyo would hide the refusal
+                raise psycopg.errors.InsufficientPrivilege("CREATE on schema public.")
             return _apply(dsn)
     except psycopg.errors.InsufficientPrivilege as error:
         user = conninfo_to_dict(dsn).get("user", "the migrating role")
@@ -67,6 +70,7 @@ def _apply(dsn: str) -> list[str]:
     backend = PostgresqlPsycopgBackend(uri, default_migration_table)
     try:
         backend.init_database()
+        backend.break_lock()  # ours is the advisory one; a row in there is a dead process's
         missing = backend.to_apply(read_migrations(str(DIRECTORY)))
         backend.apply_migrations(missing)
         return [migration.id for migration in missing]
