@@ -148,7 +148,9 @@ class Correlator:
                 state, type=tuple[int, dict[int, int], list[tuple[str, Open]]]
             )
         except msgspec.DecodeError as error:
-            raise SchemaError(f"expected a correlate snapshot, found other bytes: {error}") from error
+            raise SchemaError(
+                f"expected a correlate snapshot, found other bytes: {error}"
+            ) from error
         if version != VERSION:
             raise SchemaError(f"expected correlate snapshot version {VERSION}, found {version}")
         self._seen = seen

@@ -34,6 +34,7 @@ EXIT_FAILED = 70
 STOP_S = 9.0
 COMMIT_S = 0.25
 MIB = 1 << 20
+_CLASSIC_ONLY = ("session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy")
 Agent = Callable[[StreamT[Any]], Awaitable[None]]
 
 LOG = log.get("streams.app")
@@ -140,7 +141,7 @@ def build(
         web_enabled=False,
     )
     app.stage = stage
-    app.consumer_config = consumer_config(settings, group, instance) | dict(extra or {})
+    app.consumer_config = consumer_config(settings, group, instance, extra)
     app.hooks = hooks
     app.limits = limits or Limits()
 
@@ -155,8 +156,10 @@ def build(
     return app
 
 
-def consumer_config(settings: Settings, group: str, instance: str = "") -> dict[str, Any]:
-    """Return the librdkafka settings of a stage's consumer.
+def consumer_config(
+    settings: Settings, group: str, instance: str = "", extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the librdkafka settings of a stage's consumer; those of `extra` win.
 
     Sizes: a 16 MiB record fits; what librdkafka prefetches is bounded to about 16 MiB, since
     one process runs several stages. Sources: librdkafka CONFIGURATION.md, and measurements
@@ -184,6 +187,10 @@ def consumer_config(settings: Settings, group: str, instance: str = "") -> dict[
     }
     if instance:
         config["group.instance.id"] = f"{group}.{instance}"
+    config |= extra or {}
+    if config.get("group.protocol") == "consumer":  # KIP-848: the broker decides these
+        for name in _CLASSIC_ONLY:
+            config.pop(name, None)
     return config
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from detectors.correlation import Correlator
 from schemas import avro
-from sentinel import metrics
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
+from streams import telemetry
 from streams.letters import Origin, letter
 from streams.normalize import DEFAULT_TENANT, partition_of
 from streams.stage import Outgoing, Output, Stage, Task
@@ -33,6 +32,7 @@ class CorrelateTask(Task):
                 good.append(avro.decode("signal_batch", value or b""))
             except SchemaError as error:
                 self.ledger.add("correlate", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
+                telemetry.dead_lettered("correlate", "", "schema")
                 origin = Origin(batch.topic, batch.partition, offset)
                 reason = RecordError("schema", str(error))
                 refused = letter("correlate", value or b"", DEFAULT_TENANT, "", origin, reason)
@@ -45,9 +45,8 @@ class CorrelateTask(Task):
 
     def _record(self, alert: dict[str, Any]) -> Outgoing:
         """Return the record of an alert, keyed by tenant and id."""
-        now = time.time_ns() // 1_000_000
-        for event in alert["events"]:
-            metrics.observe_alert(alert["source"], now - event["arrived"])
+        arrived = min(event["arrived"] for event in alert["events"])
+        telemetry.latency("correlate", alert["source"], arrived, alert["first_seen"])
         return Outgoing(
             "alerts",
             avro.encode("alert", alert),
@@ -69,8 +68,9 @@ class CorrelateStage(Stage):
 
     name = "correlate"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, partitions: int) -> None:
         self._settings = settings
+        self._partitions = partitions
 
     def topics(self) -> list[str]:
         """Return the topic of signals."""
@@ -79,4 +79,4 @@ class CorrelateStage(Stage):
     def task(self, topic: str, partition: int) -> Task:
         """Return the task of a signals partition."""
         correlator = Correlator(1000 * self._settings.repeat_window_s)
-        return CorrelateTask(correlator, self._settings.partitions)
+        return CorrelateTask(correlator, self._partitions)

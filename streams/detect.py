@@ -1,4 +1,4 @@
-"""Detect: events, keyed by who acted, are scored by the online models; hits and scores become signals.
+"""Detect: online models score events, keyed by who acted; hits and scores become signals.
 
 One task is one ``events`` partition with its own models, baselines and recent ids,
 all of which live in `detectors.detect.Detector` and are checkpointed with the offset.
@@ -7,14 +7,16 @@ all of which live in `detectors.detect.Detector` and are checkpointed with the o
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
-from detectors.detect import Detector
+from detectors.detect import Detector, online_models, warm
 from schemas import avro
 from schemas.batch import EventBatch
-from sentinel import log, metrics
+from sentinel import log
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
+from streams import telemetry
 from streams.letters import Origin, letter
 from streams.normalize import DEFAULT_TENANT, partition_of
 from streams.stage import Outgoing, Output, Stage, Task
@@ -43,20 +45,24 @@ class DetectTask(Task):
         found = self._detector.process_many(good)
         for (tenant, source), counts in found.counts.items():
             self.ledger.add("detect", tenant, source, counts)
-        for _row, model, error in found.errors:
-            metrics.count_error("detect", model, type(error).__name__)
-            LOG.error(
-                "a model failed on an event", action="model_error", model=model, error=str(error)
-            )
+        for signal in found.signals:
+            count = {"signalled": len(signal["events"])}
+            self.ledger.add("detect", signal["tenant"], signal["source"], count)
+        for failure in found.errors:
+            error = failure.error
+            telemetry.failed("detect", failure.model, type(error).__name__)
+            LOG.error("a model failed on an event", action="model_error", exc_info=error)
         output.records += _pack(found.signals, batch, self._partitions)
         for _, events in good:
-            metrics.observe_latency("detect", events.source, events.arrived)
+            if len(events):
+                oldest = int(events.arrived.min()), int(events.time.min())
+                telemetry.latency("detect", events.source, *oldest)
         return output
 
     def _refuse(self, batch: RecordBatch, offset: int, value: bytes, error: Exception) -> Outgoing:
         """Return the dead letter of a record that is no event batch, and count it."""
         self.ledger.add("detect", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
-        metrics.count_error("detect", "", "schema")
+        telemetry.dead_lettered("detect", "", "schema")
         origin = Origin(batch.topic, batch.partition, offset)
         reason = RecordError("schema", str(error))
         return letter("detect", value, DEFAULT_TENANT, "", origin, reason).outgoing()
@@ -68,6 +74,14 @@ class DetectTask(Task):
     def restore(self, state: bytes) -> None:
         """Take up what `snapshot` returned."""
         self._detector.restore(state)
+
+
+def _guarded(call: Callable[[], Any]) -> Any:
+    """Run a call into a model; return what it raised instead of raising it."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - one model's bug must not stop the others
+        return error
 
 
 def _pack(signals: list[dict[str, Any]], batch: RecordBatch, partitions: int) -> list[Outgoing]:
@@ -99,8 +113,10 @@ class DetectStage(Stage):
 
     name = "detect"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, partitions: int) -> None:
         self._settings = settings
+        self._partitions = partitions
+        warm()
 
     def topics(self) -> list[str]:
         """Return the topic of events."""
@@ -108,5 +124,6 @@ class DetectStage(Stage):
 
     def task(self, topic: str, partition: int) -> Task:
         """Return the task of an events partition, with models that know nothing yet."""
-        detector = Detector(threshold=self._settings.model_threshold)
-        return DetectTask(detector, self._settings.partitions)
+        threshold = self._settings.model_threshold
+        detector = Detector(online_models(), threshold, guard=_guarded)
+        return DetectTask(detector, self._partitions)

@@ -15,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from streams import telemetry
+
 #: For each stage: the count of what it took, and the outcomes that must add up to it.
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "normalize": ("out", "dead_lettered", "folded", "pending"),
@@ -54,9 +56,18 @@ class Ledger:
     def __init__(self) -> None:
         self._counts: dict[Key, Counts] = {}
 
-    def add(self, stage: str, tenant: str, source: str, counts: Mapping[str, int]) -> None:
-        """Add `counts`, whose names are among `COLUMNS`."""
-        row = self._counts.setdefault((stage, tenant, source), dict.fromkeys(COLUMNS, 0))
+    def add(self, stage: str, tenant: str, source: str, counts: dict[str, int]) -> None:
+        """Add `counts`, whose names are among `COLUMNS`, and show them as metrics."""
+        self._add((stage, tenant, source), counts)
+        telemetry.counted(stage, tenant, source, counts)
+
+    def merge(self, other: Ledger) -> None:
+        """Add all counts of `other`, which were shown already."""
+        for key, counts in other._counts.items():
+            self._add(key, counts)
+
+    def _add(self, key: Key, counts: Mapping[str, int]) -> None:
+        row = self._counts.setdefault(key, dict.fromkeys(COLUMNS, 0))
         for name, count in counts.items():
             row[name] += count
 
@@ -72,7 +83,7 @@ class Ledger:
         """Take up what `dump` returned."""
         for row in rows:
             counts = {name: row[name] for name in COLUMNS if name in row}
-            self.add(row["stage"], row["tenant"], row["source"], counts)
+            self._add((row["stage"], row["tenant"], row["source"]), counts)
 
 
 class Report(NamedTuple):

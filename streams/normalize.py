@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,9 +24,10 @@ from detectors.match import Matcher
 from detectors.sigma import Rule, RuleSet
 from schemas.batch import EventBatch, Hit, RuleRef, Strings
 from schemas.identity import event_uid
-from sentinel import log, metrics, topics
+from sentinel import log, topics
 from sentinel.errors import DecodeError, RecordError
 from sentinel.settings import Settings
+from streams import telemetry
 from streams.letters import Letter, Origin, letter
 from streams.stage import Outgoing, Output, Stage, Task
 from streams.transport import RecordBatch
@@ -40,10 +41,15 @@ MAX_ROUTES = 100_000
 
 
 class Unit(NamedTuple):
-    """One raw event on its way through: where it came from and when."""
+    """One raw event on its way through: where it is, where it first was, and when it came.
+
+    `place` and `origin` differ for a dead letter that was replayed: its id, where the
+    source gives none, is still made from where it first was.
+    """
 
     raw: bytes
     tenant: str
+    place: Origin
     origin: Origin
     sequence: int
     arrived: int
@@ -71,8 +77,11 @@ class Normalizer:
         self._connector = connector
         self._partitions = partitions
         selected = rules.select(connector.logsources)
-        self._decoder = connector.decoder(frozenset(selected.fields))
-        self.matcher: Matcher = selected.matcher(self._decoder.getter)
+        fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
+        self._decoder = connector.decoder(fields)
+        self.matcher: Matcher = selected.matcher(
+            self._decoder.getter, getattr(self._decoder, "text", None)
+        )
         self._routes: dict[tuple[str, str], int] = {}
 
     def normalize(
@@ -241,7 +250,8 @@ class NormalizeTask(Task):
         ):
             self._units(record, units, letters)
         output = self._normalize(units, 2 * batch.first, 2 * batch.last, letters)
-        metrics.observe_latency("normalize", self._normalizer.source, batch.timestamps)
+        for unit in units[:1]:
+            telemetry.latency("normalize", self._normalizer.source, unit.arrived, unit.arrived)
         return output
 
     def _units(
@@ -252,7 +262,8 @@ class NormalizeTask(Task):
     ) -> None:
         """Cut one message into units; what cannot be cut up becomes a letter."""
         offset, value, arrived, headers = record
-        tenant, origin = DEFAULT_TENANT, Origin(*self._place, offset)
+        place = origin = Origin(*self._place, offset)
+        tenant = DEFAULT_TENANT
         if headers:
             tenant, origin = _from_headers(headers, tenant, origin)
         self._last = (tenant, arrived)
@@ -260,13 +271,14 @@ class NormalizeTask(Task):
             parts = self._split(value)
         except RecordError as error:
             self._count(tenant, {"in": 1, "dead_lettered": 1})
-            letters.append(self._letter(value or b"", tenant, origin, error))
+            letters.append(self._letter(value or b"", tenant, place, origin, error))
             return
         if self._assembler is not None:
             parts = self._assemble(parts, offset, tenant)
         for index, raw in enumerate(parts):
-            place = origin if not index else origin._replace(index=index)
-            units.append(Unit(raw, tenant, place, 2 * offset, arrived))
+            if index:
+                place, origin = place._replace(index=index), _part(origin, index)
+            units.append(Unit(raw, tenant, place, origin, 2 * offset, arrived))
 
     def _split(self, value: bytes | None) -> Sequence[bytes]:
         """Cut one message up and check sizes."""
@@ -315,7 +327,7 @@ class NormalizeTask(Task):
             counts[unit.tenant]["in"] += 1
         for unit, error in bad:
             counts[unit.tenant]["dead_lettered"] += 1
-            letters.append(self._letter(unit.raw, unit.tenant, unit.origin, error))
+            letters.append(self._letter(unit.raw, unit.tenant, unit.place, unit.origin, error))
         for tenant, row in counts.items():
             row["out"] = row["in"] - row["dead_lettered"]
             self._count(tenant, row)
@@ -339,9 +351,10 @@ class NormalizeTask(Task):
         )
         sequence = 2 * next_offset - 1
         origin = Origin(*self._place, next_offset - 1)
+        places = [origin._replace(index=-1 - index) for index in range(len(events))]
         units = [
-            Unit(raw, tenant, origin._replace(index=-1 - index), sequence, arrived)
-            for index, raw in enumerate(events)
+            Unit(raw, tenant, place, place, sequence, arrived)
+            for raw, place in zip(events, places, strict=True)
         ]
         return self._normalize(units, sequence, sequence, [])
 
@@ -349,10 +362,16 @@ class NormalizeTask(Task):
         """Add to the ledger."""
         self.ledger.add("normalize", tenant, self._normalizer.source, counts)
 
-    def _letter(self, raw: bytes, tenant: str, origin: Origin, error: RecordError) -> Letter:
+    def _letter(
+        self, raw: bytes, tenant: str, place: Origin, origin: Origin, error: RecordError
+    ) -> Letter:
         """Return the dead letter of a unit."""
-        metrics.count_error("normalize", self._normalizer.source, error.reason)
-        return letter("normalize", raw, tenant, self._normalizer.source, origin, error)
+        source = self._normalizer.source
+        telemetry.dead_lettered("normalize", source, error.reason)
+        found = letter("normalize", raw, tenant, source, place, error)
+        if origin != place:
+            found.headers[ORIGIN_HEADER] = origin.text
+        return found
 
     def snapshot(self) -> bytes:
         """Return what waits for more records."""
@@ -368,6 +387,11 @@ class NormalizeTask(Task):
         self._place, self._last = place, last
         if self._assembler is not None:
             self._assembler.restore(assembler)
+
+
+def _part(origin: Origin, index: int) -> Origin:
+    """Return the origin of the unit at `index` of a message; a replayed one was a unit before."""
+    return origin._replace(index=origin.index + index)
 
 
 def _from_headers(
@@ -388,13 +412,17 @@ class NormalizeStage(Stage):
     name = "normalize"
 
     def __init__(
-        self, settings: Settings, connectors: dict[str, type[Connector]], rules: RuleSet
+        self,
+        settings: Settings,
+        connectors: Mapping[str, type[Connector]],
+        rules: RuleSet,
+        partitions: int,
     ) -> None:
         self._max = settings.max_event_bytes
         self._connectors = {name: cls() for name, cls in connectors.items()}
         started = time.perf_counter()
         self.normalizers = {
-            name: Normalizer(name, connector, rules, settings.partitions)
+            name: Normalizer(name, connector, rules, partitions)
             for name, connector in self._connectors.items()
         }
         LOG.debug("rules compiled", action="rules", seconds=time.perf_counter() - started)

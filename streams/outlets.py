@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from sentinel.kafka import Producer
 from streams.checkpoint import Position
-from streams.sinks.base import Rows, Sink
+from streams.ledger import Ledger
+from streams.sinks.base import Rows, Sink, Written
 from streams.stage import Output
 
 
@@ -16,7 +17,7 @@ class ProducerOutlet:
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
 
-    async def deliver(self, output: Output, position: Callable[[], Position]) -> bool:
+    async def deliver(self, output: Output, position: Callable[..., Position]) -> bool:
         """Hand the records to the producer, which keeps their order."""
         for record in output.records:
             self._producer.send(
@@ -51,15 +52,24 @@ class SinkOutlet:
         self._producer = producer
         self._sinks = sinks
 
-    async def deliver(self, output: Output, position: Callable[[], Position]) -> bool:
+    async def deliver(self, output: Output, position: Callable[..., Position]) -> bool:
         """Write the rows and, with them, the position."""
         if output.records:
             await ProducerOutlet(self._producer).deliver(output, position)
             await self._producer.flush()
         rows = output.rows or Rows()
         for sink in self._sinks[:-1]:
-            await sink.write(rows, ())
-        await self._sinks[-1].write(rows, (position(),))
+            await sink.write(rows)
+        more = Ledger()
+
+        def positions(written: Written) -> tuple[Position, ...]:
+            # Called again where the write is repeated: what it counts must start anew.
+            nonlocal more
+            more = output.counts(written) if output.counts else Ledger()
+            return (position(more),)
+
+        await self._sinks[-1].write(rows, positions)
+        output.ledger.merge(more)
         return True
 
     async def settle(self) -> None:

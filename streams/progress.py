@@ -52,8 +52,13 @@ async def read(settings: Settings, store: Store) -> tuple[list[Lag], list[list[d
     """
     states = await asyncio.to_thread(describe_topics, settings)
     saved = await store.read_all()
-    offsets = {(row.stage, row.topic, row.partition): row.next_offset for row in saved}
-    return lags(states, offsets), [row.ledger.get("rows", []) for row in saved]
+    offsets = {(row.stage, row.topic, row.partition): row.next_offset or 0 for row in saved}
+    return lags(states, offsets), [_rows(row.ledger) for row in saved]
+
+
+def _rows(ledger: Any) -> list[dict[str, Any]]:
+    """Return the rows of a checkpoint's ledger; a partition just claimed has none."""
+    return ledger["rows"] if ledger else []
 
 
 async def report(settings: Settings, store: Store) -> tuple[Report, list[Lag]]:

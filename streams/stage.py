@@ -1,4 +1,4 @@
-"""The loop that all stages share: take a batch, call a pure function, produce, checkpoint, acknowledge.
+"""The loop of every stage: take a batch, call a pure function, produce, checkpoint, acknowledge.
 
 Delivery: at least once from here, effectively once for whoever reads. A partition's
 state, ledger and offset are saved together; a worker that takes a partition over
@@ -22,9 +22,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from sentinel import log, metrics
 from sentinel.errors import FencedError
 from sentinel.settings import Settings
+from streams import telemetry
 from streams.checkpoint import Position, Store
 from streams.ledger import Ledger
-from streams.sinks.base import Rows
+from streams.sinks.base import Rows, Written
 from streams.transport import RecordBatch
 
 LOG = log.get(__name__)
@@ -50,10 +51,17 @@ class Outgoing(NamedTuple):
 
 @dataclass(slots=True)
 class Output:
-    """What a task makes of a batch: records to produce, or rows for the sinks."""
+    """What a task makes of a batch: records to produce, or rows for the sinks.
+
+    `counts` gives the ledger counts that depend on what turned out to be new in the
+    system of record; they are saved in the same transaction, then added to `ledger`,
+    the task's own.
+    """
 
     records: list[Outgoing] = field(default_factory=list)
     rows: Rows | None = None
+    counts: Callable[[Written], Ledger] | None = None
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 class Task(ABC):
@@ -78,7 +86,7 @@ class Task(ABC):
         """Return the state, for `restore`."""
         return b""
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, state: bytes) -> None:  # noqa: B027 - a task without state needs neither
         """Take up what `snapshot` returned."""
 
 
@@ -99,8 +107,11 @@ class Stage(ABC):
 class Outlet(Protocol):
     """Where a runner sends what its tasks make."""
 
-    async def deliver(self, output: Output, position: Callable[[], Position]) -> bool:
-        """Send `output`; return whether `position()` was saved with it, in one transaction."""
+    async def deliver(self, output: Output, position: Callable[..., Position]) -> bool:
+        """Send `output`; return whether the position was saved with it, in one transaction.
+
+        `position(more)` is the place after this batch, with the counts `more` added.
+        """
 
     async def settle(self) -> None:
         """Return once everything delivered so far is safe."""
@@ -202,7 +213,7 @@ class Runner:
             held.next_offset = batch.last + 1
             held.touched = self._busy_at = time.monotonic()
             held.unacked.append((batch.last + 1, event))
-            metrics.observe_batch(self.stage.name, len(batch), time.perf_counter() - started)
+            telemetry.batch(self.stage.name, len(batch), time.perf_counter() - started)
             saved = await self._outlet.deliver(output, partial(self._position, key, held))
         if saved:
             held.saved_offset = batch.last + 1
@@ -210,9 +221,12 @@ class Runner:
         elif time.monotonic() - self._saved_at >= self._interval:
             await self.checkpoint()
 
-    def _position(self, key: tuple[str, int], held: Held, *, flush: bool = False) -> Position:
+    def _position(
+        self, key: tuple[str, int], held: Held, more: Ledger | None = None, *, flush: bool = False
+    ) -> Position:
         """Return state, ledger and offset of a partition as they are now."""
-        ledger: dict[str, Any] = {"rows": held.task.ledger.dump()}
+        rows = held.task.ledger.dump() + (more.dump() if more else [])
+        ledger: dict[str, Any] = {"rows": rows}
         if flush:
             ledger["flush"] = True
         state = held.task.snapshot()
@@ -236,7 +250,9 @@ class Runner:
             started = time.perf_counter()
             await self._outlet.settle()
             await self._store.save_many([position for _, position in taken])
-            metrics.observe_checkpoint(self.stage.name, time.perf_counter() - started)
+            metrics.CHECKPOINT_SECONDS.labels(self.stage.name).observe(
+                time.perf_counter() - started
+            )
             for held, position in taken:
                 held.saved_offset = position.next_offset
                 held.acknowledge(position.next_offset)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
@@ -18,6 +17,7 @@ from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import KafkaError, SettingsError
 from sentinel.kafka import Producer
+from sentinel.reading import RawRecord
 from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams import progress
@@ -84,24 +84,28 @@ def _send(
     task = bar.add_task(f"pushing to {topic}", total=None)
     count = 0
     with Producer(settings) as producer:
-        for raw in _paced(reading.records([Path(path) for path in paths]), rate):
+        reader = reading.Reader(paths)
+        for _, raw in _paced(reader, rate):
             producer.send(topic, raw, key=connector.partition_key(raw), headers=headers)
             count += 1
             if count % PACE == 0:
                 bar.update(task, completed=count)
         bar.update(task, completed=count, description="waiting for the broker")
+    if reader.unreadable:
+        listed = "; ".join(f"{path}: {reason}" for path, reason in reader.unreadable)
+        raise SettingsError(f"{count} records pushed, but expected readable files, found {listed}")
     return count
 
 
-def _paced(records: Iterator[bytes], rate: float) -> Iterator[bytes]:
+def _paced(records: Iterable[RawRecord], rate: float) -> Iterator[RawRecord]:
     """Yield no faster than `rate` a second."""
     started = time.monotonic()
-    for count, raw in enumerate(records):
+    for count, record in enumerate(records):
         if rate:
             ahead = count / rate - (time.monotonic() - started)
             if ahead > 0:
                 time.sleep(ahead)
-        yield raw
+        yield record
 
 
 async def _wait(settings: Settings) -> None:

@@ -1,0 +1,173 @@
+"""A worker: the chosen stages, one Faust app each, on one event loop.
+
+Start as many as there are cores, on as many hosts as needed; Kafka's consumer groups
+share the partitions out. All that a worker knows is in Kafka and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import connectors
+import detectors.rules
+import streams.sinks
+from connectors.base import Connector
+from detectors.sigma import RuleSet
+from sentinel import log, metrics
+from sentinel.errors import KafkaError
+from sentinel.kafka import Producer, describe_topics
+from sentinel.registry import discover
+from sentinel.settings import Settings
+from streams import app
+from streams.checkpoint import Store
+from streams.correlate import CorrelateStage
+from streams.dead_letter import DeadLetterStage
+from streams.detect import DetectStage
+from streams.normalize import NormalizeStage
+from streams.outlets import ProducerOutlet, SinkOutlet
+from streams.persist import PersistStage
+from streams.sinks.base import Sink
+from streams.stage import Outlet, Runner, Stage
+
+LOG = log.get(__name__)
+#: Partitions of each topic, as the broker has them.
+Partitions = Mapping[str, int]
+
+
+def own_rules() -> Path:
+    """Return the directory of the rules that come with Sentinel."""
+    return Path(detectors.rules.__path__[0])
+
+
+def load_rules(settings: Settings) -> RuleSet:
+    """Load our own rules and those of ``SENTINEL_RULES``; say what cannot be supported."""
+    rules = RuleSet.load([own_rules(), *settings.rule_dirs])
+    if rules.unsupported:
+        LOG.warning(
+            "some rules cannot be supported, `sentinel rules check` lists them with reasons",
+            action="rules_unsupported",
+            count=len(rules.unsupported),
+        )
+    return rules
+
+
+def _normalize(settings: Settings, partitions: Partitions) -> Stage:
+    found = discover(connectors, Connector)  # type: ignore[type-abstract]
+    return NormalizeStage(settings, found, load_rules(settings), partitions["events"])
+
+
+def _persist(settings: Settings, partitions: Partitions) -> Stage:
+    return PersistStage(discover(connectors, Connector))  # type: ignore[type-abstract]
+
+
+#: How each stage is made, in the order of the flow.
+STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
+    "normalize": _normalize,
+    "detect": lambda settings, partitions: DetectStage(settings, partitions["signals"]),
+    "correlate": lambda settings, partitions: CorrelateStage(settings, partitions["alerts"]),
+    "persist": _persist,
+    "dead_letter": lambda settings, partitions: DeadLetterStage(),
+}
+#: Stages whose output are rows for the sinks.
+TO_SINKS = {"persist", "dead_letter"}
+
+
+def sinks(settings: Settings) -> list[Sink]:
+    """Return the sinks that are configured, the system of record last."""
+    found = discover(streams.sinks, Sink)  # type: ignore[type-abstract]
+    chosen = [cls(settings) for name, cls in found.items() if _wanted(name, settings)]
+    return sorted(chosen, key=lambda sink: sink.transactional)
+
+
+def _wanted(name: str, settings: Settings) -> bool:
+    """Return whether the sink has an address: the setting of its name."""
+    return bool(getattr(settings, name, ""))
+
+
+def partitions_of(settings: Settings) -> dict[str, int]:
+    """Return the partitions of every topic that the stages need.
+
+    Raises
+    ------
+    KafkaError
+        One is missing: topics are made by ``sentinel topics create``, never in passing.
+    """
+    sources = discover(connectors, Connector)  # type: ignore[type-abstract]
+    states = describe_topics(settings, sources)
+    if missing := [state.name for state in states if not state.exists]:
+        raise KafkaError(
+            f"expected the topics {', '.join(missing)}, the broker has none of them; "
+            "make them with `sentinel topics create`"
+        )
+    return {state.name: state.partitions for state in states}
+
+
+class Worker:
+    """Owns what the stages of one process share, and their apps."""
+
+    def __init__(self, settings: Settings, names: Sequence[str], slot: int) -> None:
+        self._settings = settings
+        partitions = partitions_of(settings)
+        self._stages = [STAGES[name](settings, partitions) for name in names]
+        # A static member that comes back gets its old assignment without a look at the
+        # topics, so a worker that finds other topics than before must be another member.
+        topics = zlib.crc32(repr(sorted(partitions.items())).encode())
+        self._instance = f"slot-{slot}-{topics:08x}"
+
+    async def open(self) -> list[app.StageApp]:
+        """Connect, and return the apps, ready to start."""
+        settings = self._settings
+        self._store = await Store.open(settings.postgres)
+        self._producer = Producer(settings)
+        self._sinks = sinks(settings)
+        for sink in self._sinks:
+            await sink.open()
+        apps = [self._app(stage) for stage in self._stages]
+        gc.collect()
+        gc.freeze()  # rules and tables live for ever: the collector need not look at them
+        return apps
+
+    def _app(self, stage: Stage) -> app.StageApp:
+        outlet: Outlet = ProducerOutlet(self._producer)
+        if stage.name in TO_SINKS:
+            outlet = SinkOutlet(self._producer, self._sinks)
+        runner = Runner(stage, self._store, outlet, self._settings)
+        return app.build(
+            self._settings, stage.name, stage.topics(), runner.run, runner, instance=self._instance
+        )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for sink in self._sinks:
+            await sink.close()
+        await self._store.close()
+        self._producer.close()
+
+
+def run(settings: Settings, names: Sequence[str], slot: int = 0) -> int:
+    """Run the stages `names` until SIGTERM or SIGINT; return the exit status.
+
+    Parameters
+    ----------
+    slot
+        Which of several workers on this host this is: its place in the consumer groups
+        is kept for it when it restarts within the session timeout.
+    """
+    worker = Worker(settings, names, slot)
+    port = metrics.serve(settings.metrics_host, settings.metrics_port)
+    LOG.info("worker starts", action="start", stages=list(names), metrics_port=port)
+    return asyncio.run(_serve(worker))
+
+
+async def _serve(worker: Worker) -> int:
+    stop = asyncio.Event()
+    with app.stopping(stop):
+        apps = await worker.open()
+        try:
+            return await app.serve(apps, stop)
+        finally:
+            await worker.close()
