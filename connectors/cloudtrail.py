@@ -189,7 +189,7 @@ class CloudTrail(Connector):
                 activity_id,
                 _FAILURE if failed else _SUCCESS,
                 _INFORMATIONAL,
-                self._entity(event.userIdentity),
+                self._entity(event.userIdentity) or service,
                 operation,
                 service,
                 address if address.__class__ is str else "",

@@ -166,17 +166,16 @@ def classify(service: str, operation: str, read_only: bool) -> tuple[int, int]:
     operation
         ``eventName``.
     read_only
-        What the event says of itself; it decides where the verb says nothing.
+        What the event says of itself (``GenerateDataKey`` is a read to AWS).
     """
     known = _SERVICES.get(service, {}).get(operation)
     if known is not None:
         return known
+    if read_only:
+        return API_ACTIVITY, _READ
     if operation in _DELETES:
         return API_ACTIVITY, _DELETE
-    activity = _BY_VERB.get(_verb(operation))
-    if activity is None:
-        activity = _READ if read_only else OTHER
-    return API_ACTIVITY, activity
+    return API_ACTIVITY, _BY_VERB.get(_verb(operation), OTHER)
 
 
 def _verb(operation: str) -> str:

@@ -9,7 +9,9 @@ An analyst follows people and workloads, not sessions. So:
   carries role and person;
 - an AWS service: its name, ``autoscaling.amazonaws.com``;
 - a caller of another account: account and principal id without the session name;
-- SAML, web identity, IAM Identity Center users: provider and user.
+- SAML and web identity users: provider and user; IAM Identity Center users: their id.
+
+Events without an actor (service events, Insights) are the service's own.
 
 Source: AWS CloudTrail User Guide, "CloudTrail userIdentity element".
 """
@@ -19,7 +21,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _ISSUED: Final = frozenset({"AssumedRole", "FederatedUser", "Role"})
 
 
@@ -39,16 +40,15 @@ class Identity(NamedTuple):
 
 @lru_cache(maxsize=32768)
 def entity(identity: Identity) -> str:
-    """Return the acting entity; ``unknown`` where the event says nothing at all."""
+    """Return the acting entity; empty where the event does not say who acted."""
     kind = identity.type
     if kind in _ISSUED and identity.arn:
         return _issued(identity)
     if kind == "IdentityCenterUser" and identity.on_behalf_of:
         return identity.on_behalf_of
     if kind in {"SAMLUser", "WebIdentityUser"}:
-        return "/".join(filter(None, (identity.provider, identity.user_name))) or _fallback(
-            identity
-        )
+        provider = identity.provider.rstrip("/")
+        return "/".join(filter(None, (provider, identity.user_name))) or _fallback(identity)
     if kind == "AWSService" and identity.invoked_by:
         return identity.invoked_by
     if kind == "AWSAccount":
@@ -75,11 +75,4 @@ def _fallback(identity: Identity) -> str:
         # Also HIDDEN_DUE_TO_SECURITY_REASONS: sign-in attempts under names that do not exist.
         return f"arn:aws:iam::{identity.account}:user/{identity.user_name}"
     principal = identity.principal.partition(":")[0]
-    return (
-        identity.arn
-        or identity.user_name
-        or identity.invoked_by
-        or principal
-        or identity.account
-        or "unknown"
-    )
+    return identity.user_name or identity.invoked_by or principal or identity.account
