@@ -163,7 +163,8 @@ def consumer_config(
 
     Sizes: a 16 MiB record fits; what librdkafka prefetches is bounded to about 16 MiB, since
     one process runs several stages. Sources: librdkafka CONFIGURATION.md, and measurements
-    (``fetch.queue.backoff.ms`` of 1000 halts a consumer whose prefetch is bounded).
+    (``fetch.queue.backoff.ms`` of 1000 halts a consumer whose prefetch is bounded; members
+    learn of a rebalance by a heartbeat, and a cooperative one takes two rounds).
     """
     config = client_config(settings) | {
         "group.id": group,
@@ -174,7 +175,7 @@ def consumer_config(
         "fetch.max.bytes": 16 * MIB,
         "fetch.message.max.bytes": 4 * MIB,
         "fetch.queue.backoff.ms": 10,
-        "heartbeat.interval.ms": 3000,
+        "heartbeat.interval.ms": 1000,
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "cooperative-sticky",
         "queued.max.messages.kbytes": 16 * 1024,
