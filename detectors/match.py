@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from detectors.engine.codegen import Compiler, Memo, Memos, Shapes
 from detectors.engine.condition import Rule
 from detectors.engine.explain import explain_rule
+from detectors.engine.index import LOOK, Column, Index
 from detectors.engine.leaves import evaluate
-from detectors.engine.values import elements, text_of
+from detectors.engine.values import text_of
+from schemas.typed import walk
 
 Getter = Callable[[Any], Any]
 GetterFactory = Callable[[str], Getter]
@@ -35,7 +38,7 @@ class Matcher:
         scalar, a list (any element may match), an object, or None where it is absent.
     text
         The raw text of an event, in which keywords are searched. Without it, the
-        text is the event itself (str, bytes) or all values of a dict event.
+        text is the event itself (str, bytes) or all values of a dict event, one a line.
 
     Attributes
     ----------
@@ -50,18 +53,52 @@ class Matcher:
         self.rules = tuple(rules)
         self.fields: frozenset[str] = frozenset().union(*(rule.fields for rule in self.rules))
         self.errors: list[RuleFailure] = []
-        self._text = text or event_text
         self._getters: dict[str | None, Getter] = {
             name: getter_factory(name) for name in sorted(self.fields)
         }
-        self._getters[None] = self._text
+        self._getters[None] = _remembering(text or event_text)
+        memos = Memos()
+        self._compiler = Compiler(self._getters, memos)
+        self._compiled: list[tuple[Callable[[Any], bool], Callable[[Any], bool]] | None]
+        self._compiled = [None] * len(self.rules)
+        by_key = getter_factory is dict_getter
+        index = Index([rule.node for rule in self.rules], LOOK / 100 if by_key else LOOK)
+        looks = [_Look(name, self._getters[name], column, memos) for name, column in index]
+        everything = tuple(range(len(self.rules)))
+        self._candidates = (_ByKey if by_key else _ByColumn)(looks, index.always, everything)
 
     def match(self, events: Sequence[Any]) -> list[tuple[int, Rule]]:
         """Return (row, rule) of every match, by row and then in the order of `rules`.
 
         Raises nothing: what a rule raised is in `errors`.
         """
-        return self.match_brute(events)
+        self.errors = []
+        found = []
+        compiled, rules = self._compiled, self.rules
+        for row, candidates in self._candidates.of(events):
+            event = events[row]
+            for ordinal in candidates:
+                pair = compiled[ordinal] or self._compile(ordinal)
+                try:
+                    hit = pair[0](event)
+                except Exception:  # noqa: BLE001 - no rule may cost an event
+                    hit = self._again(row, ordinal, event)
+                if hit:
+                    found.append((row, rules[ordinal]))
+        return found
+
+    def _compile(self, ordinal: int) -> tuple[Callable[[Any], bool], Callable[[Any], bool]]:
+        """Compile a rule when it is first needed: most rules of a big set never are."""
+        pair = self._compiled[ordinal] = self._compiler.compile(self.rules[ordinal].node)
+        return pair
+
+    def _again(self, row: int, ordinal: int, event: Any) -> bool:
+        """Evaluate without memos what failed with them; report what fails again."""
+        try:
+            return self._compile(ordinal)[1](event)
+        except Exception as error:  # noqa: BLE001 - see `match`
+            self.errors.append((row, self.rules[ordinal].id, error))
+            return False
 
     def match_brute(self, events: Sequence[Any]) -> list[tuple[int, Rule]]:
         """Return what `match` returns, without index, memo or generated code."""
@@ -86,11 +123,104 @@ class Matcher:
         return lambda field: getters[field](event)
 
 
+class _Look:
+    """One field of the index: how to get it, and what its values lead to."""
+
+    def __init__(self, field: str | None, get: Getter, column: Column, memos: Memos) -> None:
+        self.field = field
+        self.get = get
+        self.memo = Memo(column.rules, memos)
+
+    def careful(self, event: Any, everything: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the candidates of one event, whatever its value; all of them on an error."""
+        try:
+            value = self.get(event)
+            found: tuple[int, ...] = (
+                self.memo.answer(value) if isinstance(value, list | dict) else self.memo[value]
+            )
+        except Exception:  # noqa: BLE001 - the rules will meet and report the same error
+            return everything
+        return found
+
+
+class _ByColumn:
+    """Candidates of a batch, field by field: for decoded events with fixed fields."""
+
+    def __init__(
+        self, looks: Sequence[_Look], always: tuple[int, ...], everything: tuple[int, ...]
+    ) -> None:
+        self.looks = looks
+        self.always = always
+        self.everything = everything
+        self._nested: set[_Look] = set()
+
+    def of(self, events: Sequence[Any]) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Yield (row, candidates) in row order where there are any."""
+        hits: dict[int, tuple[int, ...]] = {}
+        if self.always:
+            hits = dict.fromkeys(range(len(events)), self.always)
+        for look in self.looks:
+            for row, found in enumerate(self._look(look, events)):
+                if found:
+                    hits[row] = _merged(hits[row], found) if row in hits else found
+        for row in sorted(hits):
+            yield row, hits[row]
+
+    def _look(self, look: _Look, events: Sequence[Any]) -> list[tuple[int, ...]]:
+        if look not in self._nested:
+            try:
+                return list(map(look.memo.__getitem__, map(look.get, events)))
+            except Exception:  # noqa: BLE001 - a list, an object, or a getter that failed
+                self._nested.add(look)
+        return [look.careful(event, self.everything) for event in events]
+
+
+class _ByKey(_ByColumn):
+    """Candidates of plain dict events, by the keys they have: most fields are absent."""
+
+    def __init__(
+        self, looks: Sequence[_Look], always: tuple[int, ...], everything: tuple[int, ...]
+    ) -> None:
+        super().__init__(looks, always, everything)
+        self._by_key: dict[str, list[_Look]] = {}
+        self._whole: list[_Look] = []
+        for look in looks:
+            if look.field is None:
+                self._whole.append(look)
+                continue
+            for key in {look.field, look.field.partition(".")[0]}:
+                self._by_key.setdefault(key, []).append(look)
+        self._shapes = Shapes(self._of_shape)
+
+    def of(self, events: Sequence[Any]) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Yield (row, candidates) in row order where there are any."""
+        shapes, everything = self._shapes, self.everything
+        for row, event in enumerate(events):
+            found = self.always
+            for look in shapes[tuple(event)] if isinstance(event, dict) else self._whole:
+                try:
+                    more = look.memo[look.get(event)]
+                except Exception:  # noqa: BLE001 - a list, an object, or a getter that failed
+                    more = look.careful(event, everything)
+                if more:
+                    found = _merged(found, more) if found else more
+            if found:
+                yield row, found
+
+    def _of_shape(self, keys: tuple[str, ...]) -> list[_Look]:
+        """Return the looks that events with these keys need."""
+        looks = (look for key in keys for look in self._by_key.get(key, ()))
+        return [*self._whole, *dict.fromkeys(looks)]
+
+
+def _merged(some: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({*some, *more}))
+
+
 def dict_getter(field: str) -> Getter:
     """Return a getter for decoded JSON objects: the exact key, else a dotted path.
 
-    A path goes through nested objects, and through lists of them (their values are
-    collected); a numeric part also picks that element of a list.
+    A list on the path stands for its items (see `schemas.typed.walk`).
 
     >>> dict_getter("a.b")({"a": {"b": 1}}), dict_getter("a.b")({"a.b": 2, "a": {"b": 1}})
     (1, 2)
@@ -99,30 +229,22 @@ def dict_getter(field: str) -> Getter:
     """
     if "." not in field:
         return lambda event: event.get(field) if isinstance(event, dict) else None
-    parts = field.split(".")
+    first, *rest = names = field.split(".")
 
     def get(event: Any) -> Any:
         if not isinstance(event, dict):
             return None
-        return event[field] if field in event else _walk(event, parts)
+        value = event.get(field)
+        if value is not None:
+            return value
+        value = event.get(first)
+        for name in rest:
+            if value.__class__ is not dict:
+                return None if value is None else walk(event, names)
+            value = value.get(name)
+        return value
 
     return get
-
-
-def _walk(value: Any, parts: Sequence[str]) -> Any:
-    for index, part in enumerate(parts):
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list):
-            if part.isdecimal():
-                value = value[int(part)] if int(part) < len(value) else None
-                continue
-            rest = parts[index:]
-            inner = [_walk(item, rest) for item in value if isinstance(item, dict | list)]
-            return [item for item in inner if item is not None] or None
-        else:
-            return None
-    return value
 
 
 def event_text(event: Any) -> str:
@@ -138,18 +260,35 @@ def event_text(event: Any) -> str:
     if isinstance(event, bytes):
         return event.decode(errors="replace")
     if isinstance(event, dict):
-        return "\n".join(map(text_of, _scalars(event)))
+        return "\n".join(_texts(event))
     raise TypeError(
         f"keywords need the text of an event: expected str, bytes or dict, found "
         f"{type(event).__name__}; give the matcher a `text` function"
     )
 
 
-def _scalars(event: dict[str, Any]) -> Iterator[Any]:
-    stack: list[Any] = [event]
-    while stack:
-        for item in elements(stack.pop()):
-            if isinstance(item, dict):
-                stack.extend(reversed(item.values()))
-            else:
-                yield item
+def _texts(event: dict[str, Any]) -> list[str]:
+    texts: list[str] = []
+    nodes: list[Any] = [event]
+    for node in nodes:  # grows while it is walked, so that depth costs no stack
+        for value in node.values() if node.__class__ is dict else node:
+            kind = value.__class__
+            if kind is str:
+                texts.append(value)
+            elif kind is dict or kind is list:
+                nodes.append(value)
+            elif value is not None:
+                texts.append(text_of(value))
+    return texts
+
+
+def _remembering(text: Text) -> Text:
+    """Return `text` remembering the last event: the index and several rules ask for it."""
+    last: list[Any] = [None, ""]
+
+    def get(event: Any) -> str:
+        if event is not last[0]:
+            last[:] = event, text(event)
+        return str(last[1])
+
+    return get

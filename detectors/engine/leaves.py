@@ -137,7 +137,13 @@ def leaf_test(leaf: c.Leaf) -> Test:
     if leaf.op == "exists":
         return lambda value: (next(elements(value), None) is not None) == leaf.flag
     test = _element_test(leaf)
-    return lambda value: any(test(item) for item in elements(value))
+
+    def holds(value: Any) -> bool:
+        if value.__class__ is str:  # by far the most common
+            return test(value)
+        return any(test(item) for item in elements(value))
+
+    return holds
 
 
 def fieldref_test(leaf: c.Leaf) -> Callable[[Any, Any], bool]:
