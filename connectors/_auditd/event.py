@@ -26,6 +26,11 @@ ENCODED: Final = frozenset(_ENCODED.split())
 _ARGUMENT: Final = re.compile(r"a(\d{1,7})(\[\d{1,7}\])?")
 _LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01; later is a broken clock or a broken log
 _AT_FDCWD: Final = frozenset({"ffffff9c", "ffffffffffffff9c"})
+_DETAIL_TYPES: Final = (
+    "SYSCALL PATH IPC SOCKETCALL SOCKADDR CWD EXECVE IPC_SET_PERM MQ_OPEN MQ_SENDRECV MQ_NOTIFY "
+    "MQ_GETSETATTR FD_PAIR OBJ_PID EOE BPRM_FCAPS CAPSET MMAP PROCTITLE OPENAT2"
+)
+_DETAILS: Final = frozenset(_DETAIL_TYPES.split())
 _EXECVE: Final = frozenset({"execve", "execveat"})
 
 
@@ -112,17 +117,19 @@ class Event:
 
     @cached_property
     def kind(self) -> str:
-        """Return the type of the record that the event is about.
-
-        ``SYSCALL`` where the kernel audited a call; the record that the kernel adds for a
-        reason of its own (AVC, ANOM_PROMISCUOUS) still says more: see `reason`.
-        """
-        return "SYSCALL" if self.of("SYSCALL") else self.records[0].type
+        """Return ``SYSCALL`` where the kernel audited a call, else what `reason` says."""
+        return "SYSCALL" if self.of("SYSCALL") else self.reason
 
     @cached_property
     def reason(self) -> str:
-        """Return the type of the first record, which tells why the event was recorded."""
-        return self.records[0].type
+        """Return the type of the record that tells why the event was recorded.
+
+        That is the first one that does not merely describe a call (AVC, ANOM_PROMISCUOUS,
+        USER_LOGIN …), whatever its place; where all do, ``SYSCALL`` or the first.
+        """
+        kinds = [record.type for record in self.records]
+        telling = [kind for kind in kinds if kind not in _DETAILS]
+        return (telling or [kind for kind in kinds if kind == "SYSCALL"] or kinds)[0]
 
     @cached_property
     def call(self) -> str:
