@@ -54,8 +54,32 @@ def hash_string(text: str) -> int:
 
 def hash_column(column: Strings, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return uint64[len(rows)]: the hash of each row's string, each distinct one hashed once."""
-    hashes = np.array([hash_string(value) for value in column.values], dtype=np.uint64)
-    return hashes[column.index[rows]]
+    return _recent.of(column.values)[column.index[rows]]
+
+
+class _Recent:
+    """Hashes of the columns seen last: every model of a batch asks for the same ones.
+
+    A list is known by its identity; holding on to it keeps that identity its own.
+    """
+
+    LONGEST = 16
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[list[str], NDArray[np.uint64]]] = {}
+
+    def of(self, values: list[str]) -> NDArray[np.uint64]:
+        """Return the hash of each of `values`."""
+        held = self._held.get(id(values))
+        if held is None:
+            if len(self._held) >= self.LONGEST:
+                self._held.clear()
+            hashes = np.array(list(map(hash_string, values)), dtype=np.uint64)
+            held = self._held[id(values)] = (values, hashes)
+        return held[1]
+
+
+_recent = _Recent()
 
 
 @kernel("uint64(uint64)")

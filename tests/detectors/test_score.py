@@ -1,0 +1,49 @@
+"""Scores and severities of design section 4."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.score import combine, multipliers, rule_score, severity
+
+
+@given(st.floats(0, 1))
+def test_bands(score) -> None:
+    expected = 5 if score >= 0.8 else 4 if score >= 0.6 else 3 if score >= 0.4 else 2
+    assert severity(score) == expected
+
+
+@pytest.mark.parametrize("level", [2, 3, 4, 5])
+def test_a_rule_keeps_the_severity_its_author_gave_it(level) -> None:
+    assert severity(rule_score(level)) == level
+
+
+def test_rule_scores_rise_with_severity_and_take_any_number() -> None:
+    scores = [rule_score(level) for level in range(-1, 8)]
+    assert scores == sorted(scores)
+    assert 0 < min(scores) <= max(scores) < 1
+
+
+def test_failed_changes_of_accounts_weigh_most_and_reads_least(event_batch) -> None:
+    batch = event_batch(
+        [
+            {"class_uid": 6003, "activity_id": 2},
+            {"class_uid": 6003, "activity_id": 1},
+            {"class_uid": 6003, "activity_id": 1, "status_id": 2},
+            {"class_uid": 3001, "activity_id": 1, "status_id": 2},
+            {"class_uid": 3001, "activity_id": 1, "status_id": 2, "severity_id": 5},
+        ]
+    )
+    found = multipliers(batch, np.arange(len(batch)))
+    assert found[1] == 1
+    assert (np.diff(found) > 0).all()
+    assert found.max() <= 1.5
+
+
+def test_score_is_capped_and_never_nan() -> None:
+    found = combine(np.array([0.9, 0.5, np.nan, 0.0]), np.array([1.5, 1.0, 1.0, 1.5]))
+    assert found.tolist() == [1, 0.5, 0, 0]
+    assert combine(np.array([0.4]), np.ones(1), intelligence=2.0)[0] == pytest.approx(0.8)
