@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +30,11 @@ def _number(literal: str) -> float | str:
 _decode: Final = msgspec.json.Decoder(float_hook=_number).decode
 
 
+@cache
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
 class Fields:
     """A record as a dict, remembering which paths were looked at."""
 
@@ -44,21 +50,20 @@ class Fields:
         """Return what is at the dotted `path`, or None; it counts as mapped."""
         self._used.add(path)
         value: Any = self.record
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+        for name in _names(path):
+            if value.__class__ is not dict:
+                return None
+            value = value.get(name)
         return value
 
-    def text(self, *paths: str) -> str:
-        """Return the first of `paths` that holds text, or an empty string."""
-        found = ""
-        for path in paths:
-            value = self.get(path)
-            if isinstance(value, str) and not found:
-                found = value
-        return found
+    def text(self, path: str) -> str:
+        """Return the text at `path`, or an empty string where there is none."""
+        value = self.get(path)
+        return value if value.__class__ is str else ""
 
-    def left(self) -> dict[str, Any]:
-        """Return what nobody looked at, flattened to dotted names; see `MAX_LEFT`."""
+    def left(self, mapped: Iterable[str]) -> dict[str, Any]:
+        """Return what is neither `mapped` nor was looked at, flattened; see `MAX_LEFT`."""
+        self._used.update(mapped)
         found: dict[str, Any] = {}
         self._collect("", self.record, found, 0)
         return found
@@ -78,7 +83,7 @@ class Fields:
 def compact(value: Any) -> str:
     """Return `value` as JSON text."""
     try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return msgspec.json.encode(value).decode()
     except RecursionError:
         return "(nested too deep)"
 
@@ -96,4 +101,4 @@ def milliseconds(text: str) -> int | None:
 
 def some(**values: Any) -> dict[str, Any]:
     """Return `values` without those that say nothing: None, empty text, list or object."""
-    return {name: value for name, value in values.items() if value not in (None, "", [], {})}
+    return {name: value for name, value in values.items() if value or value is False or value == 0}

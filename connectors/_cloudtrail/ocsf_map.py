@@ -6,6 +6,7 @@ response stay JSON text, so that no store has to index their thousands of field 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from schemas.ocsf import (
     head,
 )
 
+_IN_SUMMARY: Final = ("awsRegion", "eventName", "eventSource", "userAgent")
 _AWS_ACCOUNT: Final = {"type": "AWS Account", "type_id": 10}
 _PROTOCOLS: Final = {
     "AssumeRoleWithSAML": {"auth_protocol": "SAML", "auth_protocol_id": 5},
@@ -64,8 +66,7 @@ def build(unit: bytes, summary: Summary) -> OCSF:
     event |= _BY_CLASS[summary.class_uid](fields, summary, actor)
     event["metadata"] = _metadata(fields, summary)
     event["observables"] = _observables(event)
-    fields.text("eventName", "eventSource", "awsRegion", "userAgent")
-    return event | some(unmapped=fields.left())
+    return event | some(unmapped=fields.left(_IN_SUMMARY))
 
 
 def _api_activity(fields: Fields, summary: Summary, _: dict[str, Any]) -> dict[str, Any]:
@@ -116,10 +117,11 @@ def _actor(fields: Fields, summary: Summary) -> dict[str, Any]:
     key = text("userIdentity.accessKeyId")
     user = some(
         account=some(uid=account) and {"uid": account, **_AWS_ACCOUNT},
-        name=text("userIdentity.userName", "userIdentity.sessionContext.sessionIssuer.userName"),
+        name=text("userIdentity.userName")
+        or text("userIdentity.sessionContext.sessionIssuer.userName"),
         programmatic_credentials=[{"type": "AWS access key", "uid": key}] if key else None,
         type=text("userIdentity.type"),
-        uid=text("userIdentity.arn", "userIdentity.onBehalfOf.userId"),
+        uid=text("userIdentity.arn") or text("userIdentity.onBehalfOf.userId"),
         uid_alt=text("userIdentity.principalId"),
     )
     if not user.keys() & {"account", "name", "uid"}:
@@ -127,10 +129,8 @@ def _actor(fields: Fields, summary: Summary) -> dict[str, Any]:
     found = some(
         app_name=text("userIdentity.invokedBy"),
         idp=some(
-            name=text(
-                "userIdentity.identityProvider",
-                "userIdentity.sessionContext.webIdFederationData.federatedProvider",
-            ),
+            name=text("userIdentity.identityProvider")
+            or text("userIdentity.sessionContext.webIdFederationData.federatedProvider"),
             uid=text("userIdentity.onBehalfOf.identityStoreArn"),
         ),
         session=_session(fields),
@@ -179,7 +179,7 @@ def _data(value: Any) -> str:
 
 
 def _cloud(fields: Fields, summary: Summary) -> dict[str, Any]:
-    uid = fields.text("recipientAccountId", "userIdentity.accountId")
+    uid = fields.text("recipientAccountId") or fields.text("userIdentity.accountId")
     account = {"uid": uid, **_AWS_ACCOUNT} if uid else None
     return some(account=account, provider="AWS", region=summary.region)
 
@@ -188,15 +188,22 @@ def _source(fields: Fields, summary: Summary) -> dict[str, Any]:
     """Return where the call came from: an address, or the AWS service that made it."""
     address = fields.text("sourceIPAddress")
     found = some(uid=fields.text("vpcEndpointId"))
-    try:
-        return found | {"ip": str(ip_address(address))}
-    except ValueError:
-        pass
+    if _is_address(address):
+        return found | {"ip": address}
     if address.endswith(".amazonaws.com") or address.startswith("AWS "):
         return found | {"svc_name": address}
     if address:
         return found | {"name": address}
     return found | {"svc_name": fields.text("userIdentity.invokedBy") or summary.service or "AWS"}
+
+
+@lru_cache(maxsize=8192)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _metadata(fields: Fields, summary: Summary) -> dict[str, Any]:
@@ -206,7 +213,7 @@ def _metadata(fields: Fields, summary: Summary) -> dict[str, Any]:
         event_code=fields.text("eventType"),
         log_name=category,
         log_version=fields.text("eventVersion"),
-        original_time=fields.text("eventTime", "@timestamp"),
+        original_time=fields.text("eventTime") or fields.text("@timestamp"),
         product=some(name="CloudTrail", vendor_name="AWS", feature=some(name=category)),
         profiles=["cloud"],
         uid=fields.text("eventID") and summary.native_id,
