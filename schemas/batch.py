@@ -28,7 +28,7 @@ class Strings(NamedTuple):
     """
 
     values: list[str]
-    index: NDArray[np.int32]
+    index: NDArray[np.int32]  # type: ignore[assignment]  # hides tuple.index, which no one calls
 
     @classmethod
     def of(cls, column: Sequence[str]) -> Self:
@@ -39,7 +39,7 @@ class Strings(NamedTuple):
 
     def at(self, row: int) -> str:
         """Return the string of event `row`."""
-        return self.values[self.index[row]]
+        return self.values[int(self.index[row])]
 
 
 class RuleRef(NamedTuple):
@@ -103,7 +103,7 @@ class EventBatch:
 
     def uid_of(self, row: int) -> bytes:
         """Return the 16 bytes of the event id of `row`."""
-        return self.uid[row].tobytes()
+        return bytes(self.uid[row])
 
     def encode(self) -> bytes:
         """Return the batch as Avro."""

@@ -49,9 +49,8 @@ class DetectTask(Task):
             count = {"signalled": len(signal["events"])}
             self.ledger.add("detect", signal["tenant"], signal["source"], count)
         for failure in found.errors:
-            error = failure.error
-            telemetry.failed("detect", failure.model, type(error).__name__)
-            LOG.error("a model failed on an event", action="model_error", exc_info=error)
+            telemetry.failed("detect", failure.model, type(failure.error).__name__)
+            LOG.error("a model failed on an event", action="model_error", exc_info=failure.error)
         output.records += _pack(found.signals, batch, self._partitions)
         for _, events in good:
             if len(events):

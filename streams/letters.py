@@ -14,30 +14,30 @@ MAX_DETAIL = 1000
 
 
 class Origin(NamedTuple):
-    """Where a raw event is: topic, partition, offset, and its index in that message."""
+    """Where a raw event is: topic, partition, offset, and which unit of that message."""
 
     topic: str
     partition: int
     offset: int
-    index: int = 0
+    unit: int = 0
 
     @property
     def text(self) -> str:
-        """``topic/partition/offset/index``: the id of an event whose source gives none."""
-        return f"{self.topic}/{self.partition}/{self.offset}/{self.index}"
+        """``topic/partition/offset/unit``: the id of an event whose source gives none."""
+        return f"{self.topic}/{self.partition}/{self.offset}/{self.unit}"
 
     @classmethod
     def parse(cls, text: bytes) -> Self | None:
         """Read what `text` gave; None if it is not that.
 
         >>> Origin.parse(b"raw.auditd/0/17/2")
-        Origin(topic='raw.auditd', partition=0, offset=17, index=2)
+        Origin(topic='raw.auditd', partition=0, offset=17, unit=2)
         >>> Origin.parse(b"nonsense") is None
         True
         """
         try:
-            topic, partition, offset, index = text.decode().rsplit("/", 3)
-            return cls(topic, int(partition), int(offset), int(index))
+            topic, partition, offset, unit = text.decode().rsplit("/", 3)
+            return cls(topic, int(partition), int(offset), int(unit))
         except ValueError:
             return None
 
@@ -66,7 +66,7 @@ def letter(
             "topic": origin.topic,
             "partition": str(origin.partition),
             "offset": str(origin.offset),
-            "index": str(origin.index),
+            "index": str(origin.unit),
             "tenant": tenant,
             "source": source,
             "time": str(time.time_ns() // 1_000_000),

@@ -277,7 +277,7 @@ class NormalizeTask(Task):
             parts = self._assemble(parts, offset, tenant)
         for index, raw in enumerate(parts):
             if index:
-                place, origin = place._replace(index=index), _part(origin, index)
+                place, origin = place._replace(unit=index), _part(origin, index)
             units.append(Unit(raw, tenant, place, origin, 2 * offset, arrived))
 
     def _split(self, value: bytes | None) -> Sequence[bytes]:
@@ -351,7 +351,7 @@ class NormalizeTask(Task):
         )
         sequence = 2 * next_offset - 1
         origin = Origin(*self._place, next_offset - 1)
-        places = [origin._replace(index=-1 - index) for index in range(len(events))]
+        places = [origin._replace(unit=-1 - index) for index in range(len(events))]
         units = [
             Unit(raw, tenant, place, place, sequence, arrived)
             for raw, place in zip(events, places, strict=True)
@@ -391,7 +391,7 @@ class NormalizeTask(Task):
 
 def _part(origin: Origin, index: int) -> Origin:
     """Return the origin of the unit at `index` of a message; a replayed one was a unit before."""
-    return origin._replace(index=origin.index + index)
+    return origin._replace(unit=origin.unit + index)
 
 
 def _from_headers(

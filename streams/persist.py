@@ -47,7 +47,7 @@ class Writer:
         """
         try:
             event = self._connectors[source].to_ocsf(raw)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the event must be kept
+        except Exception as error:
             LOG.exception("an event has no OCSF form", action="ocsf_bug", source=source)
             telemetry.failed("persist", source, "ocsf")
             event = {

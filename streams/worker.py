@@ -20,6 +20,7 @@ from detectors.sigma import RuleSet
 from sentinel import log, metrics
 from sentinel.errors import KafkaError
 from sentinel.kafka import Producer, describe_topics
+from sentinel.metrics import Health
 from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams import app
@@ -157,16 +158,19 @@ def run(settings: Settings, names: Sequence[str], slot: int = 0) -> int:
         Which of several workers on this host this is: its place in the consumer groups
         is kept for it when it restarts within the session timeout.
     """
-    worker = Worker(settings, names, slot)
+    started = asyncio.Event()
+    metrics.register("stages", lambda: Health(started.is_set(), list(names)))
     port = metrics.serve(settings.metrics_host, settings.metrics_port)
+    worker = Worker(settings, names, slot)
     LOG.info("worker starts", action="start", stages=list(names), metrics_port=port)
-    return asyncio.run(_serve(worker))
+    return asyncio.run(_serve(worker, started))
 
 
-async def _serve(worker: Worker) -> int:
+async def _serve(worker: Worker, started: asyncio.Event) -> int:
     stop = asyncio.Event()
     with app.stopping(stop):
         apps = await worker.open()
+        started.set()
         try:
             return await app.serve(apps, stop)
         finally:

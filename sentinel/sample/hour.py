@@ -58,14 +58,14 @@ def simulate(seed: int = 7, start: float = 1_767_600_000, minutes: float = 60) -
     streams = [_actor(seed, actor, start, minutes) for actor in (*PEOPLE, *SERVICES)]
     logs = {host.name: auditd.Log(host.name) for host in HOSTS}
     streams += [_host(seed, host, logs[host.name], start, minutes) for host in HOSTS]
-    key = stories.stolen_key(Random(f"{seed}/key"), start + 60 * minutes * KEY_STORY_AT)
+    key = stories.stolen_key(Random(f"{seed}/{start}/key"), start + 60 * minutes * KEY_STORY_AT)
     streams.append(Event(t, "cloudtrail", ident, raw, label) for t, ident, raw, label in key)
     yield from heapq.merge(*streams, key=lambda event: event.time)
 
 
 def _actor(seed: int, actor: Actor, start: float, minutes: float) -> Iterator[Event]:
     """Yield what one person or service does on AWS: a Poisson process of varying rate."""
-    random = Random(f"{seed}/{actor.name}")
+    random = Random(f"{seed}/{start}/{actor.name}")
     weights = [call.weight for call in actor.calls]
     peak = actor.rate * 1.4
     time = start
@@ -93,10 +93,12 @@ def _host(seed: int, host: Host, log: auditd.Log, start: float, minutes: float) 
     All of it is planned first and written in order of time, because the kernel
     numbers a host's events so.
     """
-    random = Random(f"{seed}/{host.name}")
+    random = Random(f"{seed}/{start}/{host.name}")
     plan = [*_sessions(random, host, start, minutes), *_timers(random, host, start, minutes)]
     if host is HOSTS[0]:
-        plan += stories.web_shell(Random(f"{seed}/web"), start + 60 * minutes * WEB_STORY_AT)
+        plan += stories.web_shell(
+            Random(f"{seed}/{start}/web"), start + 60 * minutes * WEB_STORY_AT
+        )
     for item in sorted(plan, key=lambda planned: planned.time):
         ident, raw = item.write(log)
         yield Event(item.time, "auditd", ident, raw, item.label)

@@ -1,0 +1,138 @@
+"""Start everything, stream the sample hour through it and show alerts as they fire."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.live import Live
+from rich.table import Table
+
+import connectors
+from connectors.base import Connector
+from sentinel import topics
+from sentinel.cli import _bringup, _common
+from sentinel.errors import StackError
+from sentinel.kafka import Producer
+from sentinel.local import home
+from sentinel.registry import discover
+from sentinel.sample.hour import simulate
+from sentinel.settings import Settings
+
+#: Alerts that the live table shows, the newest first.
+ROWS = 18
+POLL_S = 1.0
+COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
+
+
+def command(
+    rate: Annotated[float, typer.Option(help="Sample events per second.")] = 60,
+    search: Annotated[bool, typer.Option("--search", help="Run Elasticsearch too.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the sample hour.")] = 7,
+    seconds: Annotated[float, typer.Option(help="Stop by itself after this long; 0: never.")] = 0,
+) -> None:
+    """Start everything, stream the sample hour and show alerts until Ctrl-C."""
+    began = time.monotonic()
+
+    def report(message: str) -> None:
+        _common.note(f"{time.monotonic() - began:6.1f} s  {message}")
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        stack = _bringup.bring_up(_common.settings(), report, search=search)
+    except KeyboardInterrupt:
+        raise StackError("interrupted while it started: all is stopped") from None
+    with stack:
+        try:
+            api = home.find(stack.settings, "api").api
+            _common.note("\n" + _bringup.summary(stack, api))
+            report(f"streaming the sample hour (seed {seed}), {rate:g} events a second")
+            stop = threading.Event()
+            sender = threading.Thread(
+                target=_stream, args=(stack.connected(), seed, rate, stop), daemon=True
+            )
+            sender.start()
+            _show(api, home.ensure_token(stack.home).read_text().strip(), began, seconds)
+        except KeyboardInterrupt:
+            report("stopping")
+        finally:
+            stop.set()
+            sender.join(5)
+    report("stopped; the data stays, `make run` goes on from it and `make clean` removes it")
+
+
+def _stream(settings: Settings, seed: int, rate: float, stop: threading.Event) -> None:
+    """Push the sample hour, as if it had ended just now."""
+    sources = {
+        name: cls()
+        for name, cls in discover(connectors, Connector).items()  # type: ignore[type-abstract]
+    }
+    started = time.monotonic()
+    with Producer(settings) as producer:
+        for count, event in enumerate(simulate(seed, int(time.time()) - 3600)):
+            if stop.wait(max(0.0, count / rate - (time.monotonic() - started))):
+                break
+            connector = sources[event.source]
+            for raw in event.raw.splitlines():
+                key = connector.partition_key(raw)
+                producer.send(topics.raw(event.source), raw, key=key)
+
+
+def _show(api: str, token: str, began: float, seconds: float) -> None:
+    """Show the alerts of the API until interrupted: a live table, or lines where no one looks."""
+    client = httpx.Client(base_url=api, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+    seen: dict[str, int] = {}
+    live = Live(_table([]), console=_common.console, auto_refresh=False)
+    with client, live if _common.console.is_terminal else threading.Lock():
+        while not seconds or time.monotonic() - began < seconds:
+            alerts = _latest(client)
+            if alerts and not seen:
+                _common.note(f"{time.monotonic() - began:6.1f} s  first alert")
+            if _common.console.is_terminal:
+                live.update(_table(alerts), refresh=True)
+            for alert in reversed(alerts):
+                if not _common.console.is_terminal and alert["id"] not in seen:
+                    _common.console.print(_line(alert), highlight=False)
+                seen[alert["id"]] = alert["count"]
+            time.sleep(POLL_S)
+
+
+def _latest(client: httpx.Client) -> list[dict[str, Any]]:
+    """Return the newest alerts; none while the API restarts."""
+    try:
+        answer = client.get("/v1/alerts", params={"limit": ROWS})
+        answer.raise_for_status()
+    except httpx.HTTPError:
+        return []
+    found: list[dict[str, Any]] = answer.json()["alerts"]
+    return found
+
+
+def _table(alerts: list[dict[str, Any]]) -> Table:
+    table = Table(title="Alerts, newest first (Ctrl-C stops)", title_justify="left")
+    for name in ("time", "severity", "score", "count", "what", "who", "ATT&CK"):
+        table.add_column(name, overflow="fold" if name in ("what", "who") else "ellipsis")
+    for alert in alerts:
+        table.add_row(*_cells(alert), style=COLOURS.get(alert["severity"], ""))
+    return table
+
+
+def _cells(alert: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(alert["time"])[11:19],
+        alert["severity"],
+        f"{alert['score']:.2f}",
+        str(alert["count"]),
+        alert["title"],
+        alert["entity"],
+        " ".join(alert["techniques"]),
+    )
+
+
+def _line(alert: dict[str, Any]) -> str:
+    return "  ".join(_cells(alert))
