@@ -5,7 +5,8 @@ An event is complete
 - with its ``EOE`` or ``PROCTITLE`` record, the last ones that the kernel writes, or at once
   where its type stands alone (user-space messages): as ``auparse`` of audit userspace and
   go-libaudit's reassembler decide;
-- else when a record of the same host is 2 s of event time ahead of it;
+- else when a record of the same host is 2 s of event time ahead of it and 8 records have
+  arrived since its last one (some logs hold records out of order across such a gap);
 - else when 8,192 records arrived since, 1,024 events are open (`evicted`), it has nearly
   reached the size of the largest event taken, or `flush` is called.
 
@@ -34,6 +35,7 @@ from connectors._auditd.tables import type_name, type_number
 from sentinel.errors import SchemaError
 
 TIMEOUT_MS: Final = 2000
+SLACK: Final = 8
 MAX_OPEN: Final = 1024
 MAX_AGE: Final = 8192
 MAX_BYTES: Final = 983_040
@@ -47,11 +49,16 @@ _SEVERAL: Final = frozenset({"LOGIN"})  # below 1300, but with SYSCALL and PROCT
 
 
 class Open(msgspec.Struct, array_like=True):
-    """An event that may still get records: node, time (ms), count at its start, lines."""
+    """An event that may still get records.
+
+    `since` and `last` are the assembler's count of records at its first and last one,
+    `time` milliseconds since the epoch, `size` bytes.
+    """
 
     node: bytes
     time: int
     since: int
+    last: int
     size: int
     lines: list[bytes]
 
@@ -175,23 +182,31 @@ class AuditAssembler:
             self._expire(mine, time, out)
         if kind == _END:
             self._complete(key, out)
-            return
+        else:
+            self._add(key, line, found, out)
+            if kind == _LAST:
+                self._complete(key, out)
+        self._bound(out)
+
+    def _add(self, key: bytes, line: bytes, found: Head, out: list[bytes]) -> None:
+        """Add a record to its event, which is put out if it has become too large."""
         self._note(found)
+        state = self._state
         entry = self._open.get(key)
         if entry is None:
-            entry = self._open[key] = Open(found.node, time, state.count, 0, [])
+            entry = self._open[key] = Open(found.node, found.time, state.count, 0, 0, [])
             self._nodes.setdefault(found.node, {})[key] = entry
         entry.lines.append(line)
+        entry.last = state.count
         entry.size += len(line) + 1
-        if kind == _LAST or entry.size > MAX_BYTES:
+        if entry.size > MAX_BYTES:
             self._complete(key, out)
-        self._bound(out)
 
     def _expire(self, mine: dict[bytes, Open], time: int, out: list[bytes]) -> None:
         """Complete the events of a host that are 2 s behind `time`."""
         while mine:
             key, oldest = next(iter(mine.items()))
-            if oldest.time + TIMEOUT_MS > time:
+            if oldest.time + TIMEOUT_MS > time or oldest.last + SLACK > self._state.count:
                 break
             self._complete(key, out)
 

@@ -60,7 +60,15 @@ _CALLS: Final = _table(
 )
 _OPENS: Final = frozenset({"open", "openat", "openat2", "open_by_handle_at"})
 _KILLS: Final = {"kill": "a1", "tkill": "a1", "tgkill": "a2", "pidfd_send_signal": "a1"}
-_ON_OTHERS: Final = frozenset({*_KILLS, "ptrace", "process_vm_readv", "process_vm_writev"})
+# Which argument is the process that the call acts on.
+_TARGET: Final = {
+    "kill": "a0",
+    "tkill": "a0",
+    "tgkill": "a0",
+    "ptrace": "a1",
+    "process_vm_readv": "a0",
+    "process_vm_writev": "a0",
+}
 _DEADLY: Final = frozenset("1234678bdef9")
 # include/uapi/linux/ptrace.h, in hexadecimal as a0 is recorded
 _PTRACE_OPEN: Final = frozenset({"10", "4206"})  # ATTACH, SEIZE
@@ -215,10 +223,21 @@ def number(value: str) -> int | None:
 
 def pid(event: Event) -> int | None:
     """Return the process that the event is about: the traced or signalled one, else the acting."""
-    target = event.of("OBJ_PID")
-    if target is not None and event.call in _ON_OTHERS:
-        return number(target.fields.get("opid", ""))
+    place = _TARGET.get(event.call)
+    if place:
+        target = event.of("OBJ_PID")
+        named = target.fields.get("opid", "") if target else _decimal(event.get(place))
+        if number(named):
+            return number(named)
     return number(event.get("pid"))
+
+
+def _decimal(argument: str) -> str:
+    """Return an argument of a call, which is hexadecimal, in decimal; ``""`` where it is none."""
+    try:
+        return str(int(argument, 16))
+    except ValueError:
+        return ""
 
 
 def acting_user(event: Event) -> str:
