@@ -268,7 +268,7 @@ class Producer:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and not self._stopping.is_set():
                 self.flush_sync()
         finally:
             self.close()
