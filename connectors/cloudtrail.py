@@ -50,13 +50,11 @@ _IDENTITY: Final = {
     "issuer_arn": "sessionContext.sessionIssuer.arn",
     "on_behalf_of": "onBehalfOf.userId",
 }
-_ANSWERED: Final = {  # sign-ins tell their outcome in a field named after the operation
-    "signin.amazonaws.com": "responseElements",
-    "sso.amazonaws.com": "serviceEventDetails",
-}
+# Sign-ins tell their outcome in a field named after the operation, in one of these.
+_ANSWERS: Final = ("responseElements", "serviceEventDetails")
 _OUTCOMES: Final = frozenset(
     f"{part}.{operation}"
-    for part in ("responseElements", "serviceEventDetails")
+    for part in _ANSWERS
     for operation in (
         "CheckMfa",
         "ConsoleLogin",
@@ -83,7 +81,7 @@ class _Envelope(msgspec.Struct):
     """The top level of everything that is not an event itself."""
 
     Records: list[msgspec.Raw] | None = None
-    detail: msgspec.Raw | None = None
+    detail: msgspec.Raw = msgspec.Raw()
     logEvents: list[_LogEvent] | None = None  # noqa: N815 - CloudWatch's spelling
 
 
@@ -133,7 +131,7 @@ class CloudTrail(Connector):
         envelope = self._parse(_envelope, value)
         if envelope.Records is not None:
             return [bytes(record) for record in envelope.Records]
-        if envelope.detail is not None:
+        if bytes(envelope.detail) not in (b"", b"null"):
             return (bytes(envelope.detail),)
         if envelope.logEvents is not None:
             return [entry.message.encode() for entry in envelope.logEvents]
@@ -175,7 +173,7 @@ class CloudTrail(Connector):
         )
         failed = bool(event.errorCode)
         if class_uid == AUTHENTICATION and not failed:
-            failed = _answer(event, service, operation) == "Failure"
+            failed = any(_look(getattr(event, part), operation) == "Failure" for part in _ANSWERS)
         text = event.eventTime
         if text.__class__ is not str:
             text = _other_time(event)
@@ -269,12 +267,6 @@ def _milliseconds(text: str) -> int:
 def _look(value: Any, name: str) -> Any:
     """Return `name` of a decoded object, which may be a struct, a dict, or neither."""
     return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
-
-
-def _answer(event: Any, service: str, operation: str) -> Any:
-    """Return what a sign-in event says of its outcome (``Success``, ``Failure``), or None."""
-    part = _ANSWERED.get(service)
-    return _look(getattr(event, part), operation) if part else None
 
 
 def _identity(user: Any) -> Identity:
