@@ -26,22 +26,25 @@ _HEAD, _HELD, _EVICTED = 0, 1, 2
 
 
 @kernel("uint64(uint64[:, ::1], int64)")
-def _home(ids: Any, row: Any) -> Any:
-    """Return the hash of an id; ids need not be well mixed."""
-    return mix(ids[row, 0] ^ mix(ids[row, 1]))
+def _entry(ids: Any, row: Any) -> Any:
+    """Return the slot entry of an id but for its row: 32 bits of hash in the upper half.
+
+    With the hash in the slot, other ids are told apart without a look into the ring, which
+    is a cache miss each. Ids need not be well mixed.
+    """
+    return mix(ids[row, 0] ^ mix(ids[row, 1])) << np.uint64(32)
 
 
-@kernel("void(uint64[:, ::1], int32[::1], int64)")
-def _forget(ring: Any, slots: Any, row: Any) -> Any:
-    """Remove `row` from the slots, moving later entries of its run back (Knuth 6.4, R)."""
-    mask = np.uint64(len(slots) - 1)
-    one = np.uint64(1)
-    hole = _home(ring, row) & mask
-    while slots[hole] != row + 1:
+@kernel("void(uint64[::1], uint64, uint64)")
+def _forget(slots: Any, entry: Any, row: Any) -> Any:
+    """Remove a row from the slots, moving later entries of its run back (Knuth 6.4, R)."""
+    mask, one, half = np.uint64(len(slots) - 1), np.uint64(1), np.uint64(32)
+    hole = (entry >> half) & mask
+    while slots[hole] != entry + row + one:
         hole = (hole + one) & mask
     at = (hole + one) & mask
     while slots[at] != 0:
-        home = _home(ring, np.int64(slots[at] - 1)) & mask
+        home = (slots[at] >> half) & mask
         if ((at - home) & mask) >= ((at - hole) & mask):
             slots[hole] = slots[at]
             hole = at
@@ -49,32 +52,41 @@ def _forget(ring: Any, slots: Any, row: Any) -> Any:
     slots[hole] = 0
 
 
-@kernel("void(uint64[:, ::1], uint64[:, ::1], int32[::1], int64[::1], boolean[::1])")
+@kernel("boolean(uint64[:, ::1], int64, uint64, uint64[:, ::1], uint64[::1])")
+def _holds(ids: Any, i: Any, entry: Any, ring: Any, slots: Any) -> Any:
+    """Return whether the ring holds the id at row `i`, whose slot entry is `entry`."""
+    mask, one, half = np.uint64(len(slots) - 1), np.uint64(1), np.uint64(32)
+    at = (entry >> half) & mask
+    while slots[at] != 0:
+        if slots[at] >> half == entry >> half:
+            row = (slots[at] & np.uint64(0xFFFFFFFF)) - one
+            if ring[row, 0] == ids[i, 0] and ring[row, 1] == ids[i, 1]:
+                return True
+        at = (at + one) & mask
+    return False
+
+
+@kernel("void(uint64[:, ::1], uint64[:, ::1], uint64[::1], int64[::1], boolean[::1])")
 def _mark(ids: Any, ring: Any, slots: Any, clock: Any, seen: Any) -> Any:
     """Set `seen` for each id that the ring holds; put the others into it, oldest out."""
-    mask = np.uint64(len(slots) - 1)
+    mask, one, half = np.uint64(len(slots) - 1), np.uint64(1), np.uint64(32)
     for i in range(len(ids)):
-        at = _home(ids, i) & mask
-        while slots[at] != 0:
-            row = slots[at] - 1
-            if ring[row, 0] == ids[i, 0] and ring[row, 1] == ids[i, 1]:
-                seen[i] = True
-                break
-            at = (at + np.uint64(1)) & mask
-        if seen[i]:
+        entry = _entry(ids, i)
+        if _holds(ids, i, entry, ring, slots):
+            seen[i] = True
             continue
-        head = clock[_HEAD]
+        head = np.uint64(clock[_HEAD])
         if clock[_HELD] == len(ring):
-            _forget(ring, slots, head)
+            _forget(slots, _entry(ring, clock[_HEAD]), head)
             clock[_EVICTED] += 1
-            at = _home(ids, i) & mask
-            while slots[at] != 0:
-                at = (at + np.uint64(1)) & mask
         else:
             clock[_HELD] += 1
         ring[head] = ids[i]
-        slots[at] = head + 1
-        clock[_HEAD] = (head + 1) % len(ring)
+        at = (entry >> half) & mask
+        while slots[at] != 0:
+            at = (at + one) & mask
+        slots[at] = entry + head + one
+        clock[_HEAD] = (clock[_HEAD] + 1) % len(ring)
 
 
 class SeenIds:
@@ -91,7 +103,7 @@ class SeenIds:
 
     def __init__(self, horizon: int = HORIZON) -> None:
         self._ring = np.zeros((horizon, 2), np.uint64)
-        self._slots = np.zeros(1 << (2 * horizon - 1).bit_length(), np.int32)
+        self._slots = np.zeros(1 << (2 * horizon - 1).bit_length(), np.uint64)
         self._clock = np.zeros(3, np.int64)
 
     def __len__(self) -> int:

@@ -96,7 +96,8 @@ def find(keys: Any, slots: Any, key: Any) -> Any:
     mask = np.uint64(len(slots) - 1)
     at = key & mask
     while slots[at] != 0:
-        row = slots[at] - 1
+        # unsigned: numba checks signed indices for wrapping
+        row = np.uint64(slots[at] - 1)
         if keys[row] == key:
             return np.int64(row)
         at = (at + np.uint64(1)) & mask

@@ -103,9 +103,9 @@ def _calibrate(mass: Any, history: Any, clock: Any) -> Any:
     """Return the calibrated anomaly of `mass` and add it to the history."""
     place = min(int(math.log2(1.0 + mass) * BINS_PER_OCTAVE), BINS - 1)
     # from above: almost every mass is high
-    above = np.int32(0)
-    for i in range(place + 1, BINS):
-        above = np.int32(above + history[i])
+    above = np.int64(0)
+    for i in range(np.uint64(place + 1), np.uint64(BINS)):  # unsigned: so that it vectorises
+        above += history[i]
     rarer = clock[_SCORES] + 1 - above
     anomaly = min(math.log10((clock[_SCORES] + 1) / rarer) / DECADES, 1.0)
     history[place] += 1

@@ -70,7 +70,7 @@ def _entity(entity: Any, now: Any, keys: Any, slots: Any, size: Any, last: Any) 
 
 @kernel(
     "boolean(uint64, int64, int32, uint64[::1], int32[::1], int64[::1], int64[::1], "
-    "int32[::1], uint8[::1], int32[::1])"
+    "int32[::1], uint8[::1], int32[:, ::1])"
 )
 def _value(
     key: Any,
@@ -91,10 +91,10 @@ def _value(
         row = insert(keys, slots, size, key)
         places[row] = place
         once[row] = 1
-        singles[place % COUNT] += 1
+        singles[place // COUNT, place % COUNT] += 1
     elif once[row]:
         once[row] = 0
-        singles[place % COUNT] -= 1
+        singles[place // COUNT, place % COUNT] -= 1
     last[row] = now
     return new
 
@@ -136,7 +136,7 @@ def _score_learn(
         row = _entity(entity[i], clock + i, e_keys, e_slots, e_size, e_last)
         if row < 0:
             return i
-        if not e_events[row].any():
+        if e_since[row] == 0:
             e_since[row] = time[i]
         since[i] = e_since[row]
         fresh = False
@@ -157,7 +157,7 @@ def _score_learn(
                 v_last,
                 v_places,
                 v_once,
-                e_singles[row],
+                e_singles,
             )
             e_events[row, f] = seen + 1
             if new and seen >= MIN_EVENTS:
