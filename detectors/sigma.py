@@ -20,6 +20,7 @@ from sigma.collection import deep_dict_update
 
 from detectors.engine.condition import LogSource, Rule
 from detectors.engine.parse import Placeholders, parse_rule
+from detectors.fields import qualified
 from detectors.match import GetterFactory, Matcher, Text
 from sentinel.errors import RuleError
 
@@ -119,11 +120,12 @@ class RuleSet:
         """Return the rules that are meant for any of `logsources`.
 
         A rule's stated product, category and service must each equal the source's;
-        what the rule does not state fits any.
+        what the rule does not state fits any. Rules of a category ask for their fields
+        as `detectors.fields` describes.
         """
         sources = list(logsources)
         chosen = [rule for rule in self.rules if any(_fits(rule.logsource, s) for s in sources)]
-        return RuleSet(chosen, self.unsupported)
+        return RuleSet(map(qualified, chosen), self.unsupported)
 
     def matcher(self, getter_factory: GetterFactory, text: Text | None = None) -> Matcher:
         """Compile the rules for events whose fields `getter_factory` finds."""

@@ -6,33 +6,37 @@ from collections.abc import Callable
 from typing import Any
 
 from detectors.engine import condition as c
-from detectors.engine.leaves import evaluate, evaluate_leaf, matched_leaves
+from detectors.engine.leaves import evaluate_leaf, matched_leaves
+from detectors.fields import shown
 
 #: Longest value quoted in an explanation, characters.
 LONGEST = 512
+
+#: Unmet filters named in an explanation.
+MOST = 5
 
 
 def explain_rule(rule: c.Rule, value_of: Callable[[str | None], Any]) -> dict[str, Any]:
     """Return what of the rule matched and what would have kept it quiet.
 
     Keys: ``condition`` (as written), ``matched`` (list of ``{selection, field, modifiers,
-    pattern, value}``), ``quiet`` (list of sentences), ``false_positives`` (the rule's own).
+    pattern, value}``), ``quiet`` (what would have kept it quiet), ``false_positives``.
     """
     return {
         "condition": rule.condition,
         "matched": [
-            _item(leaf) | {"value": _quote(value_of(leaf.field))}
+            _item(rule, leaf) | {"value": _quote(value_of(leaf.field))}
             for leaf in matched_leaves(rule.node, value_of)
         ],
-        "quiet": _quiet(rule.node, value_of),
+        "quiet": _quiet(rule, value_of),
         "false_positives": list(rule.falsepositives),
     }
 
 
-def _item(leaf: c.Leaf) -> dict[str, Any]:
+def _item(rule: c.Rule, leaf: c.Leaf) -> dict[str, Any]:
     return {
         "selection": leaf.selection,
-        "field": leaf.field or "(keywords)",
+        "field": shown(rule, leaf.field),
         "modifiers": leaf.modifiers,
         "pattern": pattern_of(leaf),
     }
@@ -67,18 +71,15 @@ def _quote(value: Any) -> Any:
     return value
 
 
-def _quiet(node: c.Node, value_of: Callable[[str | None], Any]) -> list[str]:
-    """Name the filters that did not apply, else the items that had to match."""
-    filters = [leaf for each in _filters(node) for leaf in c.leaves(each)]
+def _quiet(rule: c.Rule, value_of: Callable[[str | None], Any]) -> str:
+    """Say which filters did not apply, or without filters what had to match."""
+    filters = [leaf for each in _filters(rule.node) for leaf in c.leaves(each)]
     if filters:
         unmet = [leaf for leaf in filters if not evaluate_leaf(leaf, value_of)]
-        return list(dict.fromkeys(f"{_sentence(leaf)} ({leaf.selection})" for leaf in unmet))
-    if isinstance(node, c.All):
-        needed = [arg for arg in node.args if evaluate(arg, value_of)]
-        first = next(matched_leaves(needed[0], value_of), None) if needed else None
-    else:
-        first = next(matched_leaves(node, value_of), None)
-    return [f"another value than {_sentence(first)}"] if first is not None else []
+        names = dict.fromkeys(f"{_sentence(rule, leaf)} ({leaf.selection})" for leaf in unmet)
+        return "; ".join(list(names)[:MOST])
+    met = [leaf for leaf in matched_leaves(rule.node, value_of) if leaf.selection != "logsource"]
+    return f"anything else than: {_sentence(rule, met[0])}" if met else ""
 
 
 def _filters(node: c.Node) -> list[c.Node]:
@@ -90,7 +91,6 @@ def _filters(node: c.Node) -> list[c.Node]:
     return [found for arg in node.args for found in _filters(arg)]
 
 
-def _sentence(leaf: c.Leaf) -> str:
-    field = leaf.field or "the event"
+def _sentence(rule: c.Rule, leaf: c.Leaf) -> str:
     how = leaf.modifiers.replace("|", " ") or "is"
-    return f"{field} {how} {pattern_of(leaf)!r}"
+    return f"{shown(rule, leaf.field)} {how} {pattern_of(leaf)!r}"

@@ -1,0 +1,133 @@
+"""Match logs against a directory of Sigma rules; needs no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import orjson
+import typer
+
+from detectors.match import Matcher, dict_getter
+from detectors.sigma import RuleSet
+from schemas.identity import uid_text
+from sentinel.cli import _common, _offline
+from sentinel.cli._common import JsonOption
+from sentinel.cli._offline import Problems
+from sentinel.errors import DecodeError, RecordError, RuleError
+from sentinel.reading import Reader
+
+#: Any JSON objects, in the rules' own field names.
+ANY_JSON = "json"
+
+#: Events matched together.
+BATCH = 2000
+
+
+class Event(NamedTuple):
+    """A decoded event and what identifies it."""
+
+    place: str
+    uid: bytes
+    native_id: str | None
+    decoded: Any
+
+
+def command(
+    paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
+    source: Annotated[
+        str, typer.Option(help="Name of the connector, or json: any objects, every rule.")
+    ],
+    rules: Annotated[list[Path], typer.Option(help="Directory of Sigma rules; may be repeated.")],
+    json: JsonOption = False,
+) -> None:
+    """Print one line per match: JSON objects {rule_id, event_uid, source_uid} with --json."""
+    ruleset = _load(rules)
+    reader, problems = Reader(paths), Problems()
+    matcher, events = _source(source, ruleset, reader, problems)
+    read = matches = failures = 0
+    for batch in _batches(events):
+        read += len(batch)
+        found = matcher.match([event.decoded for event in batch])
+        matches += len(found)
+        failures += len(matcher.errors)
+        rows = [
+            {
+                "rule_id": rule.id,
+                "event_uid": uid_text(batch[row].uid),
+                "source_uid": batch[row].native_id,
+            }
+            for row, rule in found
+        ]
+        if json:
+            _common.print_json(*rows)
+        else:
+            for row, rule in found:
+                typer.echo(f"{batch[row].native_id or batch[row].place}\t{rule.title}")
+    unsupported = len(ruleset.unsupported)
+    done = (
+        f"{read} events read, {len(matcher.rules)} of {len(ruleset.rules)} rules apply "
+        f"({unsupported} unsupported), {matches} matches"
+    )
+    if unsupported:
+        done += "; `sentinel rules check` says why rules are unsupported"
+    if failures:
+        done += f"; {failures} times a rule failed on an event"
+    _offline.report(reader, problems, read, done)
+
+
+def _load(dirs: Sequence[Path]) -> RuleSet:
+    ruleset = RuleSet.load(dirs, cache=_common.settings().home / "cache")
+    if not ruleset.rules:
+        reasons = "; ".join(each.reason for each in ruleset.unsupported[:3])
+        places = ", ".join(map(str, dirs))
+        raise RuleError(f"expected Sigma rules in {places}, found none that runs. {reasons}")
+    return ruleset
+
+
+def _source(
+    source: str, ruleset: RuleSet, reader: Reader, problems: Problems
+) -> tuple[Matcher, Iterator[Event]]:
+    """Return the matcher of the rules that apply, and the events of a source."""
+    if source == ANY_JSON:
+        return ruleset.matcher(dict_getter), _decoded(reader, _objects, problems)
+    connector = _offline.connector(source)
+    chosen = ruleset.select(connector.logsources)
+    decoder = connector.decoder(frozenset().union(*(rule.fields for rule in chosen.rules)))
+    matcher = chosen.matcher(decoder.getter, getattr(decoder, "text", None))
+
+    def decode(place: str, raw: bytes) -> Event:
+        decoded = decoder.decode(raw)
+        native_id = connector.summarise(decoded).native_id
+        return Event(place, _offline.uid_of(source, native_id, place), native_id, decoded)
+
+    return matcher, _decoded(_offline.units(reader, connector, problems), decode, problems)
+
+
+def _objects(place: str, raw: bytes) -> Event:
+    try:
+        decoded = orjson.loads(raw)
+    except ValueError as error:
+        raise DecodeError("json", f"expected a JSON object, found: {error}") from error
+    if not isinstance(decoded, dict):
+        kind = type(decoded).__name__
+        raise DecodeError("wrong_type", f"expected a JSON object, found a {kind}")
+    content = raw.decode(errors="replace")
+    return Event(place, _offline.uid_of(ANY_JSON, content, place), None, decoded)
+
+
+def _decoded(
+    raws: Iterable[tuple[str, bytes]], decode: Callable[[str, bytes], Event], problems: Problems
+) -> Iterator[Event]:
+    for place, raw in raws:
+        try:
+            yield decode(place, raw)
+        except RecordError as error:
+            problems.add(place, error)
+
+
+def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
+    while batch := list(islice(events, BATCH)):
+        yield batch
