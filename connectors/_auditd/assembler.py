@@ -23,8 +23,8 @@ for byte the same, for the stage after to recognise. The last 1,024 events are r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -64,10 +64,10 @@ class Open(msgspec.Struct, array_like=True):
 
 
 class Done(msgspec.Struct, array_like=True):
-    """An event put out: how many parts of it, and the digests of its lines."""
+    """An event put out: how many parts of it, and the check sums of its lines."""
 
     parts: int
-    digests: list[bytes]
+    digests: list[int]
 
 
 class State(msgspec.Struct, array_like=True):
@@ -131,7 +131,7 @@ class AuditAssembler:
             if kind == _DAEMON:
                 out.append(line)
             elif kind == _ALONE:
-                self._note(found)
+                self._note(found, found.time)
                 out.append(line)
             else:
                 self._take(line, found, kind, out)
@@ -183,18 +183,18 @@ class AuditAssembler:
         if kind == _END:
             self._complete(key, out)
         else:
-            self._add(key, line, found, out)
+            self._add(key, line, found, time, out)
             if kind == _LAST:
                 self._complete(key, out)
         self._bound(out)
 
-    def _add(self, key: bytes, line: bytes, found: Head, out: list[bytes]) -> None:
+    def _add(self, key: bytes, line: bytes, found: Head, time: int, out: list[bytes]) -> None:
         """Add a record to its event, which is put out if it has become too large."""
-        self._note(found)
+        self._note(found, time)
         state = self._state
         entry = self._open.get(key)
         if entry is None:
-            entry = self._open[key] = Open(found.node, found.time, state.count, 0, 0, [])
+            entry = self._open[key] = Open(found.node, time, state.count, 0, 0, [])
             self._nodes.setdefault(found.node, {})[key] = entry
         entry.lines.append(line)
         entry.last = state.count
@@ -229,7 +229,7 @@ class AuditAssembler:
         del mine[key]
         if not mine:
             del self._nodes[entry.node]
-        digests = [blake2b(line, digest_size=8).digest() for line in entry.lines]
+        digests = [crc32(line) for line in entry.lines]
         done = self._done.get(key)
         lines = entry.lines
         if done is None:
@@ -242,7 +242,7 @@ class AuditAssembler:
             done.digests = (done.digests + digests)[-_MAX_DIGESTS:]
         out.append(b"\n".join(lines))
 
-    def _note(self, found: Head) -> None:
+    def _note(self, found: Head, time: int) -> None:
         """Follow the serial numbers of the host."""
         serials = self._serials.get(found.node)
         if serials is None:
@@ -250,7 +250,7 @@ class AuditAssembler:
             if len(self._serials) > _MAX_NODES:
                 first = next(iter(self._serials))
                 self._state.forgotten += self._serials.pop(first).lost
-        serials.see(int(found.serial), found.time)
+        serials.see(int(found.serial), time)
 
 
 def _kind(name: str) -> int:

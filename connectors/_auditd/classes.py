@@ -139,7 +139,7 @@ def classify(event: Event) -> Class:
 def _class(event: Event) -> Class:
     """Return the class and activity that call or record type stand for."""
     reason = event.reason
-    if event.kind != "SYSCALL" or reason in _LEADING:
+    if not event.syscall or reason in _LEADING:
         return _record_class(event, reason)
     call = event.call
     if call in _KILLS:
@@ -261,7 +261,7 @@ def remote_ip(event: Event) -> str:
 def summarise(event: Event) -> Summary:
     """Return the columns that travel downstream."""
     found = classify(event)
-    service = event.call if event.kind == "SYSCALL" else event.reason
+    service = event.call if event.syscall else event.reason
     client = event.get("terminal") or event.get("tty") or event.get("comm")
     return Summary(
         event.native_id,

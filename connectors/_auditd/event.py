@@ -31,6 +31,7 @@ _DETAIL_TYPES: Final = (
     "MQ_GETSETATTR FD_PAIR OBJ_PID EOE BPRM_FCAPS CAPSET MMAP PROCTITLE OPENAT2"
 )
 _DETAILS: Final = frozenset(_DETAIL_TYPES.split())
+_NOTHING: Final = frozenset({"?", '"?"', "(null)", "(none)"})
 _EXECVE: Final = frozenset({"execve", "execveat"})
 
 
@@ -65,6 +66,13 @@ class Event:
         part of an event that had been put together too early (0: the event itself).
     records
         In the order of arrival.
+    syscall, call
+        The SYSCALL record, if any, and the name of the system call: its number where it has
+        none, ``""`` where no call was recorded.
+    reason
+        Type of the record that tells why the event was recorded: the first that does not
+        merely describe a call (AVC, ANOM_PROMISCUOUS, USER_LOGIN …), whatever its place;
+        where all do, ``SYSCALL`` or the first.
     """
 
     def __init__(self, node: str, stamp: str, time: int, part: int, records: list[Record]) -> None:
@@ -73,6 +81,15 @@ class Event:
         self.time = time
         self.part = part
         self.records = records
+        kinds = [record.type for record in records]
+        self.syscall = records[kinds.index("SYSCALL")] if "SYSCALL" in kinds else None
+        fallback = "SYSCALL" if self.syscall else kinds[0]
+        self.reason = next((kind for kind in kinds if kind not in _DETAILS), fallback)
+        called = self.syscall or self.of("SECCOMP")
+        self.call = ""
+        if called:
+            fields = called.fields
+            self.call = tables.syscall_name(fields.get("arch", ""), fields.get("syscall", ""))
 
     @property
     def native_id(self) -> str:
@@ -92,13 +109,22 @@ class Event:
             if value is not None:
                 yield value
 
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        """The value of each field in the first record that has it."""
+        merged: dict[str, str] = {}
+        for record in reversed(self.records):
+            merged |= record.fields
+        return merged
+
     def get(self, name: str) -> str:
         """Return the first value of a field that says anything, decoded; else ``""``."""
-        for record in self.records:
-            value = record.fields.get(name)
-            if value is not None and value not in {"?", '"?"', "(null)", "(none)"}:
-                return text(value) if name in ENCODED else plain(value)
-        return ""
+        value = self._first.get(name)
+        if value is None:
+            return ""
+        if value in _NOTHING:
+            value = next((other for other in self.raw(name) if other not in _NOTHING), "")
+        return text(value) if name in ENCODED else plain(value)
 
     def interpreted(self, name: str) -> str:
         """Return the name that auditd gave for a number, such as ``UID``; else ``""``."""
@@ -114,31 +140,6 @@ class Event:
             if record.type == kind:
                 return record
         return None
-
-    @cached_property
-    def kind(self) -> str:
-        """Return ``SYSCALL`` where the kernel audited a call, else what `reason` says."""
-        return "SYSCALL" if self.of("SYSCALL") else self.reason
-
-    @cached_property
-    def reason(self) -> str:
-        """Return the type of the record that tells why the event was recorded.
-
-        That is the first one that does not merely describe a call (AVC, ANOM_PROMISCUOUS,
-        USER_LOGIN …), whatever its place; where all do, ``SYSCALL`` or the first.
-        """
-        kinds = [record.type for record in self.records]
-        telling = [kind for kind in kinds if kind not in _DETAILS]
-        return (telling or [kind for kind in kinds if kind == "SYSCALL"] or kinds)[0]
-
-    @cached_property
-    def call(self) -> str:
-        """Return the name of the system call, its number where it has none, or ``""``."""
-        record = self.of("SYSCALL") or self.of("SECCOMP")
-        if record is None:
-            return ""
-        number = record.fields.get("syscall", "")
-        return tables.syscall_name(record.fields.get("arch", ""), number)
 
     @cached_property
     def executes(self) -> bool:
@@ -215,9 +216,8 @@ class Event:
 
     def _base(self, found: list[dict[str, str]]) -> str:
         """Return the directory that relative names start from; ``""`` where unknown."""
-        syscall = self.of("SYSCALL")
-        relative = self.call.endswith("at") and syscall is not None
-        if relative and syscall and syscall.fields.get("a0", "") not in _AT_FDCWD:
+        syscall = self.syscall if self.call.endswith("at") else None
+        if syscall and syscall.fields.get("a0", "") not in _AT_FDCWD:
             return ""  # relative to an open directory, whose name is not recorded
         return self.get("cwd")
 

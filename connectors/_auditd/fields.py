@@ -65,7 +65,7 @@ def category(event: Event) -> str | None:
 
 def created(event: Event) -> list[str]:
     """Return the files (no directories) that the event created or truncated."""
-    if event.success is False or event.kind != "SYSCALL":
+    if event.success is False or not event.syscall:
         return []
     renewed = open_flags(event) & _O_CREAT_TRUNC
     return [

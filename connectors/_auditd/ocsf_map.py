@@ -83,7 +83,7 @@ def to_ocsf(event: Event) -> OCSF:
 
 def _what(event: Event) -> str:
     """Return the call or the record's type."""
-    return event.call if event.kind == "SYSCALL" else event.reason
+    return event.call if event.syscall else event.reason
 
 
 def _metadata(event: Event, found: Class) -> dict[str, Any]:
@@ -278,7 +278,7 @@ def _observables(out: OCSF) -> list[dict[str, Any]]:
 def _unmapped(event: Event) -> dict[str, Any]:
     """Return what OCSF has no place for, by its own name."""
     out: dict[str, Any] = {"record_types": [record.type for record in event.records]}
-    syscall = event.of("SYSCALL")
+    syscall = event.syscall
     if syscall is not None:
         fields = syscall.fields
         out["arch"] = tables.arch_name(fields.get("arch", ""))

@@ -30,6 +30,7 @@ _NODE: Final = re.compile(rb"(?:^|\s)node=(\S++)")
 # Every alternative takes at least one character and gives none back: linear.
 _PAIR: Final = re.compile(r"""([^\s=]++)(?:=("[^"]*+"?|\(null\)|[^\s]*+))?""")
 _AVC: Final = re.compile(r"\s*+avc:\s++(\w++)\s++\{([^}]*+)\}\s++for\s")
+_KERNEL: Final = frozenset({"SYSCALL", "PATH", "CWD", "SOCKADDR"})
 _MAX_HEADS: Final = 8
 
 
@@ -58,7 +59,10 @@ class Head(NamedTuple):
     @property
     def time(self) -> int:
         """Return milliseconds since the epoch, UTC."""
-        return int(self.seconds) * 1000 + int(self.fraction[:3].ljust(3, b"0"))
+        fraction = self.fraction
+        if len(fraction) != 3:  # auditd always writes three digits, others need not
+            fraction = fraction[:3].ljust(3, b"0")
+        return int(self.seconds + fraction)
 
 
 class Record(NamedTuple):
@@ -110,13 +114,28 @@ def parse(line: bytes, found: Head) -> Record:
     elif kind == "LOGIN":  # kernels before 3.14: "old auid=1 new auid=2"
         body = body.replace("old auid", "old-auid").replace("new auid", "auid")
     # The outer fields come from the kernel: a user's text must not replace them.
-    fields |= pairs(body)
+    fields |= _unquoted(body) if kind in _KERNEL else pairs(body)
     return Record(kind, fields, pairs(extra) if extra else {})
 
 
 def pairs(body: str) -> dict[str, str]:
     """Return the ``name=value`` pairs; words without ``=`` are dropped."""
     return {name: value for name, value in _PAIR.findall(body) if value}
+
+
+def _unquoted(body: str) -> dict[str, str]:
+    """Return what `pairs` does, faster, for a body whose quoted values have no spaces.
+
+    Those of the kernel have none: it writes such strings in hexadecimal. Anything that does
+    not look so is left to `pairs`.
+    """
+    words = body.split()
+    if "ARCH=" in body:  # an enriched log whose separator was lost on the way
+        return pairs(body)
+    try:
+        return dict([word.split("=", 1) for word in words])
+    except ValueError:  # a word without "="
+        return pairs(body)
 
 
 def _inner(inner: str) -> dict[str, str]:
