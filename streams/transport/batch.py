@@ -32,7 +32,7 @@ class Limits:
     batch_records: int = 5000
     batch_bytes: int = 8 << 20
     queued_batches: int = 8
-    queued_bytes: int = 32 << 20
+    queued_bytes: int = 16 << 20
     assign_s: float = 60.0
     revoke_s: float = 6.0
 

@@ -46,6 +46,8 @@ class Lease:
         Acknowledgements still count. A lease that is being revoked is live, not open.
     committed
         Next offset to read, as last stored at the broker under this lease.
+    started
+        Records have been read.
     """
 
     tp: Partition
@@ -53,6 +55,7 @@ class Lease:
     open: bool = True
     live: bool = True
     committed: int | None = None
+    started: bool = False
     _taken: deque[_Taken] = field(default_factory=deque)
     _by_first: dict[int, _Taken] = field(default_factory=dict)
     _next: int | None = None

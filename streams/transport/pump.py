@@ -26,6 +26,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from sentinel import log
 from streams.transport.batch import Limits, RecordBatch, by_partition, columns
+from streams.transport.commits import Commits
 from streams.transport.offsets import Lease, OffsetLedger, Partition
 
 T = TypeVar("T")
@@ -96,10 +97,11 @@ class Pump(threading.Thread):
         self._halted = False
         self._in_callback = False
         self.paused = False
+        self._fresh: list[TopicPartition] = []
         self._stalled_at = 0.0
         self._watermarks_at = 0.0
         self._mean_bytes = 1024.0
-        self._commit: tuple[Future[bool], dict[Partition, tuple[Lease, int]]] | None = None
+        self._commits = Commits(ledger)
         # Written by one thread each, so that no lock is needed: pump, event loop.
         self._sent_batches = self._sent_bytes = 0
         self._done_batches = self._done_bytes = 0
@@ -140,16 +142,30 @@ class Pump(threading.Thread):
         def command() -> None:
             try:
                 future.set_result(work(self._consumer))
-            except KafkaException as error:
+            except (KafkaException, RuntimeError) as error:  # RuntimeError: it is closed
                 future.set_exception(error)
 
-        self._commands.put(command)
+        self._put(command)
         return future
+
+    def _put(self, command: Callable[[], None]) -> None:
+        self._commands.put(command)
+        if self.finished.done():
+            self._run_all()
 
     def commit(self) -> Future[bool]:
         """Commit the acknowledged prefix of all partitions; the result says whether it was."""
         future: Future[bool] = Future()
-        self._commands.put(lambda: self._start_commit(future))
+
+        def command() -> None:
+            if self.finished.done():
+                future.set_result(False)
+            elif self._in_callback:  # poll, which would bring the result, is not re-entrant
+                future.set_result(self._commits.now(self._consumer))
+            else:
+                self._commits.start(self._consumer, future)
+
+        self._put(command)
         return future
 
     def seek(self, tp: Partition, offset: int) -> Future[None]:
@@ -168,7 +184,7 @@ class Pump(threading.Thread):
     def run(self) -> None:
         """Poll until closed; an error ends the process through the owner."""
         try:
-            self._consumer = Consumer({**self._config, "on_commit": self._on_commit})
+            self._consumer = Consumer({**self._config, "on_commit": self._commits.on_commit})
             self._consumer.subscribe(
                 self._topics,
                 on_assign=self._on_assign,
@@ -183,18 +199,20 @@ class Pump(threading.Thread):
                 self._loop.call_soon_threadsafe(self._owner.on_pump_failed, error)
         finally:
             self.finished.set_result(None)
+            self._commits.abandon()
+            self._run_all()
 
     def _step(self) -> None:
         """Run commands, then read once or wait for room."""
-        while not self._commands.empty():
-            self._run(self._commands.get())
+        self._run_all()
         if self._closing:
             return
         if self._room():
             self._stalled_at = 0.0
-            if self.paused:
-                self._consumer.resume(self._partitions())
+            if self.paused or self._fresh:
+                self._consumer.resume(self._partitions() if self.paused else self._fresh)
                 self.paused = False
+                self._fresh = []
             self._read()
         else:
             self._wait_for_room()
@@ -219,18 +237,24 @@ class Pump(threading.Thread):
                 self.paused = True
             # Serves rebalances and counts as a sign of life; a record is not expected here,
             # but one that got past the pause must not be lost.
+            held = self._held()
             if (message := self._consumer.poll(0)) is not None:
-                self._deliver([message])
+                self._deliver([message], held)
         if not self._room():
-            with contextlib.suppress(queue.Empty):
-                self._run(self._commands.get(timeout=POLL_S / 2))
+            self._run_one(POLL_S / 2)
 
-    def _run(self, command: Callable[[], None] | None) -> None:
-        if command is not None:
-            command()
+    def _run_one(self, wait_s: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            if (command := self._commands.get(timeout=wait_s)) is not None:
+                command()
+
+    def _run_all(self) -> None:
+        while not self._commands.empty():
+            self._run_one(0.01)
 
     def _read(self) -> None:
         """Wait for a first record, then take what else is there, without waiting for more."""
+        held = self._held()
         first = self._consumer.poll(POLL_S)
         if first is None:
             return
@@ -238,22 +262,45 @@ class Pump(threading.Thread):
         messages = [first]
         if count > 1:
             messages += self._consumer.consume(count - 1, 0)
-        self._deliver(messages)
+        self._deliver(messages, held)
 
-    def _deliver(self, messages: list[Message]) -> None:
+    def _held(self) -> dict[Partition, Lease]:
+        return {lease.tp: lease for lease in self._ledger.owned()}
+
+    def _deliver(self, messages: list[Message], held: Mapping[Partition, Lease]) -> None:
+        """Hand over what was read under the leases `held`, those from before the read.
+
+        A rebalance in the midst of a read may have ended some of them, even begun others for
+        the same partitions. Partitions are paused when they come, so that nothing of a new
+        lease is read before the next read: what is here of an ended one is dropped.
+        """
         if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._is_error(message)]
         if not messages:
             return
         batches: list[RecordBatch] = []
         for tp, group in by_partition(messages):
-            if (lease := self._ledger.get(tp)) is not None:  # None: revoked in this very poll
-                batches += columns(lease, group).split(self._limits)
+            if (lease := held.get(tp)) is not None and lease.open:
+                batch = columns(lease, group)
+                if lease.start is not None and lease.start < batch.first and not lease.started:
+                    self._report_loss(lease, lease.start, batch.first)
+                lease.started = True
+                batches += batch.split(self._limits)
         size = sum(batch.size for batch in batches)
         self._mean_bytes = 0.8 * self._mean_bytes + 0.2 * max(1.0, size / len(messages))
         self._sent_batches += len(batches)
         self._sent_bytes += size
         self._loop.call_soon_threadsafe(self._owner.on_pump_batches, batches)
+
+    def _report_loss(self, lease: Lease, wanted: int, found: int) -> None:
+        """Say so if retention deleted records before they were read; not so for mere holes."""
+        ends = self._consumer.get_watermark_offsets(TopicPartition(*lease.tp), timeout=BROKER_S)
+        if ends is not None and wanted < ends[0]:
+            LOG.error(
+                "records were deleted before they were read: raise the topic's retention",
+                action="records_lost", topic=lease.tp[0], partition=lease.tp[1],
+                first=wanted, last=found - 1,
+            )  # fmt: skip
 
     def _is_error(self, message: Message) -> bool:
         error = message.error()
@@ -278,68 +325,6 @@ class Pump(threading.Thread):
                 if found is not None and found[1] >= 0:
                     self.highwaters[lease.tp] = found[1]
 
-    # -- commits ---------------------------------------------------------------------------
-
-    def _committable(self) -> dict[Partition, tuple[Lease, int]]:
-        # Asked here and now: an offset computed on the event loop a moment ago could belong to
-        # a lease that has ended since, and the broker would not refuse it.
-        return {
-            lease.tp: (lease, offset)
-            for lease in self._ledger.owned()
-            if (offset := self._ledger.committable(lease.tp)) is not None
-        }
-
-    def _start_commit(self, future: Future[bool]) -> None:
-        if self._in_callback:  # poll, which would bring the result, is not re-entrant
-            self._commit_now()
-            future.set_result(True)
-            return
-        wanted = self._committable()
-        if not wanted or self._commit is not None:
-            future.set_result(False)
-            return
-        self._commit = future, wanted
-        offsets = [TopicPartition(*tp, offset) for tp, (_, offset) in wanted.items()]
-        self._consumer.commit(offsets=offsets, asynchronous=True)
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        """Take the result of an asynchronous commit; what failed is tried again next time."""
-        if self._commit is None:
-            return
-        (future, wanted), self._commit = self._commit, None
-        for partition in partitions:
-            problem = error or partition.error
-            if problem is not None:
-                LOG.warning(
-                    "a commit failed, it will be repeated",
-                    action="commit",
-                    topic=partition.topic,
-                    partition=partition.partition,
-                    error=str(problem),
-                )
-            elif entry := wanted.get((partition.topic, partition.partition)):
-                self._ledger.committed(*entry)
-        future.set_result(error is None)
-
-    def _commit_now(self, tps: list[Partition] | None = None) -> None:
-        """Commit within a rebalance callback, waiting for the broker."""
-        wanted = {tp: e for tp, e in self._committable().items() if tps is None or tp in tps}
-        if not wanted:
-            return
-        offsets = [TopicPartition(*tp, offset) for tp, (_, offset) in wanted.items()]
-        try:
-            stored = self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            LOG.warning(
-                "a commit failed, its records will be delivered again",
-                action="commit",
-                error=str(error),
-            )
-            return
-        for partition in stored:
-            if partition.error is None:
-                self._ledger.committed(*wanted[partition.topic, partition.partition])
-
     # -- rebalance, called by librdkafka from poll, consume and close ----------------------
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -358,8 +343,9 @@ class Pump(threading.Thread):
             consumer.incremental_assign(partitions)
         else:
             consumer.assign(partitions)
-        if self.paused and partitions:
+        if partitions:
             consumer.pause(partitions)
+            self._fresh += [TopicPartition(*tp) for tp in tps]
 
     def _stored(self, tps: list[Partition]) -> dict[Partition, int]:
         """Return the committed offsets, for the lag until the first acknowledgement."""
@@ -390,7 +376,7 @@ class Pump(threading.Thread):
                     action="revoke",
                     partitions=tps,
                 )
-            self._commit_now(tps)
+            self._commits.now(consumer, tps)
         self._drop(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -403,9 +389,11 @@ class Pump(threading.Thread):
         self._drop(consumer, partitions)
 
     def _drop(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for partition in partitions:
-            self._ledger.end((partition.topic, partition.partition))
-            self.highwaters.pop((partition.topic, partition.partition), None)
+        gone = {(partition.topic, partition.partition) for partition in partitions}
+        for tp in gone:
+            self._ledger.end(tp)
+            self.highwaters.pop(tp, None)
+        self._fresh = [f for f in self._fresh if (f.topic, f.partition) not in gone]
         if self._incremental:
             consumer.incremental_unassign(partitions)
         else:
@@ -429,8 +417,7 @@ class Pump(threading.Thread):
                 if left <= 0:
                     future.cancel()
                     raise TimeoutError(f"hooks took longer than {limit_s:.0f} s")
-                with contextlib.suppress(queue.Empty):
-                    self._run(self._commands.get(timeout=left))
+                self._run_one(left)
             return future.result()
         finally:
             self._in_callback = False
@@ -439,9 +426,9 @@ class Pump(threading.Thread):
         """Commit with a time limit, then leave the group."""
         last: Future[bool] = Future()
         deadline = time.monotonic() + BROKER_S
-        while self._commit is not None and time.monotonic() < deadline:
+        while self._commits.under_way and time.monotonic() < deadline:
             self._consumer.poll(POLL_S)
-        self._start_commit(last)
+        self._commits.start(self._consumer, last)
         while not last.done() and time.monotonic() < deadline:
             self._consumer.poll(POLL_S)
         self._consumer.close()
