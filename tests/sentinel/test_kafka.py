@@ -180,7 +180,38 @@ async def test_key_partition_headers_and_value_arrive_on_the_real_broker(stack_s
     assert dict(messages[0].headers()) == {"stage": b"test", "n": b"1"}
 
 
-KEYS = """
+@pytest.mark.e2e
+async def test_broker_that_answers_late_gets_everything(stack_settings, topic):
+    """The only way to the broker is a relay that opens after the messages were sent."""
+    name = topic()
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        settings = stack_settings.model_copy(update={"kafka": f"127.0.0.1:{port}"})
+        producer = Producer(settings)
+        for n in range(100):
+            producer.send(name, b"%d" % n)
+        with pytest.raises(KafkaError, match="100 are unconfirmed"):
+            producer.flush_sync(timeout_s=0.3)
+
+    async def relay(reader, writer):
+        host, _, broker_port = stack_settings.kafka.partition(":")
+        there, back = await asyncio.open_connection(host, int(broker_port))
+        await asyncio.gather(pipe(reader, back), pipe(there, writer))
+
+    async def pipe(source, target):
+        while chunk := await source.read(65536):
+            target.write(chunk)
+            await target.drain()
+        target.close()
+
+    async with await asyncio.start_server(relay, "127.0.0.1", port):
+        await producer.flush()
+        assert producer.delivered == {(name, 0): 99}
+        producer.close()
+
+
+FORGETFUL = """
 import json, sys
 from sentinel.kafka import Producer
 from sentinel.settings import Settings
@@ -192,6 +223,9 @@ producer.send("t", b"unsent", partition=0)
 def test_process_that_forgets_to_close_still_ends():
     """The polling thread must not keep a finished process alive."""
     done = subprocess.run(
-        [sys.executable, "-c", KEYS, json.dumps(MOCK)], timeout=60, capture_output=True, check=False
+        [sys.executable, "-c", FORGETFUL, json.dumps(MOCK)],
+        timeout=60,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
