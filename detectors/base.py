@@ -33,6 +33,9 @@ class Model(ABC):
     def score_learn(self, batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Score the events at `rows` (ascending) of `batch`, learning from each after its score.
 
+        Where it raises it has not changed any state: the caller then asks again, event by
+        event, and leaves out those that raise.
+
         Returns
         -------
         float64[len(rows)]

@@ -213,6 +213,8 @@ class Detector:
         of last use; else every run of one tenant is a part, which is slower and exact.
         """
         names, index = batch.tenant.values, batch.tenant.index[rows]
+        if len(names) == 1:
+            return [(names[0], rows)] if len(rows) else []
         present, last = np.unique(index[::-1], return_index=True)
         if len(self._tenants.keys() | {names[p] for p in present}) <= self._max_tenants:
             ordered = present[np.argsort(-last)]

@@ -80,7 +80,8 @@ def combine(
     anomaly: NDArray[np.float64], multiplier: NDArray[np.float64], intelligence: float = 1.0
 ) -> NDArray[np.float64]:
     """Return anomaly · multiplier · intelligence, within 0 to 1; what is not a number is 0."""
-    return np.clip(np.nan_to_num(anomaly * multiplier * intelligence, nan=0.0), 0.0, 1.0)
+    # fmax and fmin pass over NaN
+    return np.fmin(np.fmax(anomaly * multiplier * intelligence, 0.0), 1.0)
 
 
 def _lookup(column: NDArray[Any], table: dict[int, float]) -> NDArray[np.float64]:
