@@ -96,7 +96,9 @@ def reference(schema, value):
     return out.getvalue()
 
 
-slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+slow = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
 @slow
@@ -164,7 +166,7 @@ def value_of(schema):
 def test_every_schema_is_generated_and_equals_fastavro(name):
     schema = avro.schema(name)
 
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(value_of(schema))
     def check(value):
         encoded = avro.encode(name, value)

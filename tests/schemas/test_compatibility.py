@@ -151,7 +151,7 @@ TYPES = st.sampled_from(list(PRIMITIVES)) | st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TYPES, TYPES)
 def test_verdict_on_primitives_and_unions_is_that_of_fastavro(writer, reader):
     """Fastavro refuses a value of some branch exactly where a problem is named."""

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.typed import TypedJson, walk
@@ -25,6 +25,9 @@ VALUES = st.recursive(
 DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=6)
 PATHS = st.lists(st.lists(KEYS, min_size=1, max_size=4).map(".".join), min_size=1, max_size=5)
 
+#: Compiling structs takes its time, more so on a busy machine.
+slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def naive(document, path):
     """Literal key at the top first, else walk."""
@@ -32,6 +35,7 @@ def naive(document, path):
     return walk(document, path.split(".")) if value is None else value
 
 
+@slow
 @given(DOCUMENTS, PATHS)
 def test_getter_equals_walking_the_plain_document(document, paths):
     typed = TypedJson({}, paths)
@@ -41,6 +45,7 @@ def test_getter_equals_walking_the_plain_document(document, paths):
         assert typed.getter(path)(record) == naive(json.loads(raw), path)
 
 
+@slow
 @given(DOCUMENTS, PATHS)
 def test_unescaped_text_decodes_the_same(document, paths):
     typed = TypedJson({}, paths)
@@ -49,6 +54,7 @@ def test_unescaped_text_decodes_the_same(document, paths):
         assert typed.getter(path)(record) == naive(document, path)
 
 
+@slow
 @given(st.binary(max_size=60) | DOCUMENTS.map(lambda d: json.dumps(d).encode()[:-1]))
 def test_any_bytes_give_a_record_or_a_record_error(raw):
     typed = TypedJson({"a": str, "b.c": int}, ["b", "c.d"])
