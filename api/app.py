@@ -1,0 +1,83 @@
+"""Build the application: every module of `api.routes` is in it."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import HTTPBearer
+
+from api import errors, routes
+from api.auth import Guard, Tokens
+from api.deps import Services
+from api.routes.ingest import Sources
+from sentinel import __version__
+from sentinel.settings import Settings
+
+DESCRIPTION = """\
+Alerts, the events behind them, and a way in for raw logs.
+
+Every call but `/health` needs the token in the file `api-token` of SENTINEL_HOME:
+`Authorization: Bearer …`. Lists are paged: pass `next` of one page as `cursor` of the
+next. Errors are RFC 9457 problem details.
+"""
+
+
+def create(settings: Settings) -> FastAPI:
+    """Return the application for `settings`, whose addresses are filled in.
+
+    The token file is made where there is none. Nothing is connected to yet.
+
+    Raises
+    ------
+    SettingsError
+        A token file cannot be read.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = Services(settings)
+        app.state.sources = Sources()
+        yield
+        await app.state.services.close()
+
+    app = FastAPI(
+        title="Sentinel",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        responses=errors.RESPONSES,
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="The API's token."))],
+    )
+    for router in routers():
+        app.include_router(router)
+    errors.install(app)
+    app.add_middleware(Guard, tokens=Tokens.load(settings.home))
+    _describe(app)
+    return app
+
+
+def routers() -> list[APIRouter]:
+    """Return the router of every module of `api.routes`."""
+    names = (info.name for info in pkgutil.iter_modules(routes.__path__))
+    return [import_module(f"{routes.__name__}.{name}").router for name in names]
+
+
+def _describe(app: FastAPI) -> None:
+    """Add the schema of problems to OpenAPI, in the place of FastAPI's own error schema."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schemas = generate()["components"]["schemas"]
+            schemas["ProblemDetails"] = errors.ProblemDetails.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it

@@ -1,0 +1,227 @@
+"""What routes share: who asks, the database in that tenant's name, JSON, pages."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import orjson
+from fastapi import Depends, Query, Request
+from pydantic import AfterValidator, AwareDatetime, StringConstraints
+from starlette.responses import Response
+
+from api.errors import Problem, unavailable
+from sentinel import postgres
+from sentinel.kafka import Producer
+from sentinel.settings import Settings
+
+T = TypeVar("T")
+
+SQL = postgres.queries(Path(__file__).with_name("queries.sql"))
+CONNECTIONS = 8
+#: Longest time for one query; a broader one should be narrowed, not waited for.
+QUERY_S = 15.0
+#: Seconds until an unanswered broker counts as away.
+BROKER_S = 10.0
+MAX_BIGINT = 2**63 - 1
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most items to return.")]
+Cursor = Annotated[
+    str | None, Query(max_length=200, description="`next` of the page before; opaque.")
+]
+Text = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00]*$")] | None
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")] | None
+
+
+def _within_reach(time: datetime) -> datetime:
+    if not EARLIEST <= time <= LATEST:
+        raise ValueError("a time between 1970 and 9998")
+    return time.astimezone(UTC)
+
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9998, 12, 31, tzinfo=UTC)
+Time = Annotated[AwareDatetime, AfterValidator(_within_reach)] | None
+
+
+class Services:
+    """What one process of the API holds: connections, nothing else.
+
+    PostgreSQL and Kafka are connected to at first use, so that the API starts without
+    them and says 503 until they are there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._pool: Any = None
+        self._producer: Producer | None = None
+        self._connecting = asyncio.Lock()
+
+    async def pool(self) -> Any:
+        """Return the pool of connections in the role `sentinel_api`."""
+        async with self._connecting:
+            if self._pool is None:
+                self._pool = await postgres.open_pool(
+                    self.settings.postgres,
+                    postgres.API,
+                    size=CONNECTIONS,
+                    timeout_s=QUERY_S,
+                    init=_prepare,
+                )
+        return self._pool
+
+    @property
+    def producer(self) -> Producer:
+        """Return the producer; what it cannot deliver within `BROKER_S` fails."""
+        if self._producer is None:
+            self._producer = Producer(self.settings, message_timeout_s=BROKER_S)
+        return self._producer
+
+    async def drop_producer(self) -> None:
+        """Close a producer that had a fatal error; the next request makes a new one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await asyncio.to_thread(producer.close)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.drop_producer()
+        if self._pool is not None:
+            await self._pool.close()
+
+
+async def _prepare(connection: Any) -> None:
+    # Which filters are given decides which index is right: plan each call anew.
+    await connection.execute("SET plan_cache_mode = force_custom_plan")
+    await connection.execute("SET default_transaction_read_only = on")
+
+
+class Database:
+    """PostgreSQL as one tenant sees it, for the time of one request."""
+
+    def __init__(self, services: Services, tenant: str) -> None:
+        self._services = services
+        self.tenant = tenant
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Any]:
+        """Yield a connection in a transaction that sees one state of this tenant's rows.
+
+        Raises
+        ------
+        Problem
+            503: PostgreSQL cannot be reached, or the query takes too long.
+        """
+        try:
+            pool = await self._services.pool()
+            async with (
+                pool.acquire(timeout=QUERY_S) as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                await connection.execute(SQL["tenant"], self.tenant)
+                yield connection
+        except TimeoutError as error:
+            raise unavailable(
+                f"an answer of PostgreSQL within {QUERY_S:.0f} s (narrow the time or filters)",
+                error,
+            ) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            if postgres.is_passing(error):
+                raise unavailable("PostgreSQL", error) from error
+            raise
+
+    @staticmethod
+    def sql(query: str, **fill: str) -> str:
+        """Return a query of ``queries.sql``, its ``{…}`` filled with other parts or `fill`."""
+        return SQL[query].format_map(SQL | fill)
+
+    async def fetch(self, query: str, *args: Any, fill: dict[str, str] | None = None) -> list[Any]:
+        """Return the rows of one query; `fill` must come from the code, never from a request."""
+        async with self.reading() as connection:
+            return list(await connection.fetch(self.sql(query, **fill or {}), *args))
+
+
+def services(request: Request) -> Services:
+    """Return the services of this process."""
+    found: Services = request.app.state.services
+    return found
+
+
+def tenant(request: Request) -> str:
+    """Return the tenant that the token belongs to; `postgres.ALL_TENANTS` for the first token."""
+    return str(request.state.tenant)
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+TenantDep = Annotated[str, Depends(tenant)]
+
+
+def database(services: ServicesDep, tenant: TenantDep) -> Database:
+    """Return the database as the tenant of the token sees it."""
+    return Database(services, tenant)
+
+
+DatabaseDep = Annotated[Database, Depends(database)]
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """Return JSON: times RFC 3339 in UTC, `raw_json` as it stands."""
+    body = orjson.dumps(content, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return Response(body, status, media_type="application/json")
+
+
+def raw_json(text: str) -> orjson.Fragment:
+    """Return JSON text from the database so that it is sent on without being parsed."""
+    return orjson.Fragment(text)
+
+
+def moment(value: datetime) -> str:
+    """Return a time in RFC 3339, UTC, to the millisecond.
+
+    >>> moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    '2026-01-31T12:00:00.000Z'
+    """
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode_cursor(*parts: str | int) -> str:
+    """Return an opaque, URL-safe cursor of the place after a row.
+
+    >>> decode_cursor(encode_cursor(7, "a"), int, str)
+    (7, 'a')
+    """
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *types: type[Any]) -> tuple[Any, ...]:
+    """Return what `encode_cursor` was given; raise `Problem` (422) where it was not its."""
+    try:
+        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        parts = None
+    whole = (
+        isinstance(parts, list)
+        and len(parts) == len(types)
+        and all(type(part) is kind for part, kind in zip(parts, types, strict=True))
+        and all(abs(part) <= MAX_BIGINT for part in parts if type(part) is int)
+    )
+    if not whole:
+        raise Problem(422, f"cursor: expected `next` of an earlier page, found {cursor!r}")
+    return tuple(parts)
+
+
+def page(items: Iterable[Any], following: str | None) -> Response:
+    """Return one page."""
+    return json_response({"items": list(items), "next": following})
+
+
+def more(rows: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
+    """Split rows fetched with ``limit + 1`` into a page and its last row, None on the last page."""
+    return (rows[:limit], rows[limit - 1]) if len(rows) > limit else (rows, None)

@@ -1,0 +1,84 @@
+"""Alerts as they are created and amended: server-sent events, resumable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Query
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api.deps import MAX_BIGINT, Database, DatabaseDep
+from api.errors import Problem
+from api.routes.alerts import Filters, alert
+
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+#: Seconds between two looks. The look is one index lookup that finds nothing as a rule.
+POLL_S = 0.5
+HEARTBEAT_S = 15
+AT_ONCE = 200
+Place = Annotated[int | None, Header(ge=0, le=MAX_BIGINT)]
+
+STREAM = """\
+event: alert
+id: 4711
+data: {"id": "6f1c2a36-3f6e-5f0e-9d3b-0d8f5a0c9b11", "severity": "high", …}
+
+: heartbeat
+"""
+
+
+@router.get(
+    "/stream",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"example": STREAM}}}},
+)
+async def stream(
+    database: DatabaseDep,
+    filters: Filters,
+    last_event_id: Place = None,
+    after: Annotated[
+        int | None, Query(ge=0, le=MAX_BIGINT, description="As Last-Event-ID, for browsers.")
+    ] = None,
+) -> EventSourceResponse:
+    """Follow the alerts: event `alert` for a new one, `amendment` when more events join one.
+
+    The data of each is the alert as `GET /v1/alerts` shows it. Begins with what comes
+    next, or after `Last-Event-ID` (0: from the first alert on); nothing is left out in
+    between, but several amendments of one alert may come as one.
+    """
+    start = after if last_event_id is None else last_event_id
+    if start is None:
+        start = (await database.fetch("newest_revision"))[0][0]
+    return EventSourceResponse(
+        changes(database, filters, start),
+        ping=HEARTBEAT_S,
+        ping_message_factory=lambda: ServerSentEvent(comment="heartbeat"),
+    )
+
+
+async def changes(
+    database: Database, filters: tuple[Any, ...], last: int
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield alerts changed after revision `last`, for ever; wait while the database is away."""
+    while True:
+        try:
+            head = (await database.fetch("newest_revision"))[0][0]
+            rows = await database.fetch("changes", *filters, last, head, AT_ONCE)
+        except Problem as problem:
+            yield ServerSentEvent(comment=problem.detail)
+            await asyncio.sleep(HEARTBEAT_S / 3)
+            continue
+        for row in rows:
+            yield ServerSentEvent(
+                orjson.dumps(alert(row)).decode(),
+                event="alert" if row["seq"] > last else "amendment",
+                id=str(row["revision"]),
+            )
+        if len(rows) == AT_ONCE:
+            last = rows[-1]["revision"]
+        else:
+            last = max(last, head)
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,93 @@
+"""Recent events, in OCSF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.deps import (
+    Cursor,
+    DatabaseDep,
+    Limit,
+    Text,
+    Time,
+    encode_cursor,
+    moment,
+    more,
+    page,
+    raw_json,
+)
+from api.routes.alerts import SEVERITIES, Severity, evidence_place
+
+router = APIRouter(prefix="/v1/events", tags=["events"])
+
+
+class Event(BaseModel):
+    """One event; numbers are those of OCSF."""
+
+    uid: UUID = Field(examples=["1b4e28ba-2fa1-51d2-883f-0016d3cca427"])
+    time: datetime = Field(description="When it happened.", examples=["2026-01-31T12:00:00.000Z"])
+    arrived: datetime = Field(
+        description="When it reached Kafka.", examples=["2026-01-31T12:00:03.000Z"]
+    )
+    tenant: str = Field(examples=["default"])
+    source: str = Field(examples=["cloudtrail"])
+    class_uid: int = Field(examples=[6003])
+    activity_id: int = Field(examples=[1])
+    status_id: int = Field(examples=[1])
+    severity_id: int = Field(examples=[1])
+    entity: str = Field(examples=["arn:aws:iam::123456789012:user/ada"])
+    operation: str = Field(examples=["CreateAccessKey"])
+    service: str = Field(examples=["iam.amazonaws.com"])
+    src_ip: str = Field(examples=["192.0.2.1"])
+    ocsf: dict[str, Any] = Field(description="The whole event.", examples=[{"class_uid": 6003}])
+
+
+class Events(BaseModel):
+    """A page of events, newest first by event time."""
+
+    items: list[Event]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+@router.get("", response_model=Events)
+async def list_events(
+    database: DatabaseDep,
+    since: Annotated[Time, Query(description="Not older than this.")] = None,
+    until: Annotated[Time, Query(description="Older than this.")] = None,
+    uid: Annotated[UUID | None, Query(description="The event with this id.")] = None,
+    source: Annotated[Text, Query(description="Connector, such as cloudtrail.")] = None,
+    entity: Annotated[Text, Query(description="Who did it, in full.")] = None,
+    operation: Annotated[Text, Query(description="What was done, in full.")] = None,
+    service: Annotated[Text, Query(description="Where it was done, in full.")] = None,
+    src_ip: Annotated[Text, Query(description="Address it came from.")] = None,
+    class_uid: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="OCSF class.")] = None,
+    min_severity: Annotated[Severity | None, Query(description="This or worse.")] = None,
+    tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """List events of the last days (SENTINEL_RETENTION_DAYS), newest first by event time."""
+    least = SEVERITIES.index(min_severity) + 1 if min_severity else None
+    what = (source, entity, operation, service, src_ip, class_uid, least, tenant)
+    before = evidence_place(cursor) if cursor else (None, None)
+    rows = await database.fetch("events", since, until, uid, *what, *before, limit + 1)
+    shown, last = more(rows, limit)
+    following = encode_cursor(last["time"].isoformat(), str(last["uid"])) if last else None
+    return page(map(event, shown), following)
+
+
+def event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of an event as JSON sends it."""
+    return dict(row) | {
+        "uid": str(row["uid"]),
+        "time": moment(row["time"]),
+        "arrived": moment(row["arrived"]),
+        "ocsf": raw_json(row["ocsf"]),
+    }

@@ -1,0 +1,97 @@
+"""Whether it runs, part by part, and its metrics for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.deps import DatabaseDep, ServicesDep, json_response
+from api.errors import unavailable
+from sentinel import __version__
+from sentinel.errors import KafkaError
+from sentinel.kafka import TopicState, describe_topics
+from sentinel.settings import Settings
+
+router = APIRouter(tags=["health"])
+ANSWER_S = 5.0
+#: The stage whose checkpoints hold the models, and the topic it reads.
+MODELS = ("detect", "events")
+#: A model checkpoint may be this old while there are events it has not seen.
+STALE = timedelta(seconds=60)
+
+
+class Health(BaseModel):
+    """Whether a part does its work; the status of the response is 503 where not."""
+
+    ok: bool = Field(examples=[True])
+    detail: dict[str, Any] = Field(examples=[{"version": __version__}])
+
+
+@router.get("/health", response_model=Health)
+async def alive() -> Response:
+    """Say that the API answers. Needs no token; says nothing about the other parts."""
+    return answer(True, {"version": __version__})
+
+
+@router.get("/health/kafka", response_model=Health)
+async def kafka(services: ServicesDep) -> Response:
+    """Say whether the broker answers and has the topics."""
+    states = await topics(services.settings)
+    missing = [state.name for state in states if not state.exists]
+    return answer(not missing, {"topics": len(states), "missing": missing})
+
+
+@router.get("/health/db", response_model=Health)
+async def db(database: DatabaseDep) -> Response:
+    """Say whether PostgreSQL answers."""
+    await database.fetch("ping")
+    return answer(True, {"postgres": "answers"})
+
+
+@router.get("/health/ml", response_model=Health)
+async def ml(services: ServicesDep, database: DatabaseDep) -> Response:
+    """Say whether the models keep up: no event waits while their checkpoint is over 60 s old."""
+    rows = await database.fetch("positions")
+    states = await topics(services.settings)
+    ends = {state.name: state.end for state in states}.get(MODELS[1], [])
+    saved = {row["partition"]: row for row in rows if (row["stage"], row["topic"]) == MODELS}
+    partitions = [partition(number, end, saved.get(number)) for number, end in enumerate(ends)]
+    return answer(all(part["ok"] for part in partitions), {"partitions": partitions})
+
+
+def partition(number: int, end: int, row: Any) -> dict[str, Any]:
+    """Return the state of the models of one partition; `row` is their checkpoint, if any."""
+    waiting = max(0, end - ((row and row["next_offset"]) or 0))
+    age = datetime.now(UTC) - row["updated_at"] if row else None
+    return {
+        "partition": number,
+        "events_batches_waiting": waiting,
+        "checkpoint_age_s": age and round(age.total_seconds(), 1),
+        "ok": not waiting or (age is not None and age <= STALE),
+    }
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Show the metrics of the API in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def topics(settings: Settings) -> list[TopicState]:
+    """Return the state of all topics; raise `Problem` (503) where the broker is away."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await asyncio.to_thread(describe_topics, settings)
+    except (KafkaError, TimeoutError) as error:
+        raise unavailable("the Kafka broker", error) from error
+
+
+def answer(ok: bool, detail: dict[str, Any]) -> Response:
+    """Return the response of a health check."""
+    return json_response({"ok": ok, "detail": detail}, 200 if ok else 503)

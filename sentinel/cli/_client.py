@@ -1,0 +1,163 @@
+"""Talk to the API: pages, one object, and the stream of alerts, with the errors for people."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+
+from sentinel import local
+from sentinel.cli import _common
+from sentinel.errors import SentinelError, SettingsError, StackError
+
+PAGE = 1000
+TIMEOUT_S = 60.0
+#: The API sends a heartbeat every 15 s; after this long without one it is gone.
+SILENCE_S = 45.0
+RETRY_S = 2.0
+_SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class Change(NamedTuple):
+    """One event of the stream: ``alert`` for a new one, ``amendment`` for a changed one."""
+
+    kind: str
+    alert: dict[str, Any]
+
+
+@contextmanager
+def connect() -> Iterator[httpx.Client]:
+    """Yield a client of the running API that has its token.
+
+    Raises
+    ------
+    StackError
+        The API is not running, or stops answering while the client is in use.
+    SettingsError
+        The token cannot be read.
+    """
+    found = local.find(_common.settings(), "api")
+    try:
+        token = found.token_file.read_text().strip()
+    except OSError as error:
+        raise SettingsError(
+            f"expected the API's token in {found.token_file}: {error.strerror}; "
+            "set SENTINEL_HOME to the directory that the API runs in"
+        ) from error
+    url = httpx.URL(found.api)
+    headers = {"Authorization": f"Bearer {token}"}
+    near = url.host in LOOPBACK  # no proxy leads there
+    try:
+        with httpx.Client(
+            base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=not near
+        ) as client:
+            yield client
+    except httpx.TransportError as error:
+        raise StackError(
+            f"expected the API at {found.api}, found: {error or type(error).__name__}; "
+            "is it up (`sentinel status`)?"
+        ) from error
+
+
+def get(client: httpx.Client, path: str, params: Mapping[str, Any]) -> Any:
+    """Return the JSON at `path`; parameters that are None or empty are left out."""
+    given = {name: value for name, value in params.items() if value not in (None, [], "")}
+    return orjson.loads(checked(client.get(path, params=given)).content)
+
+
+def checked(response: httpx.Response) -> httpx.Response:
+    """Return the response; raise `SentinelError` with the API's own words where it is an error."""
+    if response.is_success:
+        return response
+    try:
+        detail = orjson.loads(response.read())["detail"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        detail = response.reason_phrase
+    raise SentinelError(f"the API answered {response.status_code}: {detail}")
+
+
+def pages(
+    client: httpx.Client, path: str, params: Mapping[str, Any], limit: int | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the items of all pages, at most `limit`."""
+    cursor = None
+    left = limit
+    while left is None or left > 0:
+        size = PAGE if left is None else min(PAGE, left)
+        page = get(client, path, {**params, "limit": size, "cursor": cursor})
+        yield from page["items"]
+        left = None if left is None else left - len(page["items"])
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+def follow(client: httpx.Client, params: Mapping[str, Any], after: int | None) -> Iterator[Change]:
+    """Yield alerts as they are created and amended, for ever; connect again where it breaks.
+
+    Parameters
+    ----------
+    after
+        Revision to begin after (0: with the first alert), None: with what comes next.
+    """
+    given = {name: value for name, value in params.items() if value not in (None, [], "")}
+    last = None if after is None else str(after)
+    while True:
+        headers = {} if last is None else {"Last-Event-ID": last}
+        try:
+            with client.stream(
+                "GET", "/v1/alerts/stream", params=given, headers=headers, timeout=SILENCE_S
+            ) as response:
+                for fields in _messages(checked(response)):
+                    last = fields.get("id", last)
+                    yield Change(fields.get("event", ""), orjson.loads(fields["data"]))
+        except httpx.TransportError as error:
+            _common.note(f"lost the API ({error or type(error).__name__}), trying again")
+        time.sleep(RETRY_S)
+
+
+def _messages(response: httpx.Response) -> Iterator[dict[str, str]]:
+    """Yield the fields of each event of a stream, as the HTML standard cuts them up."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines():
+        if not line:
+            if "data" in fields:
+                yield fields
+            fields = {}
+            continue
+        name, _, value = line.partition(":")
+        if name:  # a line that begins with a colon is a comment
+            fields[name] = value.removeprefix(" ")
+
+
+def moment(value: str | None) -> str | None:
+    """Return a time for the API: RFC 3339 as it is, or a span back from now (``90m``, ``7d``).
+
+    >>> moment("2026-01-31T12:00:00Z")
+    '2026-01-31T12:00:00+00:00'
+
+    Raises
+    ------
+    SettingsError
+        It is neither.
+    """
+    if value is None:
+        return None
+    if span := _SPAN.match(value):
+        back = timedelta(**{_UNITS[span[2]]: int(span[1])})
+        return (datetime.now(UTC) - back).isoformat()
+    try:
+        time_ = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise SettingsError(
+            f"expected a time such as 2026-01-31T12:00:00Z, or 90m, 12h, 7d; found {value!r}"
+        ) from error
+    return (time_ if time_.tzinfo else time_.astimezone()).isoformat()
