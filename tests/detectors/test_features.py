@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.features import COUNT, NAMES, Features
-from detectors.hashing import hash_string
+from detectors.hashing import HASH_MEMO, hash_column
+from schemas.batch import Strings
 
 MONDAY = 1_767_571_200_000
 HOUR = 3_600_000
@@ -67,7 +68,11 @@ def test_equal_strings_fall_together_and_missing_ones_at_zero(event_batch) -> No
 
 
 def test_hash_is_the_same_in_every_process() -> None:
-    code = "from detectors.hashing import hash_string; print(hash_string('iam.amazonaws.com'))"
+    code = (
+        "import numpy as np; from schemas.batch import Strings; "
+        "from detectors.hashing import hash_column; "
+        "print(hash_column(Strings.of(['iam', '']), np.arange(2)))"
+    )
     found = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -78,7 +83,16 @@ def test_hash_is_the_same_in_every_process() -> None:
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {str(hash_string("iam.amazonaws.com"))}
+    assert found == {str(hash_column(Strings.of(["iam", ""]), np.arange(2)))}
+
+
+def test_hashes_stay_the_same_when_the_memory_of_them_is_full() -> None:
+    many = [f"value {n}" for n in range(HASH_MEMO)]
+    rows = np.arange(3)
+    first = hash_column(Strings.of(["a", "", "b"]), rows)
+    for part in (many[: HASH_MEMO // 2], many[HASH_MEMO // 2 :], many):
+        assert len(set(hash_column(Strings.of(part), np.arange(len(part))).tolist())) == len(part)
+    assert hash_column(Strings.of(["a", "", "b"]), rows).tolist() == first.tolist()
 
 
 @given(
