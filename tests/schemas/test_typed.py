@@ -135,3 +135,28 @@ def test_keys_with_dots_are_left_out_on_request():
 def test_undeclared_field_is_a_mistake_of_the_caller():
     with pytest.raises(KeyError, match="missing"):
         TypedJson({}, ["a"]).getter("missing")
+
+
+def paths_of(value, prefix=""):
+    """Yield every dotted path in a document, through lists too."""
+    if isinstance(value, list):
+        for item in value:
+            yield from paths_of(item, prefix)
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield prefix + key
+            yield from paths_of(below, f"{prefix}{key}.")
+
+
+def test_every_field_of_real_cloudtrail_is_seen_as_plain_json_shows_it(data):
+    files = sorted((data / "cloudtrail_stratus").rglob("*.json"))[:8]
+    events = [event for file in files for event in json.loads(file.read_bytes())][:150]
+    assert events
+    leaves = {path for event in events for path in paths_of(event)}
+    leaves -= {path.rpartition(".")[0] for path in leaves}  # as rules use them: the ends
+    typed = TypedJson({"eventID": str, "eventName": str}, leaves)
+    getters = [(path, typed.getter(path)) for path in sorted(leaves)]
+    for event in events:
+        record = typed.decode(json.dumps(event).encode())
+        for path, get in getters:
+            assert get(record) == naive(event, path), path
