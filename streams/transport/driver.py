@@ -159,7 +159,10 @@ class Consumer(base.Consumer):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # The pump asks the ledger again, for the leases may change until it gets there.
-        return self._pump is not None and await wrap_future(self._pump.commit())
+        try:
+            return self._pump is not None and await wrap_future(self._pump.commit())
+        except RuntimeError:  # closed meanwhile, after a last commit of its own
+            return False
 
     async def on_task_error(self, exc: BaseException) -> None:
         """Do nothing: an agent that raised ends the process, with nothing more committed."""

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from sentinel import log
 from streams.transport.batch import Limits, RecordBatch, by_partition, columns
+from streams.transport.commands import Commands
 from streams.transport.commits import Commits
 from streams.transport.offsets import Lease, OffsetLedger, Partition
 
@@ -62,15 +62,7 @@ class Owner(Protocol):
 
 
 class Pump(threading.Thread):
-    """The thread that owns the consumer, from `subscribe` to `close`.
-
-    Parameters
-    ----------
-    config
-        librdkafka settings, complete.
-    owner, loop
-        The Faust side and the event loop it runs on.
-    """
+    """The thread that owns the consumer, made by `config` (librdkafka), until `close`."""
 
     def __init__(
         self,
@@ -91,7 +83,7 @@ class Pump(threading.Thread):
         strategy = str(config.get("partition.assignment.strategy", ""))
         # KIP-848 ("consumer") and cooperative assignors add and remove, others replace.
         self._incremental = config.get("group.protocol") == "consumer" or "cooperative" in strategy
-        self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._commands = Commands()
         self._topics: list[str] = []
         self._closing = False
         self._halted = False
@@ -103,8 +95,7 @@ class Pump(threading.Thread):
         self._mean_bytes = 1024.0
         self._commits = Commits(ledger)
         # Written by one thread each, so that no lock is needed: pump, event loop.
-        self._sent_batches = self._sent_bytes = 0
-        self._done_batches = self._done_bytes = 0
+        self._sent_batches = self._sent_bytes = self._done_batches = self._done_bytes = 0
 
     # -- called from the event loop ------------------------------------------------------
 
@@ -123,61 +114,41 @@ class Pump(threading.Thread):
         self._done_batches += 1
         self._done_bytes += batch.size
         if self._stalled_at:
-            self._commands.put(None)
+            self._commands.wake()
 
     def halt(self) -> None:
         """Read no more records; go on serving commands."""
         self._halted = True
-        self._commands.put(None)
+        self._commands.wake()
 
     def close(self) -> None:
         """Commit what is acknowledged, leave the group and end; see `finished`."""
         self._halted = self._closing = True
-        self._commands.put(None)
-
-    def call(self, work: Callable[[Consumer], T]) -> Future[T]:
-        """Run `work` with the consumer on the pump's thread, within about `POLL_S`."""
-        future: Future[T] = Future()
-
-        def command() -> None:
-            try:
-                future.set_result(work(self._consumer))
-            except (KafkaException, RuntimeError) as error:  # RuntimeError: it is closed
-                future.set_exception(error)
-
-        self._put(command)
-        return future
-
-    def _put(self, command: Callable[[], None]) -> None:
-        self._commands.put(command)
-        if self.finished.done():
-            self._run_all()
+        self._commands.wake()
 
     def commit(self) -> Future[bool]:
         """Commit the acknowledged prefix of all partitions; the result says whether it was."""
-        future: Future[bool] = Future()
 
-        def command() -> None:
-            if self.finished.done():
-                future.set_result(False)
-            elif self._in_callback:  # poll, which would bring the result, is not re-entrant
+        def work(future: Future[bool]) -> None:
+            if self._in_callback:  # poll, which would bring the result, is not re-entrant
                 future.set_result(self._commits.now(self._consumer))
             else:
                 self._commits.start(self._consumer, future)
 
-        self._put(command)
-        return future
+        return self._commands.answer(work)
 
     def seek(self, tp: Partition, offset: int) -> Future[None]:
         """Go on at `offset`; batches read before are dropped, their acknowledgements ignored."""
 
-        def work(consumer: Consumer) -> None:
-            if self._ledger.get(tp) is not None:
-                # Seek first: were it refused, the old lease would go on without a hole.
-                consumer.seek(TopicPartition(*tp, offset))
-                self._ledger.open(tp, offset if offset >= 0 else None)
+        def work() -> None:
+            if self._ledger.get(tp) is None:
+                return
+            self._hold_back([TopicPartition(*tp)])
+            # Before the lease changes: were the seek refused, the old one goes on without a hole.
+            self._consumer.seek(TopicPartition(*tp, offset))
+            self._ledger.open(tp, offset if offset >= 0 else None)
 
-        return self.call(work)
+        return self._commands.call(work)
 
     # -- the thread ------------------------------------------------------------------------
 
@@ -200,11 +171,11 @@ class Pump(threading.Thread):
         finally:
             self.finished.set_result(None)
             self._commits.abandon()
-            self._run_all()
+            self._commands.close()
 
     def _step(self) -> None:
         """Run commands, then read once or wait for room."""
-        self._run_all()
+        self._commands.run_all()
         if self._closing:
             return
         if self._room():
@@ -241,16 +212,7 @@ class Pump(threading.Thread):
             if (message := self._consumer.poll(0)) is not None:
                 self._deliver([message], held)
         if not self._room():
-            self._run_one(POLL_S / 2)
-
-    def _run_one(self, wait_s: float) -> None:
-        with contextlib.suppress(queue.Empty):
-            if (command := self._commands.get(timeout=wait_s)) is not None:
-                command()
-
-    def _run_all(self) -> None:
-        while not self._commands.empty():
-            self._run_one(0.01)
+            self._commands.run_one(POLL_S / 2)
 
     def _read(self) -> None:
         """Wait for a first record, then take what else is there, without waiting for more."""
@@ -306,7 +268,7 @@ class Pump(threading.Thread):
         error = message.error()
         if error is None:
             return False
-        if error.fatal() or error.code() == KafkaError.FENCED_INSTANCE_ID:
+        if error.fatal() or error.code() == KafkaError._FATAL:  # such as: fenced by its own name
             raise KafkaException(error)
         LOG.warning(
             "the broker reports a problem", action="read", topic=message.topic(), error=str(error)
@@ -343,9 +305,13 @@ class Pump(threading.Thread):
             consumer.incremental_assign(partitions)
         else:
             consumer.assign(partitions)
+        self._hold_back([TopicPartition(*tp) for tp in tps])
+
+    def _hold_back(self, partitions: list[TopicPartition]) -> None:
+        """Keep records of partitions that start anew out of the present read; see `_deliver`."""
         if partitions:
-            consumer.pause(partitions)
-            self._fresh += [TopicPartition(*tp) for tp in tps]
+            self._consumer.pause(partitions)
+            self._fresh += partitions
 
     def _stored(self, tps: list[Partition]) -> dict[Partition, int]:
         """Return the committed offsets, for the lag until the first acknowledgement."""
@@ -409,7 +375,7 @@ class Pump(threading.Thread):
         """
         deadline = time.monotonic() + limit_s
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        future.add_done_callback(lambda _: self._commands.put(None))
+        future.add_done_callback(lambda _: self._commands.wake())
         self._in_callback = True
         try:
             while not future.done():
@@ -417,7 +383,7 @@ class Pump(threading.Thread):
                 if left <= 0:
                     future.cancel()
                     raise TimeoutError(f"hooks took longer than {limit_s:.0f} s")
-                self._run_one(left)
+                self._commands.run_one(left)
             return future.result()
         finally:
             self._in_callback = False

@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from faust.transport import by_url
 from yarl import URL
 
@@ -114,8 +115,6 @@ async def test_apps_of_one_process_each_get_every_record_of_their_topics(
     settings, kafka, producer, topic, running, until, committed
 ):
     first = topic(partitions=2)
-    from confluent_kafka.admin import AdminClient, NewTopic
-
     admin = AdminClient({"bootstrap.servers": kafka})
     second = first + "-b"
     admin.create_topics([NewTopic(second, 1, 1)])[second].result(30)
@@ -263,6 +262,23 @@ async def test_seek_delivers_again_and_forgets_what_was_delivered_before(
         assert app.consumer.ledger.committable((name, 0)) is None
         assert all(event.ack() for event in agent.events)
     assert committed(name, name) == [100]
+
+
+async def test_records_deleted_before_they_were_read_are_reported(
+    settings, kafka, topic, producer, running, until, caplog
+):
+    name = topic()
+    fill(producer, name, 100)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for done in admin.delete_records([TopicPartition(name, 0, 60)]).values():
+        done.result(30)
+    agent = Recorder()
+    async with running(build(settings, name, [name], agent, Hooks(20))):
+        await until(lambda: len(agent.values) == 40)
+    assert agent.batches[0].first == 60
+    [report] = [r for r in caplog.records if "deleted before they were read" in str(r.msg)]
+    assert "'first': 20" in str(report.msg)
+    assert "'last': 59" in str(report.msg)
 
 
 async def test_a_clean_stop_commits_and_leaves_no_thread(

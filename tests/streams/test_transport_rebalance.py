@@ -263,6 +263,48 @@ async def test_killed_workers_lose_nothing_though_they_acknowledge_out_of_order(
     assert recorded(tmp_path).total() < 2 * total, "restarts repeat only what was in flight"
 
 
+async def test_a_worker_that_was_frozen_comes_back_without_harm(
+    kafka, topic, producer, until, committed, tmp_path
+):
+    name, total = topic(PARTITIONS), 0
+    with (
+        process(kafka, name, name, "", str(tmp_path)) as frozen,
+        process(kafka, name, name, "", str(tmp_path)) as other,
+    ):
+
+        async def all_seen() -> None:
+            nonlocal total
+            send(producer, name, 400)
+            total += 400
+            await until(lambda: len(recorded(tmp_path)) == total)
+
+        await all_seen()
+        await until(lambda: len(list(tmp_path.iterdir())) == 2)
+        await all_seen()
+        frozen.send_signal(signal.SIGSTOP)
+        await all_seen()  # takes until the group notices, session.timeout.ms
+        frozen.send_signal(signal.SIGCONT)
+        await all_seen()
+        other.send_signal(signal.SIGTERM)
+        assert other.wait(10) == 0
+        await all_seen()
+        await until(lambda: sum(committed(name, name, PARTITIONS)) == total)
+        assert frozen.poll() is None
+
+
+async def test_of_two_workers_by_one_name_the_older_gives_way(kafka, topic, producer, tmp_path):
+    name = topic()
+    send(producer, name, 0)
+    producer.produce(name, b"x")
+    producer.flush()
+    with process(kafka, name, name, "host-1", str(tmp_path)) as older:
+        while not recorded(tmp_path):
+            assert older.poll() is None
+        with process(kafka, name, name, "host-1", str(tmp_path)) as newer:
+            assert older.wait(30) == EXIT_FAILED
+            assert newer.poll() is None
+
+
 async def test_a_worker_whose_agent_raises_exits_70_and_commits_nothing_of_that_batch(
     kafka, topic, producer, committed, tmp_path
 ):
