@@ -148,6 +148,16 @@ class Event:
             return self.success is not False
         return not self.call and self.of("EXECVE") is not None
 
+    @property
+    def incomplete(self) -> bool:
+        """Tell whether records that the call's own record announces are missing."""
+        if self.syscall is None:
+            return False
+        items = self.syscall.fields.get("items", "0")
+        paths = sum(record.type == "PATH" for record in self.records)
+        unexplained = self.executes and self.of("EXECVE") is None
+        return unexplained or (items.isdecimal() and len(items) < 10 and int(items) > paths)
+
     @cached_property
     def success(self) -> bool | None:
         """Tell whether the kernel or the program says that it worked; None: it does not say."""

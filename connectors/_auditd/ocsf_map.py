@@ -2,7 +2,8 @@
 
 Where it happened is ``device``, who did it ``actor`` (the login user where there is one, as
 `classes.acting_user`), the keys of audit rules are ``metadata.labels``, and what OCSF has no
-place for is under ``unmapped`` by its own name.
+place for is under ``unmapped`` by its own name. ``unmapped.incomplete`` says that records
+which the call announces are missing, ``unmapped.part`` that this one came too late for its event.
 """
 
 from __future__ import annotations
@@ -297,6 +298,8 @@ def _unmapped(event: Event) -> dict[str, Any]:
                 out.setdefault(name, decoded.replace("\0", " "))
     if event.part:
         out["part"] = event.part
+    if event.incomplete:
+        out["incomplete"] = True
     return out
 
 
