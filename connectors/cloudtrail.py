@@ -14,8 +14,9 @@ Source: AWS CloudTrail User Guide, "CloudTrail record contents".
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -73,6 +74,7 @@ _FIELDS: Final = (
     | _OUTCOMES
 )
 _PLAIN: Final = b'{"eventVersion"'  # how CloudTrail starts every record
+_RAW: Final = "<raw>"  # the bytes of the record itself; CloudTrail has no such field
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MEMO: Final = 1 << 16
 
@@ -92,11 +94,17 @@ class _LogEvent(msgspec.Struct):
 
 
 _envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_texts: Final = msgspec.json.Decoder(float_hook=str).decode
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-class _Decoder(TypedJson):
-    """`TypedJson` with a limit on the size of a record."""
+class CloudTrailDecoder(TypedJson):
+    """`TypedJson` with a limit on the size of a record, and its text for Sigma's keywords."""
+
+    def __init__(self, fields: frozenset[str]) -> None:
+        super().__init__(_REQUIRED, _FIELDS | fields | {_RAW}, dotted_keys=False)
+        self._raw = self.getter(_RAW)
+        self._raw_name = self._root.children[_RAW].attr
 
     def decode(self, raw: bytes) -> Any:
         """Decode one record; DecodeError ``too_large`` beyond `MAX_EVENT_BYTES`."""
@@ -106,7 +114,20 @@ class _Decoder(TypedJson):
                 f"expected a CloudTrail record of at most {MAX_EVENT_BYTES} bytes, "
                 f"found {len(raw)}; split the message into its records",
             )
-        return super().decode(raw)
+        event = super().decode(raw)
+        setattr(event, self._raw_name, raw)
+        return event
+
+    def text(self, event: Any) -> str:
+        """Return every value of a decoded record, one a line: where keywords are searched."""
+        texts: list[str] = []
+        waiting: list[Any] = [_texts(self._raw(event))]
+        for value in waiting:  # grows while it is walked, so that depth costs no stack
+            if isinstance(value, dict | list):
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+            elif value is not None:
+                texts.append(value if isinstance(value, str) else json.dumps(value))
+        return "\n".join(texts)
 
 
 class CloudTrail(Connector):
@@ -151,9 +172,16 @@ class CloudTrail(Connector):
                 f"found {len(value)} bytes that do not parse: {error}",
             ) from error
 
-    def decoder(self, fields: frozenset[str]) -> TypedJson:
+    def decoder(self, fields: frozenset[str]) -> CloudTrailDecoder:
         """Return a decoder for `summarise` and the Sigma `fields` given."""
-        return _Decoder(_REQUIRED, _FIELDS | fields)
+        return CloudTrailDecoder(fields)
+
+    def decode_all(self, decoder: Any, units: Sequence[bytes]) -> list[Any]:
+        """Decode many records at once."""
+        if max(map(len, units), default=0) > MAX_EVENT_BYTES:
+            return super().decode_all(decoder, units)
+        decoded: list[Any] = decoder.decode_many(units)
+        return decoded
 
     def summarise(self, event: Any) -> Summary:
         """Return the columns of a decoded record.

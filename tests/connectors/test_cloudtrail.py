@@ -115,6 +115,18 @@ def test_record_larger_than_cloudtrail_writes_is_refused() -> None:
     assert caught.value.reason == "too_large"
 
 
+def test_keywords_find_every_value_of_a_record() -> None:
+    decoder = CONNECTOR.decoder(frozenset())
+    raw = json.dumps(
+        record(requestParameters={"a": [1.5, {"b": 'say "hi"\n'}], "c": False})
+    ).encode()
+
+    text = decoder.text(decoder.decode(raw))
+
+    assert {"ListBuckets", "1.5", 'say "hi"', "false", "203.0.113.7"} <= set(text.splitlines())
+    assert "requestParameters" not in text
+
+
 # --- who
 
 SSO = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/dana"
