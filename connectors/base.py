@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 OCSF = dict[str, Any]
+#: One sequence for each field of `Summary`.
+Columns = Sequence[Sequence[Any]]
 
 
 class LogSource(NamedTuple):
@@ -141,6 +143,20 @@ class Connector(ABC):
     @abstractmethod
     def summarise(self, event: Any) -> Summary:
         """Return the columns of a decoded event; raise `MappingError` where it cannot."""
+
+    def decode_all(self, decoder: Decoder, units: Sequence[bytes]) -> list[Any]:
+        """Decode many units; raise what `decoder` raises if any one cannot be.
+
+        Override where the whole takes less than its parts.
+        """
+        return [decoder.decode(unit) for unit in units]
+
+    def columns(self, events: Sequence[Any]) -> Columns:
+        """Return the summaries of many events, one sequence for each field of `Summary`.
+
+        Raises what `summarise` raises. Override where the whole takes less than its parts.
+        """
+        return list(zip(*map(self.summarise, events), strict=True))
 
     @abstractmethod
     def to_ocsf(self, unit: bytes) -> OCSF:

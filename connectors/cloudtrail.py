@@ -192,25 +192,23 @@ class CloudTrail(Connector):
             Reason ``missing_field``: no ``eventTime``. Reason ``timestamp``: it is not
             a time, or an absurd one.
         """
-        # Attributes are read once, and the tuple made directly: this runs for every event.
-        service, operation = event.eventSource, event.eventName
-        region, address, agent = event.awsRegion, event.sourceIPAddress, event.userAgent
-        uid, read_only = event.eventID, event.readOnly
+        service, operation, read_only = event.eventSource, event.eventName, event.readOnly
         class_uid, activity_id = classify(
             service, operation, read_only is True or read_only == "true"
         )
-        failed = bool(event.errorCode)
+        failed = event.errorCode
         if class_uid == AUTHENTICATION and not failed:
             failed = any(_look(getattr(event, part), operation) == "Failure" for part in _ANSWERS)
-        text = event.eventTime
-        if text.__class__ is not str:
-            text = _other_time(event)
-        when = self._times.get(text)
+        uid, region = event.eventID, event.awsRegion
+        address, agent = event.sourceIPAddress, event.userAgent
+        if not uid.__class__ is region.__class__ is address.__class__ is agent.__class__ is str:
+            uid, region, address, agent = map(_said, (uid, region, address, agent))
+        # The tuple is made directly: this runs for every event, and `Summary()` takes double.
         return tuple.__new__(
             Summary,
             (
-                uid if uid.__class__ is str and uid else None,
-                self._time(text) if when is None else when,
+                uid or None,
+                self._times.get(event.eventTime) or self._time(event),
                 class_uid,
                 activity_id,
                 _FAILURE if failed else _SUCCESS,
@@ -218,9 +216,9 @@ class CloudTrail(Connector):
                 self._entity(event.userIdentity) or service,
                 operation,
                 service,
-                address if address.__class__ is str else "",
-                agent if agent.__class__ is str else "",
-                region if region.__class__ is str else "",
+                address,
+                agent,
+                region,
             ),
         )
 
@@ -249,8 +247,9 @@ class CloudTrail(Connector):
         who = self._sessions[key] = entity(_identity(user))
         return who
 
-    def _time(self, text: str) -> int:
+    def _time(self, event: Any) -> int:
         """Return milliseconds since the epoch, and remember them."""
+        text = event.eventTime if isinstance(event.eventTime, str) else _other_time(event)
         when = _milliseconds(text)
         if len(self._times) >= _MEMO:
             self._times.clear()
@@ -290,6 +289,11 @@ def _milliseconds(text: str) -> int:
             "check the clock of the source and of this machine",
         )
     return when
+
+
+def _said(value: Any) -> str:
+    """Return text as it is, anything else as nothing said."""
+    return value if isinstance(value, str) else ""
 
 
 def _look(value: Any, name: str) -> Any:

@@ -33,9 +33,10 @@ class Strings(NamedTuple):
     @classmethod
     def of(cls, column: Sequence[str]) -> Self:
         """Encode one string per event."""
-        places: dict[str, int] = {}
-        index = [places.setdefault(value, len(places)) for value in column]
-        return cls(list(places), np.array(index, dtype=np.int32))
+        values = list(dict.fromkeys(column))
+        places = dict(zip(values, range(len(values)), strict=True))
+        index = np.fromiter(map(places.__getitem__, column), np.int32, len(column))
+        return cls(values, index)
 
     def at(self, row: int) -> str:
         """Return the string of event `row`."""
@@ -156,10 +157,13 @@ class EventBatch:
             changed[name] = getattr(self, name)[rows]
         for name in STRING_COLUMNS:
             changed[name] = _take_strings(getattr(self, name), rows)
-        parts = [self.raw_of(int(row)) for row in rows]
-        changed["raw"] = b"".join(parts)
-        changed["raw_end"] = np.cumsum([len(part) for part in parts], dtype=np.int64)
-        place = {int(row): new for new, row in enumerate(rows)}
+        ends = self.raw_end[rows]
+        starts = np.where(rows > 0, self.raw_end[rows - 1], 0)
+        raw = self.raw
+        spans = zip(starts.tolist(), ends.tolist(), strict=True)
+        changed["raw"] = b"".join([raw[start:end] for start, end in spans])
+        changed["raw_end"] = np.cumsum(ends - starts)
+        place = dict(zip(rows.tolist(), range(len(rows)), strict=True)) if self.hits else {}
         kept = [hit for hit in self.hits if hit.event in place]
         used = sorted({hit.rule for hit in kept})
         changed["rules"] = [self.rules[old] for old in used]
@@ -168,10 +172,17 @@ class EventBatch:
             Hit(place[hit.event], renamed[hit.rule], hit.explanation) for hit in kept
         ]
         same = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in changed}
-        return type(self)(**same | changed | {"origin_first": origin_first, "origin_last": origin_last})
+        return type(self)(
+            **same | changed | {"origin_first": origin_first, "origin_last": origin_last}
+        )
 
 
 def _take_strings(column: Strings, rows: NDArray[np.int64]) -> Strings:
     """Select rows of a string column and drop the values no longer used."""
-    used, index = np.unique(column.index[rows], return_inverse=True)
-    return Strings([column.values[int(i)] for i in used], index.astype(np.int32))
+    index = column.index[rows]
+    used = np.flatnonzero(np.bincount(index, minlength=1))
+    if len(used) == len(column.values):
+        return Strings(column.values, index)
+    renamed = np.zeros(len(column.values), np.int32)
+    renamed[used] = np.arange(len(used), dtype=np.int32)
+    return Strings([column.values[place] for place in used.tolist()], renamed[index])

@@ -214,6 +214,12 @@ class TypedJson:
             self._check(record, path)
         return record
 
+    def decode_many(self, raws: Sequence[bytes]) -> list[Any]:
+        """Decode many objects; raise an error of the parser, unnamed, if any one cannot be."""
+        if self._inside or not all(map(bytes.isascii, raws)):
+            return [self.decode(raw) for raw in raws]
+        return list(map(self._parse, raws))
+
     def getter(self, path: str) -> Getter:
         """Return a function from what `decode` returned to the value at the dotted `path`.
 

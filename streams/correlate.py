@@ -10,7 +10,8 @@ from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams import telemetry
 from streams.letters import Origin, letter
-from streams.normalize import DEFAULT_TENANT, partition_of
+from streams.normalize import DEFAULT_TENANT
+from streams.normalizer import partition_of
 from streams.stage import Outgoing, Output, Stage, Task
 from streams.transport import RecordBatch
 

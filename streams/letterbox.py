@@ -127,7 +127,10 @@ class Letterbox:
                 "it is gone after the topic's retention (`sentinel topics`)"
             )
         headers = dict(message.headers() or ())
-        text = {name: bytes(data or b"").decode() for name, data in headers.items()}
+        text = {
+            name: (data if isinstance(data, str) else bytes(data or b"").decode())
+            for name, data in headers.items()
+        }
         return Record(message.value() or b"", text)
 
     async def replay(self, letters: Sequence[Letter]) -> int:

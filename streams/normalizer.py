@@ -1,0 +1,267 @@
+"""The pure part of normalize: raw events of one source in, batches of columns out.
+
+Stateless work happens here, once, while the source's own fields are decoded. What goes
+on is a batch of columns per events partition (`schemas.batch`), keyed by tenant and
+acting entity, the raw bytes with it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors.base import Columns, Connector
+from detectors.explain import rule_explanation
+from detectors.match import Matcher
+from detectors.sigma import Rule, RuleSet
+from schemas.batch import EventBatch, Hit, RuleRef, Strings
+from schemas.identity import event_uids
+from sentinel import log
+from sentinel.errors import RecordError
+from streams.letters import Origin
+
+LOG = log.get(__name__)
+#: Entities whose partition is remembered; cleared when full, it is only a cache.
+MAX_ROUTES = 100_000
+Place = tuple[str, int]
+Batches = list[tuple[int, EventBatch]]
+
+
+@dataclass(slots=True)
+class Units:
+    """Raw events on their way through, column by column.
+
+    Attributes
+    ----------
+    raws, tenants
+        The bytes, and whose they are.
+    offsets, parts
+        Where each is: offset of its message and its place in it; no `parts`: all are 0.
+    sequences
+        Its raw sequence, see ``event_batch.avsc``.
+    arrived
+        When its message arrived, ms since the epoch.
+    origins
+        Where it first was, by row, of replayed dead letters: an id that is made from the
+        place stays what it was.
+    """
+
+    raws: list[bytes] = field(default_factory=list)
+    tenants: list[str] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    sequences: list[int] = field(default_factory=list)
+    arrived: list[int] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
+    origins: dict[int, Origin] = field(default_factory=dict)
+
+    def add(
+        self, raw: bytes, tenant: str, offset: int, part: int, sequence: int, arrived: int
+    ) -> None:
+        """Append one unit."""
+        self.raws.append(raw)
+        self.tenants.append(tenant)
+        self.offsets.append(offset)
+        self.parts.append(part)
+        self.sequences.append(sequence)
+        self.arrived.append(arrived)
+
+    def place(self, row: int, place: Place) -> Origin:
+        """Return where a unit is, in the raw partition `place`."""
+        return Origin(*place, self.offsets[row], self.parts[row] if self.parts else 0)
+
+    def origin(self, row: int, place: Place) -> Origin:
+        """Return where a unit first was."""
+        return self.origins.get(row) or self.place(row, place)
+
+    def keep(self, rows: Sequence[int]) -> Units:
+        """Return the units at `rows`."""
+        where = {old: new for new, old in enumerate(rows)}
+        return Units(
+            raws=[self.raws[row] for row in rows],
+            tenants=[self.tenants[row] for row in rows],
+            offsets=[self.offsets[row] for row in rows],
+            sequences=[self.sequences[row] for row in rows],
+            arrived=[self.arrived[row] for row in rows],
+            parts=[self.parts[row] for row in rows] if self.parts else [],
+            origins={where[row]: o for row, o in self.origins.items() if row in where},
+        )
+
+
+class Normalizer:
+    """Decodes, summarises, matches and groups raw events of one source.
+
+    Holds no state but caches, so one serves all partitions of a source.
+
+    Parameters
+    ----------
+    source
+        Name of the connector.
+    connector
+        The connector.
+    rules
+        Rules of any log source; those of the connector's are selected.
+    partitions
+        Number of partitions of ``events``.
+    """
+
+    def __init__(self, source: str, connector: Connector, rules: RuleSet, partitions: int) -> None:
+        self.source = source
+        self._connector = connector
+        self._partitions = partitions
+        selected = rules.select(connector.logsources)
+        fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
+        self._decoder = connector.decoder(fields)
+        self.matcher: Matcher = selected.matcher(
+            self._decoder.getter, getattr(self._decoder, "text", None)
+        )
+        self._routes: dict[tuple[str, str], int] = {}
+
+    def quickly(self, units: Units, place: Place, first: int, last: int) -> Batches | None:
+        """Normalize units if each is one good event, as nearly all are; None if not."""
+        try:
+            decoded = self._connector.decode_all(self._decoder, units.raws)
+            columns = self._connector.columns(decoded)
+        except Exception:  # noqa: BLE001 - whichever it was, `normalize` names it
+            return None
+        return self._finish(units, decoded, columns, place, first, last)
+
+    def normalize(
+        self, units: Units, place: Place, first: int, last: int
+    ) -> tuple[Batches, list[tuple[int, RecordError]]]:
+        """Normalize units one by one, and name those that cannot be, by row.
+
+        Parameters
+        ----------
+        place
+            Raw topic and partition.
+        first, last
+            Raw sequence range that the units cover completely.
+        """
+        decode, summarise = self._decoder.decode, self._connector.summarise
+        good, decoded, summaries = list[int](), list[Any](), list[Any]()
+        bad: list[tuple[int, RecordError]] = []
+        for row, raw in enumerate(units.raws):
+            try:
+                event = decode(raw)
+                summary = summarise(event)
+            except RecordError as error:
+                bad.append((row, error))
+            except Exception as error:
+                LOG.exception("a mapping failed", action="mapping_bug", source=self.source)
+                bad.append((row, RecordError("internal", f"{type(error).__name__}: {error}")))
+            else:
+                good.append(row)
+                decoded.append(event)
+                summaries.append(summary)
+        if not good:
+            return [], bad
+        kept = units.keep(good) if bad else units
+        columns: Columns = list(zip(*summaries, strict=True))
+        return self._finish(kept, decoded, columns, place, first, last), bad
+
+    def _finish(
+        self,
+        units: Units,
+        decoded: list[Any],
+        columns: Columns,
+        place: Place,
+        first: int,
+        last: int,
+    ) -> Batches:
+        """Match decoded events and group them by events partition."""
+        whole = self._columns(units, columns, place, first, last)
+        self._match(whole, decoded)
+        routes = self._route(whole)
+        used = np.flatnonzero(np.bincount(routes, minlength=1))
+        if len(used) == 1:
+            return [(int(used[0]), whole)]
+        return [
+            (int(partition), whole.take(np.flatnonzero(routes == partition), first, last))
+            for partition in used
+        ]
+
+    def _columns(
+        self, units: Units, columns: Columns, place: Place, first: int, last: int
+    ) -> EventBatch:
+        """Turn the columns of summaries into those of a batch."""
+        (
+            native, times, classes, activities, statuses, severities,
+            entity, operation, service, src_ip, user_agent, region,
+        ) = columns  # fmt: skip
+        if None in native:
+            native = [ident or units.origin(row, place).text for row, ident in enumerate(native)]
+        raws = units.raws
+        return EventBatch(
+            source=self.source,
+            origin_topic=place[0],
+            origin_partition=place[1],
+            origin_first=first,
+            origin_last=last,
+            uid=event_uids(units.tenants, self.source, native),
+            time=np.array(times, dtype=np.int64),
+            arrived=np.array(units.arrived, dtype=np.int64),
+            origin=np.array(units.sequences, dtype=np.int64),
+            class_uid=np.array(classes, dtype=np.int32),
+            activity_id=np.array(activities, dtype=np.int32),
+            status_id=np.array(statuses, dtype=np.int32),
+            severity_id=np.array(severities, dtype=np.int32),
+            tenant=Strings.of(units.tenants),
+            entity=Strings.of(entity),
+            operation=Strings.of(operation),
+            service=Strings.of(service),
+            src_ip=Strings.of(src_ip),
+            user_agent=Strings.of(user_agent),
+            region=Strings.of(region),
+            raw=b"".join(raws),
+            raw_end=np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws))),
+        )
+
+    def _match(self, batch: EventBatch, decoded: list[Any]) -> None:
+        """Find the rules that the events match and note them in the batch."""
+        refs: dict[str, int] = {}
+        explained: set[tuple[int, int, int]] = set()
+        for row, rule in self.matcher.match(decoded):
+            place = refs.setdefault(rule.id, len(refs))
+            if place == len(batch.rules):
+                batch.rules.append(_ref(rule))
+            key = (place, int(batch.tenant.index[row]), int(batch.entity.index[row]))
+            text = ""
+            if key not in explained:
+                explained.add(key)
+                matched = self.matcher.explain(decoded[row], rule)
+                text = rule_explanation(batch.rules[place], matched)
+            batch.hits.append(Hit(row, place, text))
+
+    def _route(self, batch: EventBatch) -> NDArray[np.int64]:
+        """Return the events partition of each event: a hash of tenant and acting entity.
+
+        Worked out once for each pair of tenant and entity in the batch.
+        """
+        routes = self._routes
+        if len(routes) > MAX_ROUTES:
+            routes.clear()
+        width = len(batch.entity.values)
+        pairs = batch.tenant.index.astype(np.int64) * width + batch.entity.index
+        table = np.zeros(len(batch.tenant.values) * width, np.int64)
+        for pair in np.flatnonzero(np.bincount(pairs, minlength=len(table))).tolist():
+            key = (batch.tenant.values[pair // width], batch.entity.values[pair % width])
+            partition = routes.get(key)
+            if partition is None:
+                partition = routes[key] = partition_of(*key, self._partitions)
+            table[pair] = partition
+        return table[pairs]
+
+
+def partition_of(tenant: str, group: str, partitions: int) -> int:
+    """Return the partition of a key; CRC-32, so it is the same in every process and release."""
+    return zlib.crc32(f"{tenant}\x1f{group}".encode(errors="surrogatepass")) % partitions
+
+
+def _ref(rule: Rule) -> RuleRef:
+    """Return what travels of a rule."""
+    return RuleRef(rule.id, rule.title, rule.severity_id, tuple(rule.techniques))
