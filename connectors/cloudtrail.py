@@ -199,6 +199,9 @@ class CloudTrail(Connector):
         failed = event.errorCode
         if class_uid == AUTHENTICATION and not failed:
             failed = any(_look(getattr(event, part), operation) == "Failure" for part in _ANSWERS)
+        text = event.eventTime
+        if text.__class__ is not str:
+            text = _other_time(event)
         uid, region = event.eventID, event.awsRegion
         address, agent = event.sourceIPAddress, event.userAgent
         if not uid.__class__ is region.__class__ is address.__class__ is agent.__class__ is str:
@@ -208,7 +211,7 @@ class CloudTrail(Connector):
             Summary,
             (
                 uid or None,
-                self._times.get(event.eventTime) or self._time(event),
+                self._times.get(text) or self._time(text),
                 class_uid,
                 activity_id,
                 _FAILURE if failed else _SUCCESS,
@@ -247,9 +250,8 @@ class CloudTrail(Connector):
         who = self._sessions[key] = entity(_identity(user))
         return who
 
-    def _time(self, event: Any) -> int:
+    def _time(self, text: str) -> int:
         """Return milliseconds since the epoch, and remember them."""
-        text = event.eventTime if isinstance(event.eventTime, str) else _other_time(event)
         when = _milliseconds(text)
         if len(self._times) >= _MEMO:
             self._times.clear()
