@@ -8,7 +8,8 @@ what                 one sentence for an analyst
 condition            the rule's condition; empty for a model
 matched              rule: ``{selection, field, modifiers, pattern, value}`` for each part
 contributions        model: ``{field, value, weight}``, largest first, weights adding up to 1
-baseline             model: what it was compared with and since when; null for a rule
+baseline             model: what it was compared with, ``since`` when (ms since the epoch, UTC)
+                     and how rare it is; null for a rule
 events               ids of the events it is about, where the writer knows them
 techniques           ATT&CK technique ids
 quiet                what would have kept it quiet
@@ -62,8 +63,10 @@ def rule_explanation(rule: RuleRef, matched: Mapping[str, Any], events: Sequence
         Ids of the events, where known.
     """
     parts = [_short(part) for part in matched.get("matched", ())]
-    named = " and ".join(_clause(part) for part in parts[:NAMED] if isinstance(part, Mapping))
-    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+    # that the event is of the rule's log source goes without saying
+    clauses = [_clause(part) for part in parts if part.get("selection") != "logsource"]
+    named = " and ".join(clauses[:NAMED])
+    more = f" and {len(clauses) - NAMED} more" if len(clauses) > NAMED else ""
     return _json(
         Explanation(
             kind="rule",
@@ -118,10 +121,9 @@ def model_explanation(
 def _clause(part: Mapping[str, Any]) -> str:
     """Say one matched part: ``eventName is 'CreateUser'``, or with the pattern it met."""
     field, value = part.get("field") or "the event", _quoted(part.get("value"))
-    modifiers = [str(modifier) for modifier in part.get("modifiers") or ()]
-    if not modifiers:
+    if not part.get("modifiers"):
         return f"{field} is {value}"
-    return f"{field} {value} ({'|'.join(modifiers)} {_quoted(part.get('pattern'))})"
+    return f"{field} {value} ({part['modifiers']} {_quoted(part.get('pattern'))})"
 
 
 def _quoted(value: Any) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.explain import model_explanation, rule_explanation
+from detectors.match import dict_getter
+from detectors.sigma import RuleSet
 from schemas.batch import RuleRef
 
 RULE = RuleRef("r1", "Access key created", 4, ("T1098.001",))
@@ -17,14 +20,14 @@ MATCHED = {
         {
             "selection": "selection",
             "field": "eventName",
-            "modifiers": [],
+            "modifiers": "",
             "pattern": "CreateAccessKey",
             "value": "CreateAccessKey",
         },
         {
             "selection": "selection",
             "field": "userAgent",
-            "modifiers": ["contains"],
+            "modifiers": "contains",
             "pattern": "kali",
             "value": "aws-cli kali",
         },
@@ -65,6 +68,30 @@ def test_rule_says_what_matched() -> None:
     assert said["cold_start"] is False
 
 
+def test_the_rule_engine_says_what_this_takes(tmp_path) -> None:
+    rule = {
+        "title": "Tool",
+        "id": "0c1b5bd4-9fb2-4a8e-9a52-2f3f1f0a7a11",
+        "status": "test",
+        "level": "high",
+        "logsource": {"product": "aws", "service": "cloudtrail"},
+        "detection": {
+            "selection": {"eventName": "CreateUser", "userAgent|contains": "KALI"},
+            "filter": {"userName": "svc"},
+            "condition": "selection and not filter",
+        },
+    }
+    (tmp_path / "rule.yml").write_text(yaml.safe_dump(rule))
+    matcher = RuleSet.load([tmp_path]).matcher(dict_getter)
+    event = {"eventName": "CreateUser", "userAgent": "kali linux", "userName": "eve"}
+    [(_, found)] = matcher.match([event])
+    said = json.loads(rule_explanation(RULE, matcher.explain(event, found)))
+    assert "eventName is 'CreateUser'" in said["what"]
+    assert "userAgent 'kali linux' (contains" in said["what"]
+    assert "userName" in said["quiet"]
+    assert said["condition"] == "selection and not filter"
+
+
 def test_model_says_what_contributed_and_that_it_is_new() -> None:
     said = json.loads(model_explanation("New value", ("T1078",), "alice", SAID, ["e1"]))
     assert said["what"] == (
@@ -94,5 +121,5 @@ json_values = st.recursive(
 
 @given(value=json_values, pattern=json_values)
 def test_any_value_an_event_can_hold(value, pattern) -> None:
-    part = {"field": "f", "modifiers": ["re"], "pattern": pattern, "value": value}
+    part = {"field": "f", "modifiers": "re", "pattern": pattern, "value": value}
     assert json.loads(rule_explanation(RULE, {"matched": [part]}))["matched"]
