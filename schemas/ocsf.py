@@ -1,7 +1,7 @@
 """The OCSF version Sentinel writes, the classes it uses, and a validator for them.
 
-The schema in ``ocsf-1.7.0.json`` is the compiled OCSF 1.7.0 schema (Apache-2.0,
-https://schema.ocsf.io), cut down by `schemas.ocsf_trim` to the classes in use. `validate`
+The schema in ``ocsf-1.7.0.json`` is the compiled OCSF 1.7.0 schema (Apache-2.0, by the
+OCSF project), cut down by `schemas.ocsf_trim` to the classes in use. `validate`
 checks what the OCSF server's own validator checks, and as producer we are stricter:
 deprecated attributes, captions that differ from the schema's, and empty required objects
 are problems too.

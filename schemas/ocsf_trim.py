@@ -1,9 +1,9 @@
 """Cut the OCSF schema export down to the classes that Sentinel produces.
 
-``python -m schemas.ocsf_trim EXPORT.json`` reads the compiled schema that the OCSF
-schema server exports (``/<version>/export/schema``; the PyPI package
-``ocsf-json-schema`` carries these exports) and rewrites ``ocsf-<version>.json`` beside
-this file. The OCSF schema is Apache-2.0, https://ocsf.io.
+``python -m schemas.ocsf_trim EXPORT.json`` reads the compiled schema as the OCSF schema
+server exports it (the PyPI package ``ocsf-json-schema`` carries these exports) and
+rewrites ``ocsf-<version>.json`` beside this file. The OCSF schema is Apache-2.0, by the
+Open Cybersecurity Schema Framework project.
 
 Kept of an attribute: requirement, type, object type, is_array, profile, enum captions,
 sibling, deprecation. Kept of a type: base type, regex, max_len, range. Descriptions go,
@@ -41,6 +41,10 @@ CLASSES = (
     "script_activity",
     "ssh_activity",
     "user_access",
+)
+ABOUT = (
+    "Open Cybersecurity Schema Framework (OCSF) schema, Apache-2.0, by the OCSF project; "
+    "cut down by schemas/ocsf_trim.py"
 )
 PROFILES = frozenset({"cloud", "container", "host", "linux/linux_users", "security_control"})
 
@@ -99,7 +103,13 @@ def trim(export: dict[str, Any]) -> dict[str, Any]:
         for name, spec in sorted(export["types"].items())
     }
     ordered = dict(sorted(objects.items()))
-    return {"version": export["version"], "classes": classes, "objects": ordered, "types": types}
+    return {
+        "about": ABOUT,
+        "version": export["version"],
+        "classes": classes,
+        "objects": ordered,
+        "types": types,
+    }
 
 
 def main(path: str) -> None:
@@ -110,8 +120,8 @@ def main(path: str) -> None:
     for part in ("classes", "objects", "types"):
         rows = [f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in schema[part].items()]
         lines.append(f" {json.dumps(part)}: {{\n" + ",\n".join(rows) + "\n }")
-    head = f' "version": {json.dumps(schema["version"])}'
-    target.write_text("{\n" + ",\n".join([head, *lines]) + "\n}\n", encoding="utf-8")
+    head = [f" {json.dumps(key)}: {json.dumps(schema[key])}" for key in ("about", "version")]
+    target.write_text("{\n" + ",\n".join([*head, *lines]) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
