@@ -18,6 +18,7 @@ import msgspec
 import yaml
 from sigma.collection import deep_dict_update
 
+from detectors.engine import condition, leaves, parse
 from detectors.engine.condition import LogSource, Rule
 from detectors.engine.parse import Placeholders, parse_rule
 from detectors.fields import qualified
@@ -30,8 +31,8 @@ __all__ = ["LogSource", "Rule", "RuleSet", "Unsupported"]
 #: uuid5(NAMESPACE_URL, "https://sentinel.invalid/rule").
 RULE_NAMESPACE = UUID("a07b4c0e-9ed3-5ead-b3c5-b3968e815d7f")
 
-#: Raise this when parsed rules would come out differently for the same file.
-_FORMAT = 1
+#: What decides how a file is parsed: a change of it makes another cache.
+_PARSED_BY = tuple(Path(module.__file__ or "") for module in (condition, leaves, parse))
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -180,7 +181,8 @@ class _Parser:
         self.placeholders = placeholders
         versions = [version(name) for name in ("pysigma", "google-re2", "pyyaml")]
         values = {name: list(values) for name, values in sorted(placeholders.items())}
-        key = sha256(msgspec.msgpack.encode([_FORMAT, versions, values])).hexdigest()[:16]
+        code = [file.read_bytes() for file in _PARSED_BY]
+        key = sha256(msgspec.msgpack.encode([code, versions, values])).hexdigest()[:16]
         self.file = cache / f"sigma-{key}.msgpack" if cache else None
         self.known = _read(self.file)
         self.used: dict[str, list[Rule | Unsupported]] = {}

@@ -9,6 +9,7 @@ the text as it is, everything else the folded text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
 
@@ -146,6 +147,9 @@ def leaf_test(leaf: c.Leaf) -> Test:
     return holds
 
 
+_leaf_test = lru_cache(maxsize=100_000)(leaf_test)
+
+
 def fieldref_test(leaf: c.Leaf) -> Callable[[Any, Any], bool]:
     """Return the predicate of a ``fieldref`` leaf over its field's and the other's value."""
     starts, ends = "*" in leaf.parts[1:], "*" in leaf.parts[:1]
@@ -184,7 +188,7 @@ def evaluate_leaf(leaf: c.Leaf, value_of: Callable[[str | None], Any]) -> bool:
     """Evaluate one leaf."""
     if leaf.op == "fieldref":
         return fieldref_test(leaf)(value_of(leaf.field), value_of(leaf.text))
-    return leaf_test(leaf)(value_of(leaf.field))
+    return _leaf_test(leaf)(value_of(leaf.field))
 
 
 def matched_leaves(node: c.Node, value_of: Callable[[str | None], Any]) -> Iterator[c.Leaf]:

@@ -61,9 +61,7 @@ def parse_rule(document: Any, placeholders: Placeholders) -> c.Rule:
     if "detection" not in document:
         raise RuleError("not a Sigma rule: expected `detection`, found none")
     try:
-        rule = SigmaRule.from_dict(document, collect_errors=True, policy=_POLICY)
-        if rule.errors:
-            raise RuleError("; ".join(str(error) for error in rule.errors))
+        rule = _sigma_rule(document)
         node = _condition(rule, placeholders)
     except SigmaError as error:
         raise RuleError(str(error)) from error
@@ -71,15 +69,40 @@ def parse_rule(document: Any, placeholders: Placeholders) -> c.Rule:
         raise RuleError("the condition is nested too deep; write it flatter") from error
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise RuleError(f"malformed: {type(error).__name__}: {error}") from error
-    return _with_metadata(rule, node)
+    return _with_metadata(rule, node, str(document.get("id") or ""))
 
 
-def _with_metadata(rule: SigmaRule, node: c.Node) -> c.Rule:
+#: What an analyst reads of a rule, beside what it takes to run it.
+_OPTIONAL = ("id", "title", "description", "level", "tags", "falsepositives", "references")
+
+
+def _sigma_rule(document: dict[str, Any]) -> SigmaRule:
+    """Let pySigma read a rule; a fault in its metadata alone does not keep it from running."""
+    rule = SigmaRule.from_dict(document, collect_errors=True, policy=_POLICY)
+    if not rule.errors:
+        return rule
+    kept: dict[str, Any] = {"title": "-"} | {
+        key: document[key] for key in ("logsource", "detection") if key in document
+    }
+    reduced = SigmaRule.from_dict(kept, collect_errors=True, policy=_POLICY)
+    if reduced.errors:
+        raise RuleError("; ".join(str(error) for error in reduced.errors))
+    for key in _OPTIONAL:
+        attempt = kept | {key: document.get(key)}
+        if (
+            key in document
+            and not SigmaRule.from_dict(attempt, collect_errors=True, policy=_POLICY).errors
+        ):
+            kept = attempt
+    return SigmaRule.from_dict(kept, policy=_POLICY)
+
+
+def _with_metadata(rule: SigmaRule, node: c.Node, stated_id: str) -> c.Rule:
     tags = [tag.name for tag in rule.tags if tag.namespace == "attack"]
     source = rule.logsource
     return c.Rule(
-        id=str(rule.id) if rule.id else "",
-        title=rule.title or "",
+        id=str(rule.id or stated_id),  # a name is no valid id, but it is one
+        title="" if rule.title == "-" else rule.title or "",
         description=rule.description or "",
         severity_id=_SEVERITY.get(str(rule.level), 3),
         techniques=tuple(dict.fromkeys(t.upper() for t in tags if _TECHNIQUE.match(t))),

@@ -1,0 +1,442 @@
+"""Sigma's semantics as its specification 2.1 states them, from YAML to match; and loading."""
+
+import base64
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from detectors.match import dict_getter
+from detectors.sigma import RuleSet
+from sentinel.errors import RuleError
+
+HEAD = {
+    "title": "A rule",
+    "id": "0c1b5bd4-9fb2-4a8e-9a52-2f3f1f0a7a11",
+    "status": "test",
+    "level": "high",
+    "logsource": {"product": "aws", "service": "cloudtrail"},
+}
+
+
+def write(folder: Path, detection: Any, name: str = "rule.yml", **more: Any) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rule = HEAD | {"detection": detection} | more
+    stated = {key: value for key, value in rule.items() if value is not None}
+    file.write_text(yaml.safe_dump(stated, allow_unicode=True))
+    return file
+
+
+def load(folder: Path, detection: Any, **options: Any) -> RuleSet:
+    write(folder, detection)
+    return RuleSet.load([folder], **options)
+
+
+def matches(ruleset: RuleSet, event: dict[str, Any]) -> bool:
+    assert [each.reason for each in ruleset.unsupported] == []
+    matcher = ruleset.matcher(dict_getter)
+    found = bool(matcher.match([event]))
+    assert not matcher.errors
+    assert found == bool(matcher.match_brute([event]))
+    return found
+
+
+def selection(**items: Any) -> dict[str, Any]:
+    return {"selection": {key.replace("__", "|"): value for key, value in items.items()}} | {
+        "condition": "selection"
+    }
+
+
+WIDE = "foo".encode("utf-16le").decode()
+
+YES_AND_NO = [
+    # plain values: whole value, without regard to case
+    (selection(f="AbC"), {"f": "aBc"}, {"f": "abcd"}),
+    (selection(f=["a", "b"]), {"f": "B"}, {"f": "c"}),
+    (selection(f="a", g="b"), {"f": "a", "g": "b"}, {"f": "a"}),
+    (selection(f=""), {"f": ""}, {}),
+    (selection(f=""), {"f": ""}, {"f": "a"}),
+    # wildcards and escapes
+    (selection(f="a*c"), {"f": "AxxC"}, {"f": "xaxc"}),
+    (selection(f="a?c"), {"f": "abc"}, {"f": "ac"}),
+    (selection(f="a?c"), {"f": "a\u00dfc"}, {"f": "abbc"}),
+    (selection(f=r"a\*c"), {"f": "a*c"}, {"f": "abc"}),
+    (selection(f=r"a\?c"), {"f": "a?c"}, {"f": "abc"}),
+    (selection(f=r"a\\*"), {"f": r"a\bc"}, {"f": "a*"}),
+    (selection(f=r"c:\x*"), {"f": r"C:\Xyz"}, {"f": "c:xyz"}),
+    (selection(f="*"), {"f": ""}, {}),
+    (selection(f="*a*b*"), {"f": "xaxbx"}, {"f": "xbxa"}),
+    (selection(f="*\n?x"), {"f": "a\n\nx"}, {"f": "a\nx"}),
+    # numbers, booleans
+    (selection(f=5), {"f": 5}, {"f": 50}),
+    (selection(f=5), {"f": "5"}, {"f": "5.5"}),
+    (selection(f="5"), {"f": 5.0}, {"f": True}),
+    (selection(f=1), {"f": 1}, {"f": True}),
+    (selection(f=True), {"f": True}, {"f": 1}),
+    (selection(f="true"), {"f": True}, {"f": False}),
+    (selection(f=False), {"f": "False"}, {"f": None}),
+    (selection(f__contains="44"), {"f": 1443}, {"f": 4}),
+    # null, exists
+    (selection(f=None), {}, {"f": ""}),
+    (selection(f=None), {"f": None}, {"f": 0}),
+    (selection(f__exists=True), {"f": ""}, {"g": ""}),
+    (selection(f__exists=False), {"g": ""}, {"f": ""}),
+    # string modifiers
+    (selection(f__contains="B"), {"f": "abc"}, {"f": "ac"}),
+    (selection(f__startswith="A"), {"f": "abc"}, {"f": "bca"}),
+    (selection(f__endswith="C"), {"f": "abc"}, {"f": "cab"}),
+    (selection(f__contains="a*c"), {"f": "xabcx"}, {"f": "xcax"}),
+    (selection(f__contains__all=["a", "b"]), {"f": "xbxa"}, {"f": "xa"}),
+    (selection(f__cased="aB"), {"f": "aB"}, {"f": "ab"}),
+    (selection(f__contains__cased="aB"), {"f": "xaBx"}, {"f": "xabx"}),
+    (selection(f__cased="a?c"), {"f": "abc"}, {"f": "Abc"}),
+    (selection(f__windash__contains=" -f"), {"f": "x /f"}, {"f": "x +f"}),
+    (selection(f__windash__contains=" -f"), {"f": "x \u2013f"}, {"f": "x f"}),
+    # regular expressions: searched, with regard to case
+    (selection(f__re="b.d"), {"f": "abcde"}, {"f": "aBcde"}),
+    (selection(f__re="^b"), {"f": "bc"}, {"f": "abc"}),
+    (selection(f__re__i="B.D"), {"f": "abcde"}, {"f": "abde"}),
+    (selection(f__re__m="^b$"), {"f": "a\nb\nc"}, {"f": "ab"}),
+    (selection(f__re__s="a.b"), {"f": "a\nb"}, {"f": "ab"}),
+    (selection(f__re="a.b"), {"f": "a-b"}, {"f": "a\nb"}),
+    (selection(f__re=["^a$", "^b$"]), {"f": "b"}, {"f": "c"}),
+    (selection(f__re=r"\d{2}"), {"f": 123}, {"f": 1}),
+    # encodings
+    (
+        selection(f__base64="foobar"),
+        {"f": base64.b64encode(b"foobar").decode()},
+        {"f": base64.b64encode(b"foobaz").decode()},
+    ),
+    (
+        selection(f__base64offset__contains="foobar"),
+        {"f": base64.b64encode(b"x" + b"foobar" + b"y").decode()},
+        {"f": base64.b64encode(b"xfooxbary").decode()},
+    ),
+    (
+        selection(f__wide__base64offset__contains="foobar"),
+        {"f": base64.b64encode(b"xy" + "foobar".encode("utf-16le")).decode()},
+        {"f": base64.b64encode(b"xyfoobar").decode()},
+    ),
+    (selection(f__wide="foo"), {"f": WIDE}, {"f": "foo"}),
+    # networks
+    (selection(f__cidr="10.0.0.0/8"), {"f": "10.1.2.3"}, {"f": "11.1.2.3"}),
+    (selection(f__cidr="10.0.0.0/8"), {"f": "::ffff:10.1.2.3"}, {"f": "10.1.2"}),
+    (selection(f__cidr="2001:db8::/32"), {"f": "2001:DB8::1"}, {"f": "10.0.0.1"}),
+    (selection(f__cidr=["10.0.0.0/8", "fe80::/10"]), {"f": "fe80::1"}, {"f": "AWS Internal"}),
+    # numbers compared
+    (selection(f__lt=5), {"f": 4.5}, {"f": 5}),
+    (selection(f__lte=5), {"f": "5"}, {"f": "5.5"}),
+    (selection(f__gt=5), {"f": 6}, {"f": "many"}),
+    (selection(f__gte=5), {"f": 5}, {"f": True}),
+    (selection(f__neq="a"), {"f": "b"}, {"f": "A"}),
+    (selection(f__neq="a"), {}, {"f": "a"}),
+    (selection(f__neq=["a", "b"]), {"f": "c"}, {"f": "b"}),
+    # other fields, times
+    (selection(f__fieldref="g"), {"f": "A", "g": "a"}, {"f": "a", "g": "b"}),
+    (selection(f__fieldref="g"), {"f": "a", "g": ["b", "a"]}, {}),
+    (selection(f__fieldref__startswith="g"), {"f": "abc", "g": "AB"}, {"f": "ab", "g": "abc"}),
+    (selection(f__fieldref__endswith="g"), {"f": "abc", "g": "bc"}, {"f": "abc", "g": "ab"}),
+    (selection(f__fieldref__contains="g"), {"f": "abc", "g": "b"}, {"f": "abc", "g": "d"}),
+    (selection(f__hour=3), {"f": "2026-01-02T03:04:05Z"}, {"f": "2026-01-02T04:00:00Z"}),
+    (selection(f__hour=3), {"f": "2026-01-02T05:04:05+02:00"}, {"f": "no time"}),
+    (selection(f__minute=4), {"f": 1767323045}, {"f": 1767323105}),
+    (selection(f__day=2), {"f": 1767323045000}, {"f": None}),
+    (selection(f__week=1), {"f": "2026-01-02"}, {"f": "2026-01-05"}),
+    (selection(f__month=1), {"f": "2026-01-02 03:04:05.678"}, {"f": "2026-02-02"}),
+    (selection(f__year=2026), {"f": "2026-01-02"}, {"f": "2025-12-31"}),
+    # lists in the event: any element
+    (selection(f="a"), {"f": ["b", "A"]}, {"f": ["b", "c"]}),
+    (selection(f__contains__all=["a", "b"]), {"f": ["a", "b"]}, {"f": ["a", "c"]}),
+    (selection(**{"a.b": "x"}), {"a": {"b": "X"}}, {"a": {"c": "x"}}),
+    (selection(**{"a.b": "x"}), {"a": [{"b": "y"}, {"b": "x"}]}, {"a": ["x"]}),
+    (selection(f__contains="admin"), {"f": {"policy": "Admin"}}, {"f": {"policy": "user"}}),
+    # lists of maps, lists of values
+    (
+        {"selection": [{"f": "a"}, {"g": "b", "h": "c"}], "condition": "selection"},
+        {"g": "b", "h": "c"},
+        {"g": "b"},
+    ),
+    ({"keywords": ["some TEXT", 42], "condition": "keywords"}, {"x": "Some text!"}, {"x": "some"}),
+    ({"keywords": ["some*text"], "condition": "keywords"}, {"x": "a some big text"}, {"x": "text"}),
+    (
+        {"keywords": {"|all": ["a1", "b2"]}, "condition": "keywords"},
+        {"x": "a1", "y": "b2"},
+        {"x": "a1"},
+    ),
+    ({"keywords": {"|re": "a[0-9]"}, "condition": "keywords"}, {"x": ["--a7"]}, {"x": "a"}),
+]
+
+
+@pytest.mark.parametrize(("detection", "yes", "no"), YES_AND_NO, ids=lambda each: str(each)[:60])
+def test_semantics(tmp_path, detection, yes, no):
+    ruleset = load(tmp_path, detection)
+    assert matches(ruleset, yes)
+    assert not matches(ruleset, no)
+
+
+SELECTIONS = {"sel_a": {"f": "a"}, "sel_b": {"g": "b"}, "other": {"h": "c"}, "_hidden": {"i": "d"}}
+
+
+@pytest.mark.parametrize(
+    ("condition", "yes", "no"),
+    [
+        ("sel_a and sel_b", "ab", "a"),
+        ("sel_a or sel_b", "b", "c"),
+        ("not sel_a", "b", "a"),
+        ("sel_a and not (sel_b or other)", "a", "ac"),
+        ("not sel_a and not sel_b", "c", "bc"),
+        ("1 of sel_*", "b", "c"),
+        ("any of sel_*", "b", "c"),
+        ("all of sel_*", "ab", "a"),
+        ("1 of them", "c", "d"),
+        ("all of them", "abc", "ab"),
+        ("not 1 of sel_*", "c", "b"),
+        ("sel_a and not all of sel_*", "a", "ab"),
+        ("not not sel_a", "a", "b"),
+        (["sel_a", "sel_b"], "b", "c"),
+    ],
+)
+def test_conditions(tmp_path, condition, yes, no):
+    ruleset = load(tmp_path, SELECTIONS | {"condition": condition})
+    fields = dict(zip("abcd", "fghi", strict=True))
+    assert matches(ruleset, {fields[letter]: letter for letter in yes})
+    assert not matches(ruleset, {fields[letter]: letter for letter in no})
+
+
+class Bad(NamedTuple):
+    detection: Any
+    reason: str
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Bad(selection(f__re="(?<=a)b"), "linear time|invalid"),
+        Bad(selection(f__re=r"(a)\1"), "linear time|invalid"),
+        Bad(selection(f__re="("), "invalid"),
+        Bad(selection(f__expand="%admins%"), "placeholder %admins%"),
+        Bad(selection(f__sounds="a"), "Unknown modifier"),
+        Bad(selection(f__cidr="10.0.0.0/99"), "CIDR"),
+        Bad(selection(f__lt="many"), "incompatible"),
+        Bad(selection(f="a") | {"condition": "selection and missing"}, "missing"),
+        Bad(selection(f="a") | {"condition": "1 of missing_*"}, "missing_"),
+        Bad(selection(f="a") | {"condition": "selection | count() > 5"}, "deprecated"),
+        Bad(selection(f="a") | {"condition": "selection and"}, "Expected"),
+        Bad({"selection": {"f": "a"}}, "condition"),
+        Bad("text", "detection"),
+        Bad({"selection": {"f": {"nested": "map"}}, "condition": "selection"}, "type|malformed"),
+    ],
+)
+def test_what_cannot_run_is_listed_with_its_reason(tmp_path, bad):
+    ruleset = load(tmp_path, bad.detection)
+    assert ruleset.rules == ()
+    (listed,) = ruleset.unsupported
+    assert listed.path == str(tmp_path / "rule.yml")
+    assert listed.rule_id == HEAD["id"]
+    assert any(part.lower() in listed.reason.lower() for part in bad.reason.split("|"))
+
+
+def test_placeholders_can_be_given(tmp_path):
+    ruleset = load(
+        tmp_path, selection(f__expand="%admins%-x"), placeholders={"admins": ["root", "bob"]}
+    )
+    assert matches(ruleset, {"f": "BOB-x"})
+    assert not matches(ruleset, {"f": "alice-x"})
+
+
+def test_metadata(tmp_path):
+    tags = ["attack.persistence", "attack.t1098", "attack.t1078.004", "cve.2021-1"]
+    write(
+        tmp_path, selection(f="a"), tags=tags, falsepositives=["Admins"], references=["https://x"]
+    )
+    write(tmp_path, selection(f="a"), "b.yml", id=None, level="low")
+    first, second = RuleSet.load([tmp_path]).rules[::-1]
+    assert (first.id, first.title, first.severity_id) == (HEAD["id"], "A rule", 4)
+    assert first.techniques == ("T1098", "T1078.004")
+    assert first.falsepositives == ("Admins",)
+    assert first.fields == {"f"}
+    assert tuple(first.logsource) == ("aws", "", "cloudtrail")
+    assert second.severity_id == 2
+    assert second.id == RuleSet.load([tmp_path]).rules[0].id != ""
+
+
+def test_faulty_metadata_does_not_keep_a_rule_from_running(tmp_path):
+    write(
+        tmp_path,
+        selection(f="a"),
+        id="my-rule",
+        date="soon",
+        status="shiny",
+        level="dreadful",
+        tags=["attack.t1098"],
+        references="none",
+    )
+    ruleset = RuleSet.load([tmp_path])
+    assert matches(ruleset, {"f": "a"})
+    (rule,) = ruleset.rules
+    assert (rule.id, rule.title, rule.severity_id) == ("my-rule", "A rule", 3)
+    assert rule.techniques == ("T1098",)
+
+
+def test_documents_of_one_file(tmp_path):
+    documents = [
+        {"action": "global", "title": "Of all", "level": "low", "logsource": {"product": "aws"}},
+        {"detection": selection(f="a")},
+        {"detection": selection(f="b")},
+        {"action": "repeat", "detection": {"selection": {"f": "c"}}},
+        {"action": "reset"},
+        HEAD | {"detection": selection(f="d")},
+        {"title": "Many", "correlation": {"type": "event_count"}},
+        {"title": "Less", "filter": {"rules": ["x"]}},
+    ]
+    (tmp_path / "all.yml").write_text("---\n" + yaml.safe_dump_all(documents, sort_keys=False))
+    ruleset = RuleSet.load([tmp_path])
+    assert [rule.title for rule in ruleset.rules] == ["Of all"] * 3 + ["A rule"]
+    assert len({rule.id for rule in ruleset.rules}) == 4
+    matcher = ruleset.matcher(dict_getter)
+    found = matcher.match([{"f": letter} for letter in "abcd"])
+    assert [(row, ruleset.rules.index(rule)) for row, rule in found] == [(n, n) for n in range(4)]
+    assert [each.reason.split(":")[0] for each in ruleset.unsupported] == ["correlation", "filter"]
+    lines = (tmp_path / "all.yml").read_text().splitlines()
+    assert lines[ruleset.unsupported[0].line - 1] == "title: Many"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("a: [1\nb: 2\n", 2, "YAML"),
+        ("- a\n- b\n", 1, "mapping"),
+        ("just text", 1, "mapping"),
+        ("name: workflow\non: push\n", 1, "no Sigma|not a Sigma"),
+        ("\x00", 1, "YAML"),
+    ],
+)
+def test_files_that_are_no_rules_are_listed(tmp_path, text, line, reason):
+    (tmp_path / "x.yaml").write_text(text)
+    ruleset = RuleSet.load([tmp_path])
+    assert ruleset.rules == ()
+    (listed,) = ruleset.unsupported
+    assert listed.line == line
+    assert any(part in listed.reason for part in reason.split("|"))
+
+
+def test_a_second_rule_with_an_id_is_listed(tmp_path):
+    write(tmp_path, selection(f="a"), "a.yml")
+    write(tmp_path, selection(f="b"), "b.yml")
+    ruleset = RuleSet.load([tmp_path, tmp_path / "a.yml"])
+    assert len(ruleset.rules) == 1
+    assert [Path(each.path).name for each in ruleset.unsupported] == ["b.yml", "a.yml"]
+
+
+def test_a_missing_directory_is_an_error(tmp_path):
+    with pytest.raises(RuleError, match="nowhere"):
+        RuleSet.load([tmp_path / "nowhere"])
+
+
+def test_the_cache_changes_nothing_but_time(tmp_path):
+    rules, cache = tmp_path / "rules", tmp_path / "cache"
+    for index, (detection, _, _) in enumerate(YES_AND_NO):
+        write(rules, detection, f"{index}.yml", id=None)
+    write(rules, selection(f__re="("), "bad.yml")
+    fresh, first, second = (RuleSet.load([rules], cache=each) for each in (None, cache, cache))
+    for other in (first, second):
+        assert [rule.id for rule in other.rules] == [rule.id for rule in fresh.rules]
+        assert [rule.node for rule in other.rules] == [rule.node for rule in fresh.rules]
+        assert other.unsupported == fresh.unsupported
+    write(rules, selection(f="changed"), "0.yml", id=None)
+    assert RuleSet.load([rules], cache=cache).rules[0].node.text == "changed"
+    (file,) = cache.iterdir()
+    file.write_bytes(file.read_bytes()[:-10])
+    assert len(RuleSet.load([rules], cache=cache).rules) == len(fresh.rules)
+
+
+class Source(NamedTuple):
+    product: str = ""
+    category: str = ""
+    service: str = ""
+
+
+@pytest.mark.parametrize(
+    ("logsource", "chosen"),
+    [
+        ({"product": "aws", "service": "cloudtrail"}, True),
+        ({"product": "aws"}, True),
+        ({"service": "cloudtrail"}, True),
+        ({"product": "aws", "service": "guardduty"}, False),
+        ({"product": "linux"}, True),
+        ({"category": "process_creation"}, True),
+        ({"category": "process_creation", "product": "windows"}, False),
+        ({"category": "process_creation", "product": "linux"}, True),
+        ({"category": "file_event", "product": "linux"}, False),
+    ],
+)
+def test_rules_are_routed_by_log_source(tmp_path, logsource, chosen):
+    write(tmp_path, selection(f="a"), logsource=logsource)
+    sources = [Source("aws", "", "cloudtrail"), Source("linux", "process_creation")]
+    assert bool(RuleSet.load([tmp_path]).select(sources).rules) == chosen
+    assert not RuleSet.load([tmp_path]).select([]).rules
+
+
+def test_a_rule_of_a_category_is_about_events_of_it_only(tmp_path):
+    write(
+        tmp_path,
+        {"selection": {"Image|fieldref": "User"}, "filter": {"Image": "b"}}
+        | {"condition": "selection and not filter"},
+        logsource={"product": "linux", "category": "file_event"},
+    )
+    (rule,) = RuleSet.load([tmp_path]).select([Source("linux", "file_event")]).rules
+    assert rule.fields == {"@category", "file_event.Image", "file_event.User"}
+    matcher = RuleSet([rule]).matcher(dict_getter)
+    event = {"@category": "file_event", "file_event": {"Image": "a", "User": "a"}}
+    assert matcher.match([event])
+    assert not matcher.match([event | {"@category": "process_creation"}])
+    matched = matcher.explain(event, rule)["matched"]
+    assert [item["field"] for item in matched] == ["@category", "Image"]
+
+
+def test_an_explanation(tmp_path):
+    ruleset = load(
+        tmp_path,
+        {"selection": {"f|contains": ["ab", "xy"], "g": 5}, "filter_aws": {"h|startswith": "AWS"}}
+        | {"condition": "selection and not 1 of filter_*"},
+    )
+    event = {"f": "XabX", "g": "5", "h": "me"}
+    assert ruleset.matcher(dict_getter).explain(event, ruleset.rules[0]) == {
+        "condition": "selection and not 1 of filter_*",
+        "matched": [
+            {
+                "selection": "selection",
+                "field": "f",
+                "modifiers": "contains",
+                "pattern": "ab",
+                "value": "XabX",
+            },
+            {"selection": "selection", "field": "g", "modifiers": "", "pattern": "5", "value": "5"},
+        ],
+        "quiet": "h startswith 'AWS' (filter_aws)",
+        "false_positives": [],
+    }
+
+
+def test_a_regular_expression_takes_linear_time(tmp_path):
+    ruleset = load(tmp_path, selection(f__re="(a+)+$"))
+    assert not matches(ruleset, {"f": "a" * 50_000 + "b"})
+
+
+@pytest.fixture(scope="session")
+def public(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
+    cache = tmp_path_factory.getbasetemp() / "sigma-cache"
+    return RuleSet.load([data / "sigma_rules" / "rules"], cache=cache)
+
+
+def test_every_public_rule_loads(public):
+    assert len(public.rules) == 3140
+    assert public.unsupported == ()
+
+
+def test_few_public_rules_lack_a_witness(public):
+    matcher = public.matcher(dict_getter)
+    index = matcher._candidates
+    assert len(index.always) <= 0.004 * len(public.rules)  # RSigma: 99.6 % have one
