@@ -204,8 +204,8 @@ class TypedJson:
             Reason ``missing_field`` or ``wrong_type``: not an object, or one that
             lacks what is required.
         """
-        if 0 in raw or not raw.isascii():
-            _check_text(raw)
+        if not raw.isascii():
+            _check_utf8(raw)
         try:
             record = self._parse(raw)
         except (ValueError, RecursionError) as error:
@@ -215,7 +215,13 @@ class TypedJson:
         return record
 
     def decode_many(self, raws: Sequence[bytes]) -> list[Any]:
-        """Decode many objects; raise an error of the parser, unnamed, if any one cannot be."""
+        """Decode many objects; equal to `decode` of each, without its overhead for each.
+
+        Raises
+        ------
+        ValueError, RecursionError, RecordError
+            One of them cannot be decoded; `decode` says which and why.
+        """
         if self._inside or not all(map(bytes.isascii, raws)):
             return [self.decode(raw) for raw in raws]
         return list(map(self._parse, raws))
@@ -263,10 +269,8 @@ def _is_attribute(name: str) -> bool:
     return name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
 
 
-def _check_text(raw: bytes) -> None:
+def _check_utf8(raw: bytes) -> None:
     """Refuse what the parser would not see in fields that it skips."""
-    if 0 in raw:
-        raise DecodeError("nul", f"expected JSON text, found a NUL byte at {raw.index(0)}")
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -278,6 +282,8 @@ def _check_text(raw: bytes) -> None:
 def _explain(error: Exception, raw: bytes) -> RecordError:
     if isinstance(error, RecursionError):
         return DecodeError("depth", "expected JSON nested less deep than the parser can follow")
+    if 0 in raw:
+        return DecodeError("nul", f"expected JSON text, found a NUL byte at {raw.index(0)}")
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return DecodeError("json", f"expected one JSON object, found {len(raw)} bytes: {text}")

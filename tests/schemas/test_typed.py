@@ -66,6 +66,30 @@ def test_any_bytes_give_a_record_or_a_record_error(raw):
     assert reason in {None, "json", "utf8", "nul", "depth", "missing_field", "wrong_type"}
 
 
+@slow
+@given(st.lists(DOCUMENTS | st.binary(max_size=20), max_size=4))
+def test_decoding_many_is_decoding_each(documents):
+    typed = TypedJson({}, ["a.b", "é", "c"])
+    raws = [d if isinstance(d, bytes) else json.dumps(d).encode() for d in documents]
+    raws = [raw for raw in raws if is_decodable(typed, raw)]
+    assert typed.decode_many(raws) == [typed.decode(raw) for raw in raws]
+
+
+def is_decodable(typed, raw):
+    try:
+        typed.decode(raw)
+    except RecordError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("bad", [b'{"x": "\0"}', b'{"x": "\xff"}', b'{"x"', b"[]", b"{}"])
+def test_decoding_many_refuses_what_decoding_one_refuses(bad):
+    typed = TypedJson({"id": str}, [])
+    with pytest.raises((ValueError, RecordError)):
+        typed.decode_many([b'{"id": "1"}', bad])
+
+
 POISON = {
     "truncated": (b'{"id": "1", "a": {"b"', "json"),
     "empty": (b"", "json"),
