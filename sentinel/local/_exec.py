@@ -24,7 +24,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 CAPABILITY_VERSION_3 = 0x20080522
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETPCAP = 1, 2, 8
 
 
 def _call(function: str, *arguments: object) -> None:
@@ -50,15 +51,19 @@ def _drop(uid: int, gid: int) -> None:
         have = _permitted()
         keep = next((c for c in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE) if have >> c & 1), 0)
         _call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        if have >> CAP_SETPCAP & 1:
+            # or access(2), which Java asks before it opens a file, denies what open(2) grants
+            _call("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
-    if linux and keep:
+    if linux:
         header = ctypes.create_string_buffer(struct.pack("Ii", CAPABILITY_VERSION_3, 0))
-        mask = 1 << keep
+        mask = 1 << keep if keep else 0
         data = ctypes.create_string_buffer(struct.pack("6I", mask, mask, mask, 0, 0, 0))
         _call("capset", header, data)
-        _call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, keep, 0, 0)
+        if keep:
+            _call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, keep, 0, 0)
 
 
 def main() -> None:

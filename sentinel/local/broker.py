@@ -45,6 +45,9 @@ def _properties(data: Path, ports: dict[str, int]) -> dict[str, object]:
         "log.segment.bytes": 256 * 1024 * 1024,
         # by default the cleaner alone would take a third of the heap
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        # after a crash the broker may register again when its old session has run out (9 s)
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         "num.network.threads": 2,
         "num.io.threads": 4,
         "background.threads": 2,

@@ -15,6 +15,7 @@ import psutil
 
 from sentinel.errors import StackError
 from sentinel.local import broker, database
+from sentinel.local import search as elasticsearch
 from sentinel.local.home import Identity, identity, lock, write_private
 from sentinel.local.probe import HOST
 from sentinel.local.process import Report, Service, Supervised, reap
@@ -86,6 +87,8 @@ class Stack:
                 parts.append(broker.prepare)
             if not self.settings.postgres:
                 parts.append(database.prepare)
+            if self._search:
+                parts.append(elasticsearch.prepare)
             self._together([partial(self._prepare, part) for part in parts])
             self.note()
         except BaseException:  # an interrupt too must leave nothing running
