@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from connectors._auditd import tables
 from connectors._auditd.record import Record, head, lines_of, parse, plain, text
@@ -73,6 +73,8 @@ class Event:
         Type of the record that tells why the event was recorded: the first that does not
         merely describe a call (AVC, ANOM_PROMISCUOUS, USER_LOGIN …), whatever its place;
         where all do, ``SYSCALL`` or the first.
+    memo
+        What was worked out of the event elsewhere, so that it is done once.
     """
 
     def __init__(self, node: str, stamp: str, time: int, part: int, records: list[Record]) -> None:
@@ -81,6 +83,7 @@ class Event:
         self.time = time
         self.part = part
         self.records = records
+        self.memo: dict[str, Any] = {}
         kinds = [record.type for record in records]
         self.syscall = records[kinds.index("SYSCALL")] if "SYSCALL" in kinds else None
         fallback = "SYSCALL" if self.syscall else kinds[0]

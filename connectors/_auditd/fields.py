@@ -54,6 +54,14 @@ _UPPER: Final = frozenset(_IDS.split())
 
 
 def category(event: Event) -> str | None:
+    """Return the Sigma category of an event; worked out once."""
+    if "category" not in event.memo:
+        event.memo["category"] = _category(event)
+    found: str | None = event.memo["category"]
+    return found
+
+
+def _category(event: Event) -> str | None:
     """Return the Sigma category of an event."""
     if event.executes:
         return PROCESS
@@ -103,9 +111,9 @@ def _within(kind: str, inner: Getter) -> Getter:
     return lambda event: inner(event) if category(event) == kind else None
 
 
-def _flat(values: list[str]) -> str | list[str] | None:
-    """Return no value as None and one as itself."""
-    distinct = list(dict.fromkeys(values))
+def _flat(values: list[str]) -> str | tuple[str, ...] | None:
+    """Return no value as None, one as itself, several as a tuple: a matcher can hash it."""
+    distinct = tuple(dict.fromkeys(values))
     return (distinct[0] if len(distinct) == 1 else distinct) if distinct else None
 
 
