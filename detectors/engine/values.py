@@ -12,31 +12,23 @@ RE2's ``(?i)`` folds in the same way.
 from __future__ import annotations
 
 import math
-import sys
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import orjson
 
 
-def _simple_folding() -> dict[int, str]:
-    table = {}
-    for point in range(sys.maxunicode + 1):
-        char = chr(point)
-        folded = char.casefold()
-        if len(folded) > 1:  # full folding grows: take the simple one
-            folded = char.lower() if len(char.lower()) == 1 else char
-        if folded != char:
-            table[point] = folded
-    return table
-
-
-@lru_cache(maxsize=1)
-def _table() -> dict[int, str]:
-    return _simple_folding()
+#: Characters that full case folding turns into several, and what becomes of them here.
+#: They all lie in these ranges (a test goes through the whole of Unicode).
+_GROWING = {
+    char: char.lower() if len(char.lower()) == 1 else char
+    for char in map(chr, [*range(0x2000), *range(0xFB00, 0xFB18)])
+    if len(char.casefold()) > 1
+}
+_GROWING_CHARACTER = re.compile(f"([{''.join(_GROWING)}])")
 
 
 def fold(text: str) -> str:
@@ -47,7 +39,12 @@ def fold(text: str) -> str:
     """
     folded = text.casefold()
     # No character folds to nothing, so an equal length means none grew.
-    return folded if len(folded) == len(text) else text.translate(_table())
+    if len(folded) == len(text):
+        return folded
+    parts = _GROWING_CHARACTER.split(text)
+    parts[::2] = [part.casefold() for part in parts[::2]]
+    parts[1::2] = [_GROWING[char] for char in parts[1::2]]
+    return "".join(parts)
 
 
 def text_of(value: Any) -> str:
