@@ -84,6 +84,15 @@ def test_acknowledgements_of_an_ended_lease_are_ignored():
     assert fresh.committed is None
 
 
+def test_opening_again_ends_the_lease_before():
+    ledger, stale = ledger_with((0, 4))
+    fresh = ledger.open(TP, start=2)
+    assert not stale.live
+    assert not ledger.take(stale, 5, 9)
+    assert not ledger.ack(stale, 0)
+    assert ledger.get(TP) is fresh
+
+
 def test_partitions_do_not_influence_one_another():
     ledger, lease = ledger_with((0, 4))
     other = ledger.open(OTHER)
@@ -117,6 +126,7 @@ class Delivery:
     lease: Lease
     first: int
     last: int
+    acked: bool = False
 
 
 @dataclass
@@ -138,7 +148,7 @@ class CommitMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.logs = {TP: Log(), OTHER: Log()}
+        self.logs = {TP: Log([0, 1, 2, 5, 6, 9], 10), OTHER: Log([3, 4], 5)}
         self.read: dict[tuple[str, int], int] = {}
         self.restart()
 
@@ -156,35 +166,26 @@ class CommitMachine(RuleBasedStateMachine):
             log.offsets.append(log.end + gap)
             log.end += gap + 1
 
-    @rule(tp=tps)
-    def assign(self, tp: tuple[str, int]) -> None:
-        self.ledger.open(tp, self.logs[tp].committed)
-        self.read[tp] = self.logs[tp].committed
-
-    @rule(tp=tps, data=st.data())
-    def assign_or_seek_to_a_checkpoint(self, tp: tuple[str, int], data: st.DataObject) -> None:
-        # A checkpoint says that everything before it is handled; that is the stage's word.
-        log = self.logs[tp]
-        offset = data.draw(st.integers(0, log.end))
-        log.handled.update(o for o in log.offsets if o < offset)
-        self.ledger.open(tp, offset)
-        self.read[tp] = offset
-
-    @rule(tp=tps, count=st.integers(1, 4))
-    def deliver(self, tp: tuple[str, int], count: int) -> None:
+    @rule(tp=tps, count=st.integers(1, 4), late=st.booleans())
+    def deliver(self, tp: tuple[str, int], count: int, late: bool) -> None:
         lease = self.ledger.get(tp)
-        if lease is None:
-            return
+        if lease is None or not (lease.open or late):  # assigned now
+            lease = self.ledger.open(tp, self.logs[tp].committed)
+            self.read[tp] = self.logs[tp].committed
         batch = [o for o in self.logs[tp].offsets if o >= self.read[tp]][:count]
         if batch and self.ledger.take(lease, batch[0], batch[-1]):
             self.read[tp] = batch[-1] + 1
             self.deliveries.append(Delivery(lease, batch[0], batch[-1]))
 
     @precondition(lambda self: self.deliveries)
-    @rule(data=st.data())
-    def acknowledge(self, data: st.DataObject) -> None:
-        delivery = data.draw(st.sampled_from(self.deliveries))
+    @rule(data=st.data(), stale=st.booleans())
+    def acknowledge(self, data: st.DataObject, stale: bool) -> None:
+        pending = [d for d in self.deliveries if not d.acked and (stale or d.lease.live)]
+        if not pending:
+            return
+        delivery = data.draw(st.sampled_from(pending))
         if self.ledger.ack(delivery.lease, delivery.first):
+            delivery.acked = True
             log = self.logs[delivery.lease.tp]
             log.handled.update(range(delivery.first, delivery.last + 1))
 
@@ -197,22 +198,28 @@ class CommitMachine(RuleBasedStateMachine):
             if told:
                 self.ledger.committed(lease, offset)
 
-    @rule(tp=tps)
-    def begin_revocation(self, tp: tuple[str, int]) -> None:
-        self.ledger.shut(tp)
-
-    @rule(tp=tps)
-    def revoke(self, tp: tuple[str, int]) -> None:
-        self.ledger.end(tp)
-
-    @rule()
-    def crash(self) -> None:
-        self.restart()
+    # One rule for all that interrupts, so that whole deliveries come about in between.
+    @rule(tp=tps, kind=st.sampled_from(["shut", "revoke", "seek", "crash"]), data=st.data())
+    def disturb(self, tp: tuple[str, int], kind: str, data: st.DataObject) -> None:
+        if kind == "shut":
+            self.ledger.shut(tp)
+        elif kind == "revoke":
+            self.ledger.end(tp)
+        elif kind == "crash":
+            self.restart()
+        else:
+            # A checkpoint says that everything before it is handled; that is the stage's word.
+            log = self.logs[tp]
+            offset = data.draw(st.integers(0, log.end))
+            log.handled.update(o for o in log.offsets if o < offset)
+            self.ledger.open(tp, offset)
+            self.read[tp] = offset
 
     @invariant()
     def nothing_is_committed_past_an_unacknowledged_record(self) -> None:
-        for log in self.logs.values():
+        for tp, log in self.logs.items():
             assert log.committed <= log.unhandled()
+            assert (self.ledger.committable(tp) or 0) <= log.unhandled()
 
     @invariant()
     def all_that_the_agent_finished_is_committable(self) -> None:
@@ -224,4 +231,4 @@ class CommitMachine(RuleBasedStateMachine):
 
 
 TestCommits = CommitMachine.TestCase
-TestCommits.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestCommits.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
