@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 import detectors.models
 from detectors.base import Model
-from detectors.dedup import HORIZON, SeenIds, Watermarks
 from detectors.explain import model_explanation
+from detectors.online.dedup import HORIZON, SeenIds, Watermarks
+from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
-from detectors.signals import Fold, about, event_of
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
 from schemas.snapshot import pack, unpack
 from sentinel.errors import SchemaError
@@ -153,6 +153,8 @@ class Detector:
     ) -> None:
         self._factories = models
         self._threshold = threshold
+        # most events are far below: look closer only at what any multiplier could lift
+        self._near = max(threshold / HIGHEST * (1 - 1e-9), np.finfo(np.float64).tiny)
         self._guard = guard
         self._max_tenants = max_tenants
         self._seen = SeenIds(horizon)
@@ -190,7 +192,7 @@ class Detector:
         fresh = self._watermarks.fresh(batch)
         self._watermarks.advance(batch)
         out.replayed += len(batch) - len(fresh)
-        duplicate = self._seen.mark(batch.uid[fresh])
+        duplicate = self._seen.mark(batch.uid.take(fresh, axis=0))
         width = len(batch.tenant.values)
         tenants = batch.tenant.index[fresh]
         received = np.bincount(tenants, minlength=width)
@@ -250,8 +252,7 @@ class Detector:
     ) -> None:
         """Let one model score and learn `rows`, and fold what reaches the threshold."""
         for part, anomaly in self._scored(model, batch, offset, rows, out):
-            # most events are far below: look closer only at what any multiplier could lift
-            near = np.flatnonzero((anomaly > 0) & (anomaly * HIGHEST >= self._threshold))
+            near = np.flatnonzero(anomaly >= self._near)
             if not len(near):
                 continue
             scores = combine(anomaly[near], multipliers(batch, part[near]))

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.features import COUNT, NAMES, Features
-from detectors.hashing import kernel
+from detectors.online.features import COUNT, NAMES, Features
+from detectors.online.hashing import kernel
 from detectors.score import DECADES
 from schemas.batch import EventBatch
 from schemas.snapshot import pack, unpack

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.hashing import GOLDEN, Table, find, hash_column, insert, kernel, mix
+from detectors.online.hashing import GOLDEN, Table, find, hash_column, insert, kernel, mix
 from detectors.score import DECADES
 from schemas.batch import EventBatch
 from schemas.snapshot import pack, unpack

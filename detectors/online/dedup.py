@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.hashing import kernel, mix
+from detectors.online.hashing import kernel, mix
 from schemas.batch import EventBatch
 from schemas.snapshot import pack, unpack
 from sentinel.errors import SchemaError

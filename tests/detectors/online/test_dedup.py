@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.dedup import SeenIds, Watermarks
+from detectors.online.dedup import SeenIds, Watermarks
 from sentinel.errors import SchemaError
 
 

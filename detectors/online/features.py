@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.hashing import Table, find, hash_column, insert, kernel
+from detectors.online.hashing import Table, find, hash_column, insert, kernel
 from detectors.score import FAILURE
 from schemas.batch import EventBatch
 
@@ -149,8 +149,8 @@ class Features:
             out[:, place] = hash_column(getattr(batch, name), rows) / 2.0**64
         entity = hash_column(batch.entity, rows)
         time = batch.time[rows].astype(np.int64, copy=False)
-        ocsf = np.stack([batch.class_uid, batch.activity_id, batch.status_id], axis=1)[rows]
-        ocsf = np.ascontiguousarray(ocsf, dtype=np.int32)
+        ocsf = np.stack([batch.class_uid, batch.activity_id, batch.status_id], axis=1)
+        ocsf = ocsf.take(rows, axis=0).astype(np.int32, copy=False)
         table, start = self._table, 0
         while start < len(rows):
             start = _fill(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.features import COUNT, NAMES, Features
-from detectors.hashing import HASH_MEMO, hash_column
+from detectors.online.features import COUNT, NAMES, Features
+from detectors.online.hashing import HASH_MEMO, hash_column
 from schemas.batch import Strings
 
 MONDAY = 1_767_571_200_000
@@ -70,7 +70,7 @@ def test_equal_strings_fall_together_and_missing_ones_at_zero(event_batch) -> No
 def test_hash_is_the_same_in_every_process() -> None:
     code = (
         "import numpy as np; from schemas.batch import Strings; "
-        "from detectors.hashing import hash_column; "
+        "from detectors.online.hashing import hash_column; "
         "print(hash_column(Strings.of(['iam', '']), np.arange(2)))"
     )
     found = {

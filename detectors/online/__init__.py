@@ -1,0 +1,1 @@
+"""Parts of the detect step: hashes and bounded tables, features, duplicates, signals."""
