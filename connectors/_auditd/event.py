@@ -74,7 +74,7 @@ class Event:
         merely describe a call (AVC, ANOM_PROMISCUOUS, USER_LOGIN …), whatever its place;
         where all do, ``SYSCALL`` or the first.
     memo
-        What was worked out of the event elsewhere, so that it is done once.
+        Values that rules asked for, by field.
     """
 
     def __init__(self, node: str, stamp: str, time: int, part: int, records: list[Record]) -> None:

@@ -54,14 +54,6 @@ _UPPER: Final = frozenset(_IDS.split())
 
 
 def category(event: Event) -> str | None:
-    """Return the Sigma category of an event; worked out once."""
-    if "category" not in event.memo:
-        event.memo["category"] = _category(event)
-    found: str | None = event.memo["category"]
-    return found
-
-
-def _category(event: Event) -> str | None:
     """Return the Sigma category of an event."""
     if event.executes:
         return PROCESS
@@ -86,7 +78,23 @@ def created(event: Event) -> list[str]:
 
 
 def getter(field: str) -> Getter:
-    """Return the function that reads `field`, None where an event lacks it."""
+    """Return the function that reads `field`, None where an event lacks it.
+
+    An event is asked once: many rules read the same field.
+    """
+    inner = _getter(field)
+
+    def read(event: Event) -> Any:
+        memo = event.memo
+        if field not in memo:
+            memo[field] = inner(event)
+        return memo[field]
+
+    return read
+
+
+def _getter(field: str) -> Getter:
+    """Return the function that works `field` out."""
     if field in _SPECIAL:
         return _SPECIAL[field]
     wanted, dot, name = field.partition(".")
@@ -108,7 +116,8 @@ def _nothing(event: Event) -> None:
 
 def _within(kind: str, inner: Getter) -> Getter:
     """Read a field only on events of a category."""
-    return lambda event: inner(event) if category(event) == kind else None
+    of = getter("@category")
+    return lambda event: inner(event) if of(event) == kind else None
 
 
 def _flat(values: list[str]) -> str | tuple[str, ...] | None:
