@@ -91,7 +91,7 @@ def hash_column(column: Strings, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 
     Each distinct string is hashed once; 0 is the empty string.
     """
-    return _hashes.of(column.values)[column.index[rows]]
+    return _hashes.of(column.values).take(column.index.take(rows))
 
 
 @kernel("uint64(uint64)")
