@@ -127,13 +127,12 @@ def _unquoted(body: str) -> dict[str, str]:
     """Return what `pairs` does, faster, for a body whose quoted values have no spaces.
 
     Those of the kernel have none: it writes such strings in hexadecimal. Anything that does
-    not look so is left to `pairs`.
+    not look so is left to `pairs`, and so is an enriched log whose separator was lost.
     """
-    words = body.split()
-    if "ARCH=" in body:  # an enriched log whose separator was lost on the way
+    if "ARCH=" in body or "= " in body:
         return pairs(body)
     try:
-        return dict([word.split("=", 1) for word in words])
+        return dict([word.split("=", 1) for word in body.split()])
     except ValueError:  # a word without "="
         return pairs(body)
 

@@ -25,15 +25,20 @@ class Serials(msgspec.Struct, array_like=True):
 
     A missing serial counts as lost when 2 s of event time have passed, or when more than
     64 gaps are open. The counter rolls over at 2**32; going back, or ahead by more than a
-    million, is a new boot.
+    million, is a new boot. Records older than the newest by more than those 2 s are a log
+    read once more, and are not counted.
     """
 
     top: int = -1
+    newest: int = 0
     gaps: list[Gap] = []
     lost: int = 0
 
     def see(self, serial: int, time: int) -> None:
         """Take note of the serial of a record with event time `time`, milliseconds."""
+        if time + _WAIT_MS < self.newest:
+            return
+        self.newest = max(self.newest, time)
         if self.gaps:
             self._age(time)
         if serial == self.top:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from connectors._auditd import tables
 from connectors._auditd.event import Event, decode
-from connectors._auditd.record import head, parse, text
+from connectors._auditd.record import head, pairs, parse, text
 from connectors._auditd.socket_address import Peer, peer
 from connectors.auditd import Auditd
 from schemas.ocsf import validate
@@ -117,6 +119,29 @@ def test_untrusted_strings_survive_their_encoding(raw: bytes) -> None:
     plain = all(0x21 <= byte <= 0x7E and byte != 0x22 for byte in raw)
     written = f'"{raw.decode()}"' if plain else raw.hex().upper()
     assert text(written) == raw.decode("utf-8", "backslashreplace")
+
+
+WORD = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='="(')
+).filter(bool)
+
+
+@given(st.dictionaries(WORD, WORD | WORD.map(lambda value: f'"{value}"')))
+def test_the_fast_way_to_read_a_record_gives_what_the_careful_one_does(
+    fields: dict[str, str],
+) -> None:
+    body = " ".join(f"{name}={value}" for name, value in fields.items())
+    line = f"type=SYSCALL msg={STAMP}: {body}".encode()
+    found = head(line)
+    assert found is not None
+    assert parse(line, found).fields == pairs(body) == fields
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems number errors otherwise")
+def test_error_numbers_are_those_of_this_system() -> None:
+    twice = {errno.EAGAIN, errno.EDEADLK, errno.EOPNOTSUPP}  # two names for one number
+    here = {-number: name for number, name in errno.errorcode.items() if number not in twice}
+    assert here.items() <= tables.ERRNO.items()
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=12), st.integers(2, 50))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -181,6 +182,27 @@ def test_missing_serials_are_counted_once_they_cannot_come_any_more(
     copy = AuditAssembler()
     copy.restore(assembler.snapshot())
     assert copy.lost == lost
+
+
+def test_a_log_read_once_more_loses_nothing() -> None:
+    log = [line("USER_LOGIN", serial, serial * 1000) for serial in range(500)]
+    assembler = AuditAssembler()
+    assembler.feed([*log, *log, line("USER_LOGIN", 500, 500_000)], 0)
+    assert assembler.lost == 0
+
+
+@given(st.sets(st.integers(1, 58), max_size=30), st.integers(0, 2**32 - 1), st.randoms())
+def test_lost_is_what_is_missing_between_the_first_and_the_last(
+    missing: set[int], start: int, random: Random
+) -> None:
+    serials = [(start + place) % 2**32 for place in range(60) if place not in missing]
+    middle = serials[1:-1]
+    random.shuffle(middle)
+    assembler = AuditAssembler()
+    order = [serials[0], *middle, serials[-1]]
+    assembler.feed([line("USER_LOGIN", serial) for serial in order], 0)
+    assembler.feed([line("USER_LOGIN", serials[-1], 2000)], 1)
+    assert assembler.lost == len(missing)
 
 
 def libaudit(name: str) -> tuple[list[int], AuditAssembler]:
