@@ -40,10 +40,10 @@ def create(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.services = Services(settings)
-        app.state.sources = Sources()
+        services = Services(settings)
+        app.state.services, app.state.sources = services, Sources()
         yield
-        await app.state.services.close()
+        await services.close()
 
     app = FastAPI(
         title="Sentinel",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,7 +21,8 @@ from starlette.responses import Response
 
 from api.errors import Problem, unavailable
 from sentinel import postgres
-from sentinel.kafka import Producer
+from sentinel.errors import KafkaError, SentinelError
+from sentinel.kafka import Producer, TopicState, describe_topics
 from sentinel.settings import Settings
 
 T = TypeVar("T")
@@ -146,6 +149,39 @@ class Database:
         """Return the rows of one query; `fill` must come from the code, never from a request."""
         async with self.reading() as connection:
             return list(await connection.fetch(self.sql(query, **fill or {}), *args))
+
+
+async def in_background(function: Callable[[], T], timeout_s: float) -> T:
+    """Call a blocking `function` on a thread of its own; raise TimeoutError after `timeout_s`.
+
+    Unlike the event loop's threads it does not keep the process from ending: a question
+    to a broker that is away takes its time.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_outcome: Callable[[Any], None], value: Any) -> None:
+        if not outcome.done():
+            set_outcome(value)
+
+    def call() -> None:
+        try:
+            settled: tuple[Any, Any] = (outcome.set_result, function())
+        except SentinelError as error:
+            settled = (outcome.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, *settled)
+
+    threading.Thread(target=call, name="sentinel-api-question", daemon=True).start()
+    return await asyncio.wait_for(outcome, timeout_s)
+
+
+async def topic_states(settings: Settings, timeout_s: float) -> list[TopicState]:
+    """Return the state of all topics; raise `Problem` (503) where the broker is away."""
+    try:
+        return await in_background(partial(describe_topics, settings), timeout_s)
+    except (KafkaError, TimeoutError) as error:
+        raise unavailable("the Kafka broker", error) from error
 
 
 def services(request: Request) -> Services:

@@ -108,10 +108,10 @@ LIMIT $9;
 
 -- name: ledger
 SELECT row ->> 'stage' AS stage, row ->> 'tenant' AS tenant, row ->> 'source' AS source,
-  name AS what, sum(value::bigint)::bigint AS count
+  name AS what, sum(amount::bigint)::bigint AS count
 FROM checkpoints,
-  jsonb_array_elements(ledger -> 'rows') AS row,
-  jsonb_each_text(row - 'stage' - 'tenant' - 'source') AS counts (name, value)
+  jsonb_array_elements(ledger -> 'rows') AS elements (row),
+  jsonb_each_text(row - 'stage' - 'tenant' - 'source') AS counts (name, amount)
 WHERE $1 = '*' OR row ->> 'tenant' = $1
 GROUP BY 1, 2, 3, 4
 ORDER BY 1, 2, 3, 4;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import DatabaseDep, ServicesDep, json_response
-from api.errors import unavailable
+from api.deps import DatabaseDep, ServicesDep, json_response, topic_states
 from sentinel import __version__
-from sentinel.errors import KafkaError
-from sentinel.kafka import TopicState, describe_topics
-from sentinel.settings import Settings
 
 router = APIRouter(tags=["health"])
 ANSWER_S = 5.0
@@ -42,7 +37,7 @@ async def alive() -> Response:
 @router.get("/health/kafka", response_model=Health)
 async def kafka(services: ServicesDep) -> Response:
     """Say whether the broker answers and has the topics."""
-    states = await topics(services.settings)
+    states = await topic_states(services.settings, ANSWER_S)
     missing = [state.name for state in states if not state.exists]
     return answer(not missing, {"topics": len(states), "missing": missing})
 
@@ -58,7 +53,7 @@ async def db(database: DatabaseDep) -> Response:
 async def ml(services: ServicesDep, database: DatabaseDep) -> Response:
     """Say whether the models keep up: no event waits while their checkpoint is over 60 s old."""
     rows = await database.fetch("positions")
-    states = await topics(services.settings)
+    states = await topic_states(services.settings, ANSWER_S)
     ends = {state.name: state.end for state in states}.get(MODELS[1], [])
     saved = {row["partition"]: row for row in rows if (row["stage"], row["topic"]) == MODELS}
     partitions = [partition(number, end, saved.get(number)) for number, end in enumerate(ends)]
@@ -81,15 +76,6 @@ def partition(number: int, end: int, row: Any) -> dict[str, Any]:
 async def metrics() -> Response:
     """Show the metrics of the API in Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-async def topics(settings: Settings) -> list[TopicState]:
-    """Return the state of all topics; raise `Problem` (503) where the broker is away."""
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            return await asyncio.to_thread(describe_topics, settings)
-    except (KafkaError, TimeoutError) as error:
-        raise unavailable("the Kafka broker", error) from error
 
 
 def answer(ok: bool, detail: dict[str, Any]) -> Response:

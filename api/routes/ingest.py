@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import time
 from typing import Annotated, Any
@@ -11,11 +10,11 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import Services, ServicesDep, TenantDep, json_response
+from api.deps import Services, ServicesDep, TenantDep, json_response, topic_states
 from api.errors import Problem, unavailable
 from sentinel import postgres, reading, topics
 from sentinel.errors import KafkaError
-from sentinel.kafka import DeliveryError, describe_topics
+from sentinel.kafka import DeliveryError
 from sentinel.settings import Settings
 
 router = APIRouter(prefix="/v1/ingest", tags=["ingest"])
@@ -68,11 +67,7 @@ class Sources:
 
 async def known(settings: Settings) -> set[str]:
     """Return the sources that have a raw topic."""
-    try:
-        async with asyncio.timeout(LOOK_S):
-            states = await asyncio.to_thread(describe_topics, settings)
-    except (KafkaError, TimeoutError) as error:
-        raise unavailable("the Kafka broker", error) from error
+    states = await topic_states(settings, LOOK_S)
     found = {state.name for state in states if state.exists}
     return {topics.source_of(name) for name in found if name.startswith(topics.RAW_PREFIX)}
 

@@ -1,0 +1,138 @@
+"""The way in: acknowledged only when the broker has it, and in its own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from api.app import create
+from api.routes import ingest
+from sentinel.kafka import create_topics
+from sentinel.settings import Settings
+
+TOKEN = "a-token-of-one-tenant,-long-enough"
+LINE = b"type=SYSCALL msg=audit(1700000000.123:4711): arch=c000003e syscall=59 success=yes"
+
+
+@pytest.fixture(scope="session")
+def source(kafka: str) -> str:
+    """Make a raw topic of our own and return its source."""
+    name = f"api-{uuid4().hex[:8]}"
+    create_topics(Settings(kafka=kafka), [name], [f"raw.{name}"])
+    return name
+
+
+@pytest.fixture
+async def sender(kafka: str, postgres: str, home: Path, connect: Any) -> AsyncIterator[Any]:
+    app = create(Settings(home=home, postgres=postgres, kafka=kafka))
+    async with connect(application=app) as client:
+        yield client
+
+
+def received(kafka: str, source: str, key: str) -> list[tuple[bytes, dict[str, bytes]]]:
+    """Return what the topic holds under `key`, in order."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": uuid4().hex})
+    topic = f"raw.{source}"
+    found = []
+    partitions = consumer.list_topics(topic).topics[topic].partitions
+    for partition in partitions:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition))
+        consumer.assign([TopicPartition(topic, partition, 0)])
+        position = 0
+        while position < end:
+            message = consumer.poll(10)
+            assert message is not None
+            assert message.error() is None
+            position = message.offset() + 1
+            if message.key().decode().endswith(f"/{key}"):
+                found.append((message.value(), dict(message.headers() or ())))
+    consumer.close()
+    return found
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"a": 1}', [b'{"a": 1}']),
+        (b'{"Records": [{"a": 1}, {"a": 2}]}', [b'{"a": 1}', b'{"a": 2}']),
+        (b'[{"a": 1}, {"a": 2}]', [b'{"a": 1}', b'{"a": 2}']),
+        (b'{"a": 1}\n\n{"a": 2}\n', [b'{"a": 1}', b'{"a": 2}']),
+        (LINE + b"\n" + LINE, [LINE, LINE]),
+        (b'{"truncated', [b'{"truncated']),
+    ],
+)
+async def test_what_people_have_becomes_one_message_a_record(
+    sender, kafka: str, source: str, body: bytes, expected: list[bytes]
+) -> None:
+    key = uuid4().hex
+    answer = await sender.post(f"/v1/ingest/{source}", params={"key": key}, content=body)
+    assert answer.status_code == 202, answer.text
+    assert answer.json() == {
+        "source": source,
+        "topic": f"raw.{source}",
+        "tenant": "default",
+        "accepted": len(expected),
+    }
+    found = received(kafka, source, key)
+    assert [value for value, _ in found] == expected
+    assert {headers["tenant"] for _, headers in found} == {b"default"}
+
+
+@pytest.mark.e2e
+async def test_a_tenant_can_only_send_for_itself(
+    kafka: str, postgres: str, home: Path, connect: Any, source: str, tenant: str
+) -> None:
+    app = create(Settings(home=home, postgres=postgres, kafka=kafka))
+    async with connect(TOKEN, application=app) as client:
+        url, key = f"/v1/ingest/{source}", uuid4().hex
+        answer = await client.post(url, params={"tenant": "other"}, content=b"{}")
+        assert answer.status_code == 403
+        answer = await client.post(url, params={"key": key}, content=b"{}")
+        assert answer.json()["tenant"] == tenant
+    assert received(kafka, source, key) == [(b"{}", {"tenant": tenant.encode()})]
+
+
+@pytest.mark.e2e
+async def test_an_unknown_source_lists_the_known(sender, source: str) -> None:
+    answer = await sender.post("/v1/ingest/nothing", content=b"{}")
+    assert answer.status_code == 404
+    assert source in answer.json()["detail"]
+
+
+@pytest.mark.e2e
+async def test_an_empty_body_and_one_too_large_are_refused(
+    sender, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = await sender.post(f"/v1/ingest/{source}", content=b"\n")
+    assert answer.status_code == 422
+    monkeypatch.setattr(ingest, "MAX_BODY", 1000)
+    answer = await sender.post(f"/v1/ingest/{source}", content=b"x" * 1001)
+    assert answer.status_code == 413
+    assert "cut it up" in answer.json()["detail"]
+
+
+@pytest.mark.e2e
+async def test_the_health_of_the_parts(sender) -> None:
+    answer = await sender.get("/health/kafka")
+    assert answer.status_code in {200, 503}  # the shared broker may lack topics
+    assert "missing" in answer.json()["detail"]
+    assert (await sender.get("/health/db")).json()["ok"] is True
+    answer = await sender.get("/health/ml")
+    assert isinstance(answer.json()["detail"]["partitions"], list)
+
+
+async def test_without_a_broker_nothing_is_accepted(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "LOOK_S", 0.2)
+    answer = await client.post("/v1/ingest/cloudtrail", content=json.dumps({"a": 1}))
+    assert answer.status_code == 503
+    assert "the Kafka broker cannot be reached" in answer.json()["detail"]
