@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -117,6 +119,12 @@ class CloudTrailDecoder(TypedJson):
         event = super().decode(raw)
         setattr(event, self._raw_name, raw)
         return event
+
+    def decode_many(self, raws: Sequence[bytes]) -> list[Any]:
+        """Decode many records; the caller has looked at their sizes."""
+        decoded = super().decode_many(raws)
+        deque(map(setattr, decoded, repeat(self._raw_name), raws), maxlen=0)
+        return decoded
 
     def text(self, event: Any) -> str:
         """Return every value of a decoded record, one a line: where keywords are searched."""

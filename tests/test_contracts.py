@@ -228,6 +228,30 @@ def test_fields_that_rules_want_change_no_summary(name: str, connector: Connecto
             assert connector.summarise(many.decode(unit)) == connector.summarise(few.decode(unit))
 
 
+def test_many_at_once_are_what_each_is_alone(name: str, connector: Connector) -> None:
+    units = [unit for seed in samples(name) for unit in units_of(connector, seed)]
+    decoder = connector.decoder(frozenset())
+    alone = [connector.summarise(decoder.decode(unit)) for unit in units]
+
+    columns = connector.columns(connector.decode_all(decoder, units))
+
+    assert [tuple(column) for column in columns] == list(zip(*alone, strict=True))
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\0", b"[" * 10_000, b"", b"a" * LARGE], ids=len)
+def test_many_at_once_refuse_what_one_alone_refuses(
+    name: str, connector: Connector, junk: bytes
+) -> None:
+    good = units_of(connector, samples(name)[0])[0]
+    bad = good[:-1] + b',"x":"' + junk + b'"' if good.startswith(b"{") else junk
+    decoder = connector.decoder(frozenset())
+    with pytest.raises(RecordError):
+        connector.summarise(decoder.decode(bad))
+
+    with pytest.raises((RecordError, ValueError, RecursionError)):
+        connector.columns(connector.decode_all(decoder, [good, bad, good]))
+
+
 POISON = {
     "empty": b"",
     "white space": b" \n\t ",

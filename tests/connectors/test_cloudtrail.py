@@ -121,10 +121,12 @@ def test_keywords_find_every_value_of_a_record() -> None:
         record(requestParameters={"a": [1.5, {"b": 'say "hi"\n'}], "c": False})
     ).encode()
 
-    text = decoder.text(decoder.decode(raw))
+    one = decoder.text(decoder.decode(raw))
+    many = decoder.text(CONNECTOR.decode_all(decoder, [raw, raw])[1])
 
-    assert {"ListBuckets", "1.5", 'say "hi"', "false", "203.0.113.7"} <= set(text.splitlines())
-    assert "requestParameters" not in text
+    assert one == many
+    assert {"ListBuckets", "1.5", 'say "hi"', "false", "203.0.113.7"} <= set(one.splitlines())
+    assert "requestParameters" not in one
 
 
 # --- who
