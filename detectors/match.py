@@ -183,10 +183,10 @@ class _ByKey(_ByColumn):
     ) -> None:
         super().__init__(looks, always, everything)
         self._by_key: dict[str, list[_Look]] = {}
-        self._whole: list[_Look] = []
+        self._whole: list[tuple[str, _Look]] = []
         for look in looks:
             if look.field is None:
-                self._whole.append(look)
+                self._whole.append(("", look))
                 continue
             for key in {look.field, look.field.partition(".")[0]}:
                 self._by_key.setdefault(key, []).append(look)
@@ -197,9 +197,10 @@ class _ByKey(_ByColumn):
         shapes, everything = self._shapes, self.everything
         for row, event in enumerate(events):
             found = self.always
-            for look in shapes[tuple(event)] if isinstance(event, dict) else self._whole:
+            shape = shapes[tuple(event)] if isinstance(event, dict) else self._whole
+            for key, look in shape:
                 try:
-                    more = look.memo[look.get(event)]
+                    more = look.memo[event[key] if key else look.get(event)]
                 except Exception:  # noqa: BLE001 - a list, an object, or a getter that failed
                     more = look.careful(event, everything)
                 if more:
@@ -207,10 +208,11 @@ class _ByKey(_ByColumn):
             if found:
                 yield row, found
 
-    def _of_shape(self, keys: tuple[str, ...]) -> list[_Look]:
-        """Return the looks that events with these keys need."""
-        looks = (look for key in keys for look in self._by_key.get(key, ()))
-        return [*self._whole, *dict.fromkeys(looks)]
+    def _of_shape(self, keys: tuple[str, ...]) -> list[tuple[str, _Look]]:
+        """Return the looks that events with these keys need; the key where it is the field."""
+        looks = dict.fromkeys(look for key in keys for look in self._by_key.get(key, ()))
+        named = [(str(look.field), look) for look in looks]
+        return [*self._whole, *(("" if "." in name else name, look) for name, look in named)]
 
 
 def _merged(some: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from detectors.engine import condition as c
+from detectors.engine.leaves import evaluate
 from detectors.engine.literals import required_literal
 from detectors.engine.values import elements, fold, text_of
 
@@ -258,6 +259,17 @@ class _Part:
         return self._by_place[first, last]
 
 
+def _presence(node: c.Node) -> frozenset[Witness]:
+    """Return the presence of any field of a rule that an event without any does not match.
+
+    Empty where such an event matches: then the rule has to run on every event.
+    """
+    if evaluate(node, lambda field: "" if field is None else None):
+        return frozenset()
+    fields = {name for leaf in c.leaves(node) for name in c.fields_of(leaf)}
+    return frozenset(Witness(name, "present") for name in fields)
+
+
 class Index:
     """The columns of a rule set and the rules that run on every event.
 
@@ -276,10 +288,10 @@ class Index:
         always = []
         for rule, node in enumerate(nodes):
             option = chooser.best(node, fields)
-            if option is None:
+            witnesses = option.witnesses if option else _presence(node)
+            if not witnesses:
                 always.append(rule)
-                continue
-            for witness in option.witnesses:
+            for witness in witnesses:
                 entries[witness.field].append((witness, rule))
         self.always = tuple(always)
         self.columns = {field: Column(found) for field, found in entries.items()}

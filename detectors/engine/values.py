@@ -20,7 +20,6 @@ from typing import Any
 
 import orjson
 
-
 #: Characters that full case folding turns into several, and what becomes of them here.
 #: They all lie in these ranges (a test goes through the whole of Unicode).
 _GROWING = {
