@@ -26,6 +26,7 @@ import msgspec
 
 from connectors._cloudtrail import ocsf_map
 from connectors._cloudtrail.classes import classify
+from connectors._cloudtrail.envelope import records
 from connectors._cloudtrail.identity import Identity, entity
 from connectors.base import OCSF, Connector, LogSource, Summary
 from schemas.ocsf import AUTHENTICATION
@@ -75,29 +76,10 @@ _FIELDS: Final = (
     )
     | _OUTCOMES
 )
-_PLAIN: Final = b'{"eventVersion"'  # how CloudTrail starts every record
 _RAW: Final = "<raw>"  # the bytes of the record itself; CloudTrail has no such field
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MEMO: Final = 1 << 16
-
-
-class _Envelope(msgspec.Struct):
-    """The top level of everything that is not an event itself."""
-
-    Records: list[msgspec.Raw] | None = None
-    detail: msgspec.Raw = msgspec.Raw()
-    logEvents: list[_LogEvent] | None = None  # noqa: N815 - CloudWatch's spelling
-
-
-class _LogEvent(msgspec.Struct):
-    """One entry of a CloudWatch Logs subscription."""
-
-    message: str
-
-
-_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _texts: Final = msgspec.json.Decoder(float_hook=str).decode
-_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class CloudTrailDecoder(TypedJson):
@@ -150,35 +132,7 @@ class CloudTrail(Connector):
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the records of an envelope, or the message itself; see the module docstring."""
-        if value.startswith(_PLAIN):
-            return (value,)
-        if value.lstrip()[:1] == b"[":
-            return [bytes(record) for record in self._parse(_array, value)]
-        # Nothing is parsed where no envelope's key occurs, which is every plain event.
-        if not (b'"Records"' in value or b'"detail"' in value or b'"logEvents"' in value):
-            return (value,)
-        envelope = self._parse(_envelope, value)
-        if envelope.Records is not None:
-            return [bytes(record) for record in envelope.Records]
-        if bytes(envelope.detail) not in (b"", b"null"):
-            return (bytes(envelope.detail),)
-        if envelope.logEvents is not None:
-            return [entry.message.encode() for entry in envelope.logEvents]
-        return (value,)
-
-    @staticmethod
-    def _parse(parse: Any, value: bytes) -> Any:
-        """Parse an envelope; what is an event after all is left to the decoder to judge."""
-        try:
-            return parse(value)
-        except msgspec.ValidationError:
-            return _Envelope() if parse is _envelope else [value]
-        except (ValueError, RecursionError) as error:
-            raise DecodeError(
-                "depth" if isinstance(error, RecursionError) else "json",
-                f"expected CloudTrail JSON (a record, Records, an array), "
-                f"found {len(value)} bytes that do not parse: {error}",
-            ) from error
+        return records(value)
 
     def decoder(self, fields: frozenset[str]) -> CloudTrailDecoder:
         """Return a decoder for `summarise` and the Sigma `fields` given."""
