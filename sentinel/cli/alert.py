@@ -57,8 +57,7 @@ def _show(alert: dict[str, Any]) -> None:
     console.print(JSON.from_data(alert["explanation"]))
     evidence = alert["evidence"]
     rows = [
-        (item["time"], item["event_uid"], item["score"], escape(_first(item)))
-        for item in evidence["items"]
+        (item["time"], item["event_uid"], item["score"], _first(item)) for item in evidence["items"]
     ]
     _common.print_table("Evidence", COLUMNS, rows)
     if evidence["next"]:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 from sentinel.cli import _client, _common
@@ -100,7 +99,7 @@ def line(change: _client.Change) -> Text:
     found.append(f"{alert['title']}  ", "bold")
     found.append(f"{alert['entity']}  {' '.join(alert['techniques'])}")
     if alert["count"] > 1:
-        found.append(f"  ×{alert['count']}")
+        found.append(f"  x{alert['count']}")
     found.append(f"  {alert['id']}", "dim")
     if change.kind == "amendment":
         found.stylize("dim")
@@ -109,10 +108,8 @@ def line(change: _client.Change) -> Text:
 
 def row(alert: Mapping[str, Any]) -> list[Any]:
     """Return the cells of an alert in a table."""
-    colour = COLOURS.get(alert["severity"], "")
-    shown = {name: escape(str(alert[name])) for name in COLUMNS} | {
+    shown = dict(alert) | {
         "time": alert["time"][:19].replace("T", " "),
-        "severity": f"[{colour}]{alert['severity']}[/]" if colour else alert["severity"],
-        "techniques": escape(" ".join(alert["techniques"])),
+        "techniques": " ".join(alert["techniques"]),
     }
     return [shown[name] for name in COLUMNS]

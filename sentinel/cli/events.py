@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
@@ -54,7 +53,7 @@ def command(
             return
         most = limit or SCREEN
         events = list(_client.pages(client, "/v1/events", params, most + 1))
-    rows = [[escape(str(event[name])) for name in COLUMNS] for event in events[:most]]
+    rows = [[event[name] for name in COLUMNS] for event in events[:most]]
     _common.print_table("Events", COLUMNS, rows)
     if len(events) > most:
         _common.note(f"There are more than {most}: use --limit, --json or a filter.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 
 from api.app import create
@@ -79,6 +81,20 @@ async def client(connect: Client) -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
+@pytest.fixture
+async def url(app: FastAPI) -> AsyncIterator[str]:
+    """Serve the application with uvicorn and yield its address."""
+    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 # uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await serving
+
+
 class Seed:
     """Writes rows of one tenant, with what matters to a test changed."""
 
@@ -111,8 +127,8 @@ class Seed:
         await self.write(row)
         return row
 
-    async def write(self, row: AlertRow) -> None:
-        await self._sink.write(Rows(alerts=[row]))
+    async def write(self, *rows: AlertRow) -> None:
+        await self._sink.write(Rows(alerts=rows))
 
     async def event(self, **changes: Any) -> EventRow:
         row = EventRow(

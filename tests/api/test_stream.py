@@ -12,24 +12,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 PLACE = {"Last-Event-ID": "0"}
-
-
-@pytest.fixture
-async def url(app: FastAPI) -> AsyncIterator[str]:
-    """Serve the application with uvicorn and yield its address."""
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 # uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await serving
 
 
 @pytest.fixture

@@ -1,0 +1,142 @@
+"""The commands that ask the API, as a script runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+
+FIELDS = ["id", "time", "tenant", "source", "severity", "score", "rule_id", "title"]
+FIELDS += ["techniques", "entity", "event_uids", "explanation", "status", "count"]
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Sentinel = Callable[..., Coroutine[Any, Any, Result]]
+
+
+def environment(home: Path, url: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SENTINEL_")}
+    return own | {"SENTINEL_HOME": str(home), "SENTINEL_API_URL": url, "COLUMNS": "200"}
+
+
+@pytest.fixture
+def sentinel(home: Path, url: str) -> Sentinel:
+    """Return a function that runs ``sentinel`` with the arguments given."""
+
+    async def run(*args: str) -> Result:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sentinel.cli", *args),
+            env=environment(home, url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Result(process.returncode, out.decode(), err.decode())
+
+    return run
+
+
+async def test_alerts_as_json_lines_have_the_fields_of_the_contract(
+    sentinel: Sentinel, seed, tenant
+) -> None:
+    low, high = await seed.alert(severity_id=2), await seed.alert(severity_id=5, events=2)
+    result = await sentinel("alerts", "--json", "--tenant", tenant)
+    assert (result.status, result.err) == (0, "")
+    assert [row["id"] for row in result.rows] == [high.id, low.id]
+    assert all(list(row) == FIELDS for row in result.rows)
+    result = await sentinel(
+        *("alerts", "--json", "--tenant", tenant, "--min-severity", "high", "--since", "1h")
+    )
+    assert [row["id"] for row in result.rows] == [high.id]
+
+
+async def test_no_alert_is_left_out_without_a_limit(sentinel: Sentinel, seed, tenant) -> None:
+    row = await seed.alert()
+    rows = [row._replace(id=str(uuid4()), events=[]) for _ in range(1100)]
+    await seed.write(*rows)
+    result = await sentinel("alerts", "--json", "--tenant", tenant)
+    assert len(result.rows) == 1101
+    result = await sentinel("alerts", "--json", "--tenant", tenant, "--limit", "7")
+    assert len(result.rows) == 7
+    result = await sentinel("alerts", "--tenant", tenant)
+    assert "There are more than 50" in result.err
+
+
+async def test_one_alert_as_json_has_all_its_events(sentinel: Sentinel, seed) -> None:
+    row = await seed.alert(events=2300)
+    result = await sentinel("alert", row.id, "--json")
+    (alert,) = result.rows
+    assert list(alert) == FIELDS
+    assert alert["event_uids"] == [str(UUID(bytes=event.uid)) for event in row.events]
+
+
+async def test_an_alert_for_a_person_says_why(sentinel: Sentinel, seed) -> None:
+    row = await seed.alert(title="Odd [red]title[/]")
+    result = await sentinel("alert", row.id)
+    assert result.status == 0
+    for part in ("Odd [red]title[/]", row.id, "ConsoleLogin", "T1078.004", '{"r": 1}'):
+        assert part in result.out
+
+
+async def test_events_are_listed(sentinel: Sentinel, seed, tenant) -> None:
+    row = await seed.event(operation="Odd[/]")
+    result = await sentinel("events", "--json", "--tenant", tenant)
+    assert [event["uid"] for event in result.rows] == [str(UUID(bytes=row.uid))]
+    assert result.rows[0]["ocsf"] == {"class_uid": 6003}
+    assert "Odd[/]" in (await sentinel("events", "--tenant", tenant)).out
+
+
+async def test_following_prints_alerts_as_they_come(sentinel: Sentinel, seed, tenant) -> None:
+    rows = [await seed.alert() for _ in range(2)]
+    options = ("--follow", "--all", "--limit", "3", "--json", "--tenant", tenant)
+    following = asyncio.create_task(sentinel("alerts", *options))
+    rows.append(await seed.alert())
+    result = await asyncio.wait_for(following, 30)
+    assert [row["id"] for row in result.rows] == [row.id for row in rows]
+    shown = await sentinel("alerts", "--follow", "--all", "--limit", "1", "--tenant", tenant)
+    assert "Root logged in" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("alerts", "--severity", "awful"), "severity"),
+        (("alerts", "--since", "yesterday"), "90m, 12h, 7d"),
+        (("alert", "6f1c2a36-3f6e-5f0e-9d3b-0d8f5a0c9b11"), "there is no alert"),
+    ],
+)
+async def test_what_the_api_refuses_is_one_line(
+    sentinel: Sentinel, args: tuple[str, ...], message: str
+) -> None:
+    result = await sentinel(*args)
+    assert result.status == 1
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+async def test_without_an_api_it_says_what_to_do(home: Path, url: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sentinel.cli", "alerts"),
+        env=environment(home, "http://127.0.0.1:1"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"is it up (`sentinel status`)?" in err
