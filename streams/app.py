@@ -246,6 +246,7 @@ def run(apps: Callable[[], Sequence[StageApp]]) -> int:
 
 @contextlib.contextmanager
 def stopping(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` on SIGTERM or SIGINT, while inside, on the running event loop."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -34,7 +34,7 @@ class Limits:
     queued_batches: int = 8
     queued_bytes: int = 16 << 20
     assign_s: float = 60.0
-    revoke_s: float = 6.0
+    revoke_s: float = 5.0
 
 
 class RecordBatch:

@@ -33,6 +33,8 @@ class Commands:
         future: Future[T] = Future()
 
         def command() -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # whoever asked has been cancelled; from here on, it no longer can be
             try:
                 if self._closed:
                     raise RuntimeError("expected an open consumer, found it closed")

@@ -21,7 +21,7 @@ from streams.transport.offsets import Lease, OffsetLedger, Partition
 from streams.transport.pump import Pump
 
 LOG = log.get("streams.transport")
-LEAVE_S = 4.0
+LEAVE_S = 3.5
 """Longest wait for the pump to commit and leave the group at the end."""
 
 
