@@ -18,7 +18,7 @@ MARK: Final = b"# sentinel part="
 
 _ENCODED: Final = (
     "acct cmd comm cwd data dir exe file grp invalid_context key name new_group ocomm path "
-    "proctitle root_dir sw unit vm watch"
+    "proctitle root_dir sw vm watch"
 )
 #: Fields that the kernel or auditd writes in hexadecimal where they hold odd characters
 #: (``auparse/typetab.h`` of audit userspace: AUPARSE_TYPE_ESCAPED and _ESCAPED_KEY).
