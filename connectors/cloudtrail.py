@@ -28,7 +28,7 @@ from connectors._cloudtrail import ocsf_map
 from connectors._cloudtrail.classes import classify
 from connectors._cloudtrail.envelope import records
 from connectors._cloudtrail.identity import Identity, entity
-from connectors.base import OCSF, Connector, LogSource, Summary
+from connectors.base import OCSF, Columns, Connector, LogSource, Summary
 from schemas.ocsf import AUTHENTICATION
 from schemas.typed import TypedJson
 from sentinel.errors import DecodeError, MappingError
@@ -160,7 +160,7 @@ class CloudTrail(Connector):
         )
         failed = event.errorCode
         if class_uid == AUTHENTICATION and not failed:
-            failed = any(_look(getattr(event, part), operation) == "Failure" for part in _ANSWERS)
+            failed = _answer(event) == "Failure"
         text = event.eventTime
         if text.__class__ is not str:
             text = _other_time(event)
@@ -185,6 +185,37 @@ class CloudTrail(Connector):
                 agent,
                 region,
             ),
+        )
+
+    def columns(self, events: Sequence[Any]) -> Columns:
+        """Return the summaries of many records: cheaper column by column, a fifth or so."""
+        services = [event.eventSource for event in events]
+        operations = [event.eventName for event in events]
+        reads = [event.readOnly is True or event.readOnly == "true" for event in events]
+        kinds = list(map(classify, services, operations, reads))
+        classes = [class_uid for class_uid, _ in kinds]
+        statuses = [_FAILURE if event.errorCode else _SUCCESS for event in events]
+        if AUTHENTICATION in classes:
+            for row, class_uid in enumerate(classes):
+                if class_uid == AUTHENTICATION and _answer(events[row]) == "Failure":
+                    statuses[row] = _FAILURE
+        try:
+            times = [self._times[event.eventTime] for event in events]
+        except (KeyError, TypeError):
+            times = [self.summarise(event).time for event in events]
+        return (
+            [v if (v := event.eventID).__class__ is str and v else None for event in events],
+            times,
+            classes,
+            [activity_id for _, activity_id in kinds],
+            statuses,
+            [_INFORMATIONAL] * len(events),
+            [self._entity(event.userIdentity) or event.eventSource for event in events],
+            operations,
+            services,
+            [v if (v := event.sourceIPAddress).__class__ is str else "" for event in events],
+            [v if (v := event.userAgent).__class__ is str else "" for event in events],
+            [v if (v := event.awsRegion).__class__ is str else "" for event in events],
         )
 
     def to_ocsf(self, unit: bytes) -> OCSF:
@@ -258,6 +289,13 @@ def _milliseconds(text: str) -> int:
 def _said(value: Any) -> str:
     """Return text as it is, anything else as nothing said."""
     return value if isinstance(value, str) else ""
+
+
+def _answer(event: Any) -> Any:
+    """Return what a sign-in says of its outcome (``Success``, ``Failure``), or None."""
+    operation = event.eventName
+    answers = (_look(getattr(event, part), operation) for part in _ANSWERS)
+    return next(filter(None, answers), None)
 
 
 def _look(value: Any, name: str) -> Any:
