@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import msgspec
 
@@ -69,7 +70,7 @@ class NormalizeTask(Task):
 
     def _whole(self, batch: RecordBatch) -> Units | None:
         """Return the messages of a batch as units, if each may be one event."""
-        values = batch.values
+        values = cast(list[bytes], batch.values)
         if self._assembles or not all(values) or max(map(len, values)) > self._max:
             return None
         units = Units(

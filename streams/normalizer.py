@@ -254,7 +254,8 @@ class Normalizer:
             if partition is None:
                 partition = routes[key] = partition_of(*key, self._partitions)
             table[pair] = partition
-        return table[pairs]
+        found: NDArray[np.int64] = table[pairs]
+        return found
 
 
 def partition_of(tenant: str, group: str, partitions: int) -> int:

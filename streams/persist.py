@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import orjson
@@ -19,6 +18,7 @@ import orjson
 from connectors.base import Connector
 from schemas import avro
 from schemas.batch import EventBatch
+from schemas.identity import uid_text
 from sentinel import log
 from sentinel.errors import RecordError, SchemaError
 from streams import telemetry
@@ -56,7 +56,8 @@ class Writer:
             }
         metadata = event.setdefault("metadata", {})
         metadata["tenant_uid"] = tenant
-        metadata["uid"] = str(UUID(bytes=uid))
+        if not metadata.get("uid"):
+            metadata["uid"] = uid_text(uid)
         return orjson.dumps(event, default=str)
 
 
