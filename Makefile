@@ -31,7 +31,8 @@ lint: dev ## ruff, mypy --strict, import directions, dead code
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/vulture
+	@echo "$(BIN)/vulture (functions, methods, classes)"
+	@! $(BIN)/vulture | grep -E "unused (function|method|class|property)|unreachable"
 
 fmt: dev ## Format the code
 	$(BIN)/ruff check --fix .
