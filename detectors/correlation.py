@@ -21,6 +21,8 @@ from sentinel.errors import SchemaError
 ALERT_NAMESPACE = uuid.UUID("6f0a5a1c-6a3b-4d57-9d0e-0d2f3f6f7b11")
 #: Groups remembered per partition (about 0.7 kB each); the least recently hit goes first.
 MAX_OPEN = 50_000
+#: Default window in which hits of one rule on one group fold, in ms of event time.
+WINDOW_MS = 3_600_000
 VERSION = 1
 
 
@@ -31,6 +33,7 @@ class Open(msgspec.Struct):
     score: float
     first_seen: int
     last_seen: int
+    severity_id: int
     explanation: str
 
 
@@ -121,6 +124,7 @@ class Correlator:
             alert["score"] = state.score
             alert["count"] = state.count
             alert["first_seen"], alert["last_seen"] = state.first_seen, state.last_seen
+            alert["severity_id"] = state.severity_id
             alert["explanation"] = state.explanation
 
     def _amend(self, ident: str, signal: Mapping[str, Any], members: list[dict[str, Any]]) -> Open:
@@ -129,9 +133,12 @@ class Correlator:
         score = max(event["score"] for event in members)
         state = self._open.pop(ident, None)
         if state is None:
-            state = Open(0, score, min(times), max(times), signal["explanation"])
+            state = Open(
+                0, score, min(times), max(times), signal["severity_id"], signal["explanation"]
+            )
         state.count += len(members)
         state.score = max(state.score, score)
+        state.severity_id = max(state.severity_id, signal["severity_id"])
         state.first_seen = min(state.first_seen, *times)
         state.last_seen = max(state.last_seen, *times)
         self._open[ident] = state
@@ -159,5 +166,5 @@ class Correlator:
 
 def _blank(ident: str, signal: Mapping[str, Any]) -> dict[str, Any]:
     """Return an alert record with the parts that do not change."""
-    same = ("tenant", "source", "kind", "rule_id", "title", "techniques", "severity_id", "entity")
+    same = ("tenant", "source", "kind", "rule_id", "title", "techniques", "entity")
     return {"id": ident, "events": []} | {name: signal[name] for name in same}

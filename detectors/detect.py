@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 
 import detectors.models
 from detectors.base import Model
+from detectors.correlation import WINDOW_MS
 from detectors.explain import model_explanation
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
 from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
+from schemas.identity import uid_text
 from schemas.snapshot import pack, unpack
 from sentinel.errors import SchemaError
 from sentinel.registry import discover
@@ -35,7 +37,8 @@ from sentinel.registry import discover
 #: Runs a call and returns its result, or the exception it raised.
 Guard = Callable[[Callable[[], Any]], Any]
 
-#: Tenants with live models in one partition; the least recently active loses its models.
+#: Tenants with live models in one partition, each source apart (what is usual in one says
+#: nothing about another); the least recently active loses its models.
 MAX_TENANTS = 32
 
 
@@ -133,6 +136,8 @@ class Detector:
         Tenants with live models; `evictions` counts those that lost theirs.
     horizon
         Event ids remembered, see `SeenIds`.
+    window_ms
+        Window in which hits fold into one alert, see `detectors.correlation`.
 
     Notes
     -----
@@ -150,7 +155,9 @@ class Detector:
         guard: Guard = unguarded,
         max_tenants: int = MAX_TENANTS,
         horizon: int = HORIZON,
+        window_ms: int = WINDOW_MS,
     ) -> None:
+        self._window_ms = window_ms
         self._factories = models
         self._threshold = threshold
         # most events are far below: look closer only at what any multiplier could lift
@@ -177,12 +184,12 @@ class Detector:
 
     def process_many(self, batches: Sequence[tuple[int, EventBatch]]) -> Detected:
         """Process batches in the order of their offsets; fold their signals together."""
-        out, fold = Detected(), Fold()
+        out, fold = Detected(), Fold(self._window_ms)
         for offset, batch in batches:
             rows = self._unseen(batch, out)
             fold.rule_hits(batch, offset, rows)
             for tenant, part in self._by_tenant(batch, rows):
-                for model in self._models(tenant):
+                for model in self._models(_key(tenant, batch.source)):
                     self._model(model, batch, offset, part, out, fold)
         out.signals = list(fold.signals.values())
         return out
@@ -218,20 +225,23 @@ class Detector:
         if len(names) == 1:
             return [(names[0], rows)] if len(rows) else []
         present, last = np.unique(index[::-1], return_index=True)
-        if len(self._tenants.keys() | {names[p] for p in present}) <= self._max_tenants:
+        if (
+            len(self._tenants.keys() | {_key(names[p], batch.source) for p in present})
+            <= self._max_tenants
+        ):
             ordered = present[np.argsort(-last)]
             return [(names[place], rows[index == place]) for place in ordered]
         cuts = np.flatnonzero(np.diff(index)) + 1
         return [(batch.tenant.at(int(part[0])), part) for part in np.split(rows, cuts)]
 
-    def _models(self, tenant: str) -> list[Model]:
-        """Return the models of `tenant`, made where it has none."""
-        models = self._tenants.get(tenant)
+    def _models(self, key: str) -> list[Model]:
+        """Return the models of a tenant's source, made where there are none."""
+        models = self._tenants.get(key)
         if models is None:
             if len(self._tenants) >= self._max_tenants:
                 self._evict()
-            models = self._tenants[tenant] = [make() for make in self._factories]
-        self._tenants.move_to_end(tenant)
+            models = self._tenants[key] = [make() for make in self._factories]
+        self._tenants.move_to_end(key)
         return models
 
     def _evict(self) -> None:
@@ -302,7 +312,7 @@ class Detector:
         if isinstance(said, Exception):
             out.errors.append(ModelError(offset, row, model.id, said))
             said = {}
-        uid = batch.uid_of(row).hex()
+        uid = uid_text(batch.uid_of(row))
         entity = batch.entity.at(row)
         return model_explanation(model.title, model.techniques, entity, said, [uid])
 
@@ -340,3 +350,8 @@ class Detector:
             for model in models:
                 if model.id in saved:
                     model.restore(saved[model.id])
+
+
+def _key(tenant: str, source: str) -> str:
+    """Return what models are kept by."""
+    return f"{tenant}\x1f{source}"

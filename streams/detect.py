@@ -125,5 +125,6 @@ class DetectStage(Stage):
     def task(self, topic: str, partition: int) -> Task:
         """Return the task of an events partition, with models that know nothing yet."""
         threshold = self._settings.model_threshold
-        detector = Detector(online_models(), threshold, guard=_guarded)
+        window_ms = 1000 * self._settings.repeat_window_s
+        detector = Detector(online_models(), threshold, guard=_guarded, window_ms=window_ms)
         return DetectTask(detector, self._partitions)

@@ -241,8 +241,9 @@ class NormalizeStage(Stage):
         self._max = settings.max_event_bytes
         self._connectors = {name: cls() for name, cls in connectors.items()}
         started = time.perf_counter()
+        window_ms = 1000 * settings.repeat_window_s
         self.normalizers = {
-            name: Normalizer(name, connector, rules, partitions)
+            name: Normalizer(name, connector, rules, partitions, window_ms)
             for name, connector in self._connectors.items()
         }
         LOG.debug("rules compiled", action="rules", seconds=time.perf_counter() - started)

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.base import Columns, Connector
+from detectors.correlation import WINDOW_MS
 from detectors.explain import rule_explanation
 from detectors.match import Matcher
+from detectors.online.signals import Subject, subject
 from detectors.sigma import Rule, RuleSet
 from schemas.batch import EventBatch, Hit, RuleRef, Strings
-from schemas.identity import event_uids
+from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
 from streams.letters import Origin
@@ -107,9 +109,19 @@ class Normalizer:
         Rules of any log source; those of the connector's are selected.
     partitions
         Number of partitions of ``events``.
+    window_ms
+        Window in which hits fold into one alert: one of them is explained.
     """
 
-    def __init__(self, source: str, connector: Connector, rules: RuleSet, partitions: int) -> None:
+    def __init__(
+        self,
+        source: str,
+        connector: Connector,
+        rules: RuleSet,
+        partitions: int,
+        window_ms: int = WINDOW_MS,
+    ) -> None:
+        self._window_ms = window_ms
         self.source = source
         self._connector = connector
         self._partitions = partitions
@@ -224,17 +236,18 @@ class Normalizer:
     def _match(self, batch: EventBatch, decoded: list[Any]) -> None:
         """Find the rules that the events match and note them in the batch."""
         refs: dict[str, int] = {}
-        explained: set[tuple[int, int, int]] = set()
+        explained: set[Subject] = set()
         for row, rule in self.matcher.match(decoded):
             place = refs.setdefault(rule.id, len(refs))
             if place == len(batch.rules):
                 batch.rules.append(_ref(rule))
-            key = (place, int(batch.tenant.index[row]), int(batch.entity.index[row]))
+            key = subject(batch, row, place, self._window_ms)
             text = ""
             if key not in explained:
                 explained.add(key)
                 matched = self.matcher.explain(decoded[row], rule)
-                text = rule_explanation(batch.rules[place], matched)
+                uid = uid_text(batch.uid_of(row))
+                text = rule_explanation(batch.rules[place], matched, [uid])
             batch.hits.append(Hit(row, place, text))
 
     def _route(self, batch: EventBatch) -> NDArray[np.int64]:

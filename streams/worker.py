@@ -17,9 +17,11 @@ import detectors.rules
 import streams.sinks
 from connectors.base import Connector
 from detectors.sigma import RuleSet
+from schemas import avro
 from sentinel import log, metrics
 from sentinel.errors import KafkaError
 from sentinel.kafka import Producer, describe_topics
+from sentinel.kafka.registry import schema_registry
 from sentinel.metrics import Health
 from sentinel.registry import discover
 from sentinel.settings import Settings
@@ -122,6 +124,7 @@ class Worker:
     async def open(self) -> list[app.StageApp]:
         """Connect, and return the apps, ready to start."""
         settings = self._settings
+        avro.configure(schema_registry(settings))
         self._store = await Store.open(settings.postgres)
         self._producer = Producer(settings)
         self._sinks = sinks(settings)

@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 
 from detectors.explain import rule_explanation
 from detectors.score import rule_score, severity
-from schemas.batch import EventBatch
+from schemas.batch import EventBatch, Hit
+
+#: Rule, tenant and entity by their places in the batch, and the window.
+Subject = tuple[int, int, int, int]
 
 
 class Fold:
-    """Collects the signals of one call: hits of the same rule or model on the same group."""
+    """Collects the signals of one call: hits of the same rule or model on the same group.
 
-    def __init__(self) -> None:
+    Hits that fall into different windows are different signals, because they will be
+    different alerts (`detectors.correlation`), each with an explanation of its own.
+    """
+
+    def __init__(self, window_ms: int) -> None:
+        self._window_ms = window_ms
         self.signals: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def add(
@@ -25,7 +33,7 @@ class Fold:
     ) -> None:
         """Add an event to the signal it belongs to; the first one is explained."""
         names = ("tenant", "source", "kind", "rule_id", "group")
-        key = tuple(about[name] for name in names)
+        key = (*(about[name] for name in names), str(event["time"] // self._window_ms))
         signal = self.signals.get(key)
         if signal is None:
             signal = about | {"score": 0.0, "explanation": explanation(), "events": []}
@@ -41,16 +49,33 @@ class Fold:
         if not batch.hits:
             return
         wanted = set(rows.tolist())
-        explained = _explanations(batch)
+        explained = self._explanations(batch)
         for hit in sorted(batch.hits, key=lambda hit: hit.event):
             if hit.event not in wanted:
                 continue
             rule = batch.rules[hit.rule]
             said = about(batch, hit.event, "rule", rule.id, rule.title, rule.techniques)
             said["severity_id"] = rule.severity_id
-            text = hit.explanation or explained.get(_subject(batch, hit.event, hit.rule), "")
+            text = hit.explanation or explained.get(self._subject(batch, hit), "")
             event = event_of(batch, hit.event, offset, rule_score(rule.severity_id))
             self.add(said, event, partial(_or_plain, text, partial(rule_explanation, rule, {})))
+
+    def _subject(self, batch: EventBatch, hit: Hit) -> Subject:
+        return subject(batch, hit.event, hit.rule, self._window_ms)
+
+    def _explanations(self, batch: EventBatch) -> dict[Subject, str]:
+        """Return the explanations in a batch, also those of events that go no further."""
+        found: dict[Subject, str] = {}
+        for hit in batch.hits:
+            if hit.explanation:
+                found.setdefault(self._subject(batch, hit), hit.explanation)
+        return found
+
+
+def subject(batch: EventBatch, row: int, rule: int, window_ms: int) -> Subject:
+    """Return what hits have in common that share an explanation: they become one alert."""
+    window = int(batch.time[row]) // window_ms
+    return rule, int(batch.tenant.index[row]), int(batch.entity.index[row]), window
 
 
 def about(
@@ -80,20 +105,6 @@ def event_of(batch: EventBatch, row: int, offset: int, score: float) -> dict[str
         "score": score,
         "raw": batch.raw_of(row),
     }
-
-
-def _subject(batch: EventBatch, row: int, rule: int) -> tuple[int, int, int]:
-    """Return what shares an explanation within a batch: rule, tenant, entity."""
-    return rule, int(batch.tenant.index[row]), int(batch.entity.index[row])
-
-
-def _explanations(batch: EventBatch) -> dict[tuple[int, int, int], str]:
-    """Return the explanations in a batch, also those of events that go no further."""
-    found: dict[tuple[int, int, int], str] = {}
-    for hit in batch.hits:
-        if hit.explanation:
-            found.setdefault(_subject(batch, hit.event, hit.rule), hit.explanation)
-    return found
 
 
 def _or_plain(text: str, plain: Callable[[], str]) -> str:

@@ -1,1 +1,1 @@
-"""Our own Sigma rules, one a file, by source; the proof of each lies under ``tests/detectors/rules``."""
+"""Our own Sigma rules, one a file, by source; their proof lies under ``tests/detectors/rules``."""

@@ -50,6 +50,14 @@ class _Attempt:
     written: Written | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """The partition of each day number that occurs, and the oldest there may be."""
+
+    of: dict[int, date]
+    oldest: date
+
+
 class PostgresSink(Sink):
     """Writes to the tables that ``infra/postgres/migrations`` describe, as ``sentinel_worker``.
 
@@ -102,7 +110,7 @@ class PostgresSink(Sink):
             try:
                 return await _write_once(connection, rows, days, positions, last)
             except asyncpg.CheckViolationError:
-                if not days:
+                if not days.of:
                     raise
                 self._partitions.clear()  # one was dropped meanwhile
                 days = await self._make_partitions(connection, rows.events)
@@ -117,10 +125,8 @@ class PostgresSink(Sink):
             rows = await _replace_unstorable(connection, rows)
             return await _write_once(connection, rows, days, positions, last)
 
-    async def _make_partitions(
-        self, connection: Any, events: Sequence[EventRow]
-    ) -> dict[int, date]:
-        """Return the day of each day number that occurs, after making sure of its partition.
+    async def _make_partitions(self, connection: Any, events: Sequence[EventRow]) -> _Days:
+        """Return the days that occur, after making sure of their partitions.
 
         Arrival times are the producer's word; they are bounded to the days that are kept,
         so that nobody makes partitions without end, or for a day that is dropped at once.
@@ -136,7 +142,7 @@ class PostgresSink(Sink):
             self._partitions.add(day)
         if time.monotonic() >= self._expire_at:
             await self._expire(connection, first)
-        return days
+        return _Days(days, first - timedelta(days=1))  # a day more: expiry may lag
 
     async def _expire(self, connection: Any, oldest: date) -> None:
         self._expire_at = time.monotonic() + EXPIRE_S
@@ -163,14 +169,14 @@ async def _committed(connection: Any, transaction: str) -> bool:
 
 
 async def _write_once(
-    connection: Any, rows: Rows, days: dict[int, date], positions: Positions, last: _Attempt
+    connection: Any, rows: Rows, days: _Days, positions: Positions, last: _Attempt
 ) -> Written:
     """Write everything in one transaction."""
     written = Written()
     async with connection.transaction():
         if rows.events:
             await _copy(connection, "new_events", _event_records(rows.events, days))
-            written.events = _count(await connection.fetch(SQL["events"]))
+            written.events = _count(await connection.fetch(SQL["events"], days.oldest))
         if rows.dead_letters:
             letters = [(*row[:-1], row.value[:PREVIEW_BYTES]) for row in rows.dead_letters]
             await _copy(connection, "new_dead_letters", letters)
@@ -202,14 +208,14 @@ async def _copy(connection: Any, table: str, records: Iterable[Sequence[Any]]) -
     await connection.copy_records_to_table(table, records=records, schema_name="pg_temp")
 
 
-def _event_records(events: Sequence[EventRow], days: dict[int, date]) -> list[tuple[Any, ...]]:
+def _event_records(events: Sequence[EventRow], days: _Days) -> list[tuple[Any, ...]]:
     """Return the columns of ``new_events``, each event once."""
     first = {(row.uid, row.tenant): row for row in reversed(events)}
     return [
         (
             row.tenant,
             UUID(row.uid),
-            days[row.arrived // DAY_MS],
+            days.of[row.arrived // DAY_MS],
             row.time,
             row.arrived,
             *row[4:13],

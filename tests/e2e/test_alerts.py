@@ -141,7 +141,7 @@ def test_real_audit_logs_leave_only_what_is_no_record(platform, tenant, pushed, 
         letter for letter in platform.json("dead-letters", "list") if letter["tenant"] == tenant
     ]
     assert [letter["value"] for letter in letters] == ["type=UNKNOWN[1329] msg=?"]
-    assert platform.counts("correlate", tenant)["out"] > 0
+    assert platform.counts("detect", tenant)["out"] > 0
     assert platform.balance() == 0
 
 
