@@ -1,12 +1,10 @@
-"""What routes share: who asks, the database in that tenant's name, JSON, pages."""
+"""What routes share: parameters, who asks, the database in that tenant's name, the broker."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -14,12 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
-import orjson
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
-from starlette.responses import Response
 
-from api.errors import Problem, unavailable
+from api.errors import unavailable
 from sentinel import postgres
 from sentinel.errors import KafkaError, SentinelError
 from sentinel.kafka import Producer, TopicState, describe_topics
@@ -33,7 +29,6 @@ CONNECTIONS = 8
 QUERY_S = 15.0
 #: Seconds until an unanswered broker counts as away.
 BROKER_S = 10.0
-MAX_BIGINT = 2**63 - 1
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most items to return.")]
 Cursor = Annotated[
@@ -180,7 +175,10 @@ async def topic_states(settings: Settings, timeout_s: float) -> list[TopicState]
     """Return the state of all topics; raise `Problem` (503) where the broker is away."""
     try:
         return await in_background(partial(describe_topics, settings), timeout_s)
-    except (KafkaError, TimeoutError) as error:
+    except TimeoutError as error:
+        late = TimeoutError(f"no answer within {timeout_s:g} s")
+        raise unavailable("the Kafka broker", late) from error
+    except KafkaError as error:
         raise unavailable("the Kafka broker", error) from error
 
 
@@ -205,59 +203,3 @@ def database(services: ServicesDep, tenant: TenantDep) -> Database:
 
 
 DatabaseDep = Annotated[Database, Depends(database)]
-
-
-def json_response(content: Any, status: int = 200) -> Response:
-    """Return JSON: times RFC 3339 in UTC, `raw_json` as it stands."""
-    body = orjson.dumps(content, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME)
-    return Response(body, status, media_type="application/json")
-
-
-def raw_json(text: str) -> orjson.Fragment:
-    """Return JSON text from the database so that it is sent on without being parsed."""
-    return orjson.Fragment(text)
-
-
-def moment(value: datetime) -> str:
-    """Return a time in RFC 3339, UTC, to the millisecond.
-
-    >>> moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
-    '2026-01-31T12:00:00.000Z'
-    """
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def encode_cursor(*parts: str | int) -> str:
-    """Return an opaque, URL-safe cursor of the place after a row.
-
-    >>> decode_cursor(encode_cursor(7, "a"), int, str)
-    (7, 'a')
-    """
-    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str, *types: type[Any]) -> tuple[Any, ...]:
-    """Return what `encode_cursor` was given; raise `Problem` (422) where it was not its."""
-    try:
-        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
-        parts = None
-    whole = (
-        isinstance(parts, list)
-        and len(parts) == len(types)
-        and all(type(part) is kind for part, kind in zip(parts, types, strict=True))
-        and all(abs(part) <= MAX_BIGINT for part in parts if type(part) is int)
-    )
-    if not whole:
-        raise Problem(422, f"cursor: expected `next` of an earlier page, found {cursor!r}")
-    return tuple(parts)
-
-
-def page(items: Iterable[Any], following: str | None) -> Response:
-    """Return one page."""
-    return json_response({"items": list(items), "next": following})
-
-
-def more(rows: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
-    """Split rows fetched with ``limit + 1`` into a page and its last row, None on the last page."""
-    return (rows[:limit], rows[limit - 1]) if len(rows) > limit else (rows, None)

@@ -35,14 +35,17 @@ _PASSING = (
     asyncpg.InternalClientError,
 )
 
+#: What asyncpg says of a connection that was lost between two statements.
+_LOST = ("connection is closed", "connection was closed", "released back to the pool")
+
 
 def is_passing(error: Exception) -> bool:
     """Say whether `error` goes away by waiting: restart, fail-over, lost connection, full disk.
 
     The statement may or may not have been carried out: repeat only what is idempotent.
     """
-    if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError)  # a ValueError is about the arguments
+    if isinstance(error, asyncpg.InterfaceError):  # mostly wrong use, which never passes
+        return any(lost in str(error) for lost in _LOST)
     return isinstance(error, _PASSING)
 
 

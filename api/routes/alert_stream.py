@@ -10,8 +10,9 @@ import orjson
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api.deps import MAX_BIGINT, Database, DatabaseDep
+from api.deps import Database, DatabaseDep
 from api.errors import Problem
+from api.paging import MAX_BIGINT
 from api.routes.alerts import Filters, alert
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])

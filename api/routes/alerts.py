@@ -12,22 +12,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import (
-    Cursor,
-    DatabaseDep,
-    Limit,
-    Text,
-    Time,
-    Word,
-    decode_cursor,
-    encode_cursor,
-    json_response,
-    moment,
-    more,
-    page,
-    raw_json,
-)
+from api.deps import Cursor, DatabaseDep, Limit, Text, Time, Word
 from api.errors import Problem
+from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page, raw_json
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 Severity = Literal["informational", "low", "medium", "high", "critical"]

@@ -11,18 +11,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import (
-    Cursor,
-    DatabaseDep,
-    Limit,
-    Text,
-    Time,
-    encode_cursor,
-    moment,
-    more,
-    page,
-    raw_json,
-)
+from api.deps import Cursor, DatabaseDep, Limit, Text, Time
+from api.paging import encode_cursor, moment, more, page, raw_json
 from api.routes.alerts import SEVERITIES, Severity, evidence_place
 
 router = APIRouter(prefix="/v1/events", tags=["events"])

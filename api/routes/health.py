@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import DatabaseDep, ServicesDep, json_response, topic_states
+from api.deps import DatabaseDep, ServicesDep, topic_states
+from api.paging import json_response
 from sentinel import __version__
 
 router = APIRouter(tags=["health"])

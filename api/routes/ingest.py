@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import Services, ServicesDep, TenantDep, json_response, topic_states
+from api.deps import Services, ServicesDep, TenantDep, topic_states
 from api.errors import Problem, unavailable
+from api.paging import json_response
 from sentinel import postgres, reading, topics
 from sentinel.errors import KafkaError
 from sentinel.kafka import DeliveryError

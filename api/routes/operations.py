@@ -11,20 +11,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import (
-    Cursor,
-    DatabaseDep,
-    Limit,
-    Text,
-    Word,
-    decode_cursor,
-    encode_cursor,
-    json_response,
-    moment,
-    more,
-    page,
-)
+from api.deps import Cursor, DatabaseDep, Limit, Text, Word
 from api.errors import Problem
+from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 MAX_INT = 2**31 - 1

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import EARLIEST, DatabaseDep, Text, Time, json_response, moment
+from api.deps import EARLIEST, DatabaseDep, Text, Time
 from api.errors import Problem
+from api.paging import json_response, moment
 
 router = APIRouter(prefix="/v1/stats", tags=["stats"])
 BUCKETS = {

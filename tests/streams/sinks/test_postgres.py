@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,7 +23,7 @@ from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams.checkpoint import Position, Store
 from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows, Sink
-from streams.sinks.postgres import PostgresSink
+from streams.sinks.postgres import SQL, PostgresSink
 
 NOW = time.time_ns() // 1_000_000
 DAY = 86_400_000
@@ -148,6 +149,20 @@ async def test_two_tenants_may_have_the_same_event_id(sink: PostgresSink, tenant
     other = row._replace(tenant=f"{tenant}-2")
     written = await sink.write(Rows([row, other]))
     assert written.events.total() == 2
+
+
+async def test_looking_for_duplicates_always_uses_the_primary_key(
+    sink: PostgresSink, tenant: str
+) -> None:
+    """Also while a partition is empty: with any other index the cost grows with the table."""
+    await sink.write(Rows([event(tenant, arrived=NOW - 3 * DAY)]))
+    async with sink._pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["new_events"])
+        query = f"EXPLAIN {SQL['events']}"
+        plan = await connection.fetch(query, datetime.now(UTC).date() - timedelta(days=8))
+    scans = [row[0] for row in plan if "Scan" in row[0] and "events_2" in row[0]]
+    assert scans
+    assert all("_pkey on events_2" in scan for scan in scans), scans
 
 
 @pytest.mark.parametrize("arrived", [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62])
@@ -286,6 +301,14 @@ async def test_a_restarted_server_is_waited_for(
     )
     await asyncio.gather(*(sink.write(Rows([event(tenant)])) for _ in range(8)))
     assert await count(owner, "events", tenant) == 8
+
+
+async def test_a_closed_sink_fails_instead_of_waiting_for_ever(postgres: str, tenant: str) -> None:
+    opened = PostgresSink(Settings(postgres=postgres))
+    await opened.open()
+    await opened.close()
+    with pytest.raises(asyncpg.InterfaceError, match="pool is clos"):
+        await asyncio.wait_for(opened.write(Rows([event(tenant)])), 10)
 
 
 UNSTORABLE = {
