@@ -5,6 +5,8 @@
 ``values``     one canonical text and one case folding for every value
 ``leaves``     one detection item as a predicate over a field's value; the reference evaluator
 ``index``      the witness index: which rules an event can match at all
+``candidates`` the index over a batch of events
+``access``     fields and text of plain events
 ``codegen``    a rule as one generated Python expression
 ``explain``    why a rule matched, for an analyst
 """

@@ -72,6 +72,20 @@ class Memo(dict[Any, Any]):
         return found
 
 
+class Each:
+    """A memo asked for each text of an event: ``each[texts]`` is true where one is."""
+
+    __slots__ = ("memo",)
+
+    def __init__(self, memo: Memo) -> None:
+        self.memo = memo
+
+    def __getitem__(self, value: Any) -> bool:
+        if value.__class__ is list:
+            return any(map(self.memo.__getitem__, value))
+        return bool(self.memo[value])
+
+
 class Shapes(dict[Any, Any]):
     """Remembers ``answer(key)`` per key, for at most `MOST` keys."""
 
@@ -131,7 +145,7 @@ class Compiler:
     def _expression(self, node: c.Node, names: dict[str, Any]) -> tuple[str, str]:
         """Return the expression with memos and the one without, naming what they use."""
         field = _single_field(node)
-        if field is not None:
+        if field is not None and (field[0] is not None or _is_any(node)):
             return self._leaf(node, field[0], names)
         if isinstance(node, c.Leaf):
             return self._fieldref(node, names)
@@ -148,7 +162,7 @@ class Compiler:
         if memo is None:
             memo = self.predicates[key] = Memo(predicate(node), self.memos)
         get, remembered = self._getter(field, names), f"p{len(names)}"
-        names[remembered] = memo
+        names[remembered] = memo if field is not None else Each(memo)
         names[f"{remembered}_"] = memo.answer
         return f"{remembered}[{get}(event)]", f"{remembered}_({get}(event))"
 
@@ -176,12 +190,21 @@ def _single_field(node: c.Node) -> tuple[str | None] | None:
     return (fields.pop(),)
 
 
+def _is_any(node: c.Node) -> bool:
+    """Say whether a condition holds for a list of texts exactly if it does for one of them."""
+    if isinstance(node, c.Any):
+        return all(map(_is_any, node.args))
+    return isinstance(node, c.Leaf) and node.op not in ("null", "exists")
+
+
 def _by_field(node: c.All | c.Any) -> list[c.Node]:
     """Return the arguments of a node, those that read one and the same field put together."""
     groups: dict[Any, list[c.Node]] = {}
     for index, arg in enumerate(node.args):
         field = _single_field(arg)
-        groups.setdefault(("field", *field) if field else ("own", index), []).append(arg)
+        together = field and (field[0] is not None or (_is_any(node) and _is_any(arg)))
+        key = ("field", *field) if field and together else ("own", index)
+        groups.setdefault(key, []).append(arg)
     return [_regroup(type(node), args) for args in groups.values()]
 
 

@@ -194,6 +194,17 @@ class Column:
         texts = {fold(text_of(item)) for item in elements(value)}
         return tuple(sorted({rule for text in texts for rule in self._of_text(text)}))
 
+    def anywhere(self, text: str) -> tuple[int, ...]:
+        """Return the rules with a part anywhere in `text`; `present` itself if there is none.
+
+        For several values joined to one text; exact literals are not looked for.
+        """
+        found = {part for part, _, _ in self._find(fold(text))}
+        if not found:
+            return self.present
+        rules = {rule for part in found for rule in self.parts[part].rules(True, True)}
+        return tuple(sorted(rules.union(self.present)))
+
     def _of_text(self, text: str) -> tuple[int, ...]:
         known = self.exact.get(text, self.present)
         places = self._find(text)

@@ -234,9 +234,11 @@ def test_dict_getter(event, path, value):
 
 
 def test_keywords_look_at_values_not_at_keys():
-    assert event_text({"userName": "bob", "n": [1, {"deep": "x\ny"}], "none": None}) == (
-        "bob\n1\nx\ny"
-    )
+    assert event_text({"userName": "bob", "n": [1, {"deep": "x\ny"}], "none": None}) == [
+        "bob",
+        "1",
+        "x\ny",
+    ]
     node = c.Leaf(None, "contains", "USERNAME")
     matcher = Matcher([rule(node)], dict_getter)
     assert matcher.match([{"userName": "bob"}]) == []
