@@ -103,12 +103,10 @@ class _Chooser:
             return min(_PRESENT, _EXACT * common)
         return min(_PRESENT, (_EXACT + 0.5 ** min(len(witness.text), 12)) * common)
 
-    def best(
-        self, node: c.Node, fields: set[str | None] | None, extra: float = 0.0
-    ) -> Option | None:
-        """Return the cheapest option of a condition.
+    def best(self, node: c.Node, fields: set[str | None], extra: float = 0.0) -> Option | None:
+        """Return the cheapest option of a condition over `fields`.
 
-        Only over `fields`; with `extra`, other fields may be used at that cost each.
+        With `extra`, other fields may be used as well, at that cost each.
         """
         if isinstance(node, c.Not):
             return None
@@ -124,11 +122,11 @@ class _Chooser:
         # Many literals of a field do not add up to more than its presence does.
         return Option(min(_WORST, sum(option.cost for option in known)), witnesses)
 
-    def _leaf(self, leaf: c.Leaf, fields: set[str | None] | None, extra: float) -> Option | None:
+    def _leaf(self, leaf: c.Leaf, fields: set[str | None], extra: float) -> Option | None:
         witness = witness_of(leaf)
         if witness is None:
             return None
-        known = fields is None or leaf.field in fields
+        known = leaf.field in fields
         if not known and not extra:
             return None
         cost = self.chance(witness) * EVALUATE + (0 if known else extra)

@@ -122,6 +122,24 @@ def test_indexed_equals_brute_force(conditions, batch):
         assert one_by_one == expected
 
 
+LITERALS = st.builds(
+    c.Leaf,
+    st.sampled_from(["f", None]),
+    st.sampled_from(["prefix", "suffix", "contains"]),
+    st.text("ab", min_size=1, max_size=4),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(LITERALS, min_size=1, max_size=40), st.lists(st.text("abAB\n", max_size=9)))
+def test_overlapping_literals_are_all_found(conditions, texts):
+    rules = [rule(node, str(index)) for index, node in enumerate(conditions)]
+    batch = [{"f": text, "g": ["x", text[::-1]]} for text in texts]
+    for factory in (dict_getter, plain_factory):
+        matcher = Matcher(rules, factory)
+        assert ids(matcher.match(batch)) == ids(matcher.match_brute(batch))
+
+
 @settings(max_examples=200, deadline=None)
 @given(nodes(), events())
 def test_an_explanation_names_what_matched(node, event):
