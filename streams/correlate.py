@@ -55,6 +55,10 @@ class CorrelateTask(Task):
             key=f"{alert['tenant']}/{alert['id']}".encode(),
         )
 
+    def evictions(self) -> dict[str, int]:
+        """Return how many open alerts were forgotten."""
+        return {"alerts": self._correlator.evictions}
+
     def snapshot(self) -> bytes:
         """Return the open alerts."""
         return self._correlator.snapshot()

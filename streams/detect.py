@@ -67,6 +67,10 @@ class DetectTask(Task):
         reason = RecordError("schema", str(error))
         return letter("detect", value, DEFAULT_TENANT, "", origin, reason).outgoing()
 
+    def evictions(self) -> dict[str, int]:
+        """Return what the detector dropped."""
+        return self._detector.evictions
+
     def snapshot(self) -> bytes:
         """Return models, baselines and recent ids."""
         return self._detector.snapshot()

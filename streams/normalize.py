@@ -161,6 +161,14 @@ class NormalizeTask(Task):
             counts = {"in": count, "out": count - lost[tenant], "dead_lettered": lost[tenant]}
             self.ledger.add("normalize", tenant, self._normalizer.source, counts)
 
+    def evictions(self) -> dict[str, int]:
+        """Return the events given up incomplete, and the records that the source lost."""
+        held = self._assemblers.values()
+        return {
+            what: sum(getattr(assembler, what, 0) for assembler in held)
+            for what in ("evicted", "lost")
+        }
+
     def waiting(self) -> bool:
         """Return whether incomplete events are held back."""
         return any(assembler.pending() for assembler in self._assemblers.values())

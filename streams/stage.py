@@ -70,6 +70,10 @@ class Task(ABC):
     def __init__(self) -> None:
         self.ledger = Ledger()
 
+    def evictions(self) -> dict[str, int]:
+        """Return how much state was dropped at its bounds since the start, by what."""
+        return {}
+
     @abstractmethod
     def process(self, batch: RecordBatch) -> Output:
         """Handle a batch; must not raise for any content, bad input becomes dead letters."""
@@ -126,8 +130,15 @@ class Held:
         self.saved_offset = next_offset
         self.unacked: list[tuple[int, Any]] = []
         self.touched = time.monotonic()
+        self._evicted = task.evictions()
         #: Held while a batch or a flush is under way, so that the two never interleave.
         self.lock = asyncio.Lock()
+
+    def report_evictions(self, stage: str) -> None:
+        """Show what state the task dropped since the last look."""
+        now = self.task.evictions()
+        telemetry.evicted(stage, self._evicted, now)
+        self._evicted = now
 
     @property
     def dirty(self) -> bool:
@@ -210,6 +221,7 @@ class Runner:
         async with held.lock:
             started = time.perf_counter()
             output = held.task.process(batch)
+            held.report_evictions(self.stage.name)
             held.next_offset = batch.last + 1
             held.touched = self._busy_at = time.monotonic()
             held.unacked.append((batch.last + 1, event))

@@ -7,6 +7,7 @@ Latencies are those of the oldest event of the batch, so they err on the slow si
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from sentinel import metrics
 
@@ -34,6 +35,19 @@ def latency(stage: str, source: str, arrived_ms: int, event_ms: int) -> None:
     now = time.time()
     metrics.ARRIVAL_LATENCY.labels(stage, source).observe(max(0.0, now - arrived_ms / 1000))
     metrics.EVENT_LATENCY.labels(stage, source).observe(max(0.0, now - event_ms / 1000))
+
+
+def evicted(stage: str, before: dict[str, int], now: dict[str, int]) -> None:
+    """Note what state was dropped at its bound since `before`."""
+    for what, count in now.items():
+        if (more := count - before.get(what, 0)) > 0:
+            metrics.EVICTIONS.labels(stage, what).inc(more)
+
+
+def lag(stage: str, behind: Iterable[tuple[tuple[str, int], int]]) -> None:
+    """Show how many records of each partition are not yet processed."""
+    for (topic, partition), records in behind:
+        metrics.LAG.labels(stage, topic, partition).set(records)
 
 
 def dead_lettered(stage: str, source: str, reason: str) -> None:

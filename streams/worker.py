@@ -25,7 +25,7 @@ from sentinel.kafka.registry import schema_registry
 from sentinel.metrics import Health
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams import app
+from streams import app, telemetry
 from streams.checkpoint import Store
 from streams.correlate import CorrelateStage
 from streams.dead_letter import DeadLetterStage
@@ -75,6 +75,8 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
     "persist": _persist,
     "dead_letter": lambda settings, partitions: DeadLetterStage(),
 }
+#: Seconds between two looks at the lag.
+LAG_S = 2.0
 #: Stages whose output are rows for the sinks.
 TO_SINKS = {"persist", "dead_letter"}
 
@@ -174,7 +176,17 @@ async def _serve(worker: Worker, started: asyncio.Event) -> int:
     with app.stopping(stop):
         apps = await worker.open()
         started.set()
+        gauge = asyncio.create_task(_show_lag(apps))
         try:
             return await app.serve(apps, stop)
         finally:
+            gauge.cancel()
             await worker.close()
+
+
+async def _show_lag(apps: Sequence[app.StageApp]) -> None:
+    """Keep the lag of every partition in the metrics."""
+    while True:
+        await asyncio.sleep(LAG_S)
+        for each in apps:
+            telemetry.lag(each.conf.id.removeprefix("sentinel."), each.lag().items())

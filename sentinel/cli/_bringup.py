@@ -12,6 +12,7 @@ from pathlib import Path
 
 import connectors
 from connectors.base import Connector
+from sentinel.cli.topics import register
 from sentinel.errors import SettingsError
 from sentinel.kafka import create_topics
 from sentinel.local import Service, Stack
@@ -67,6 +68,8 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
         sources = discover(connectors, Connector)  # type: ignore[type-abstract]
         if topics := create_topics(stack.connected(), sources):
             report(f"made topics: {', '.join(topics)}")
+        if schemas := register(stack.connected()):
+            report(f"registered schemas: {', '.join(schemas)}")
         token = ensure_token(stack.home)
         report(f"starting the worker and the API (token: {shown(token)})")
         port = _api_port(stack, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
@@ -20,7 +21,9 @@ T = TypeVar("T")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
-console = Console()
+#: Where no one looks, a table is not cut to 80 columns.
+WIDE = 200
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 progress_console = Console(stderr=True)
 
 

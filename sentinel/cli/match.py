@@ -22,6 +22,9 @@ from sentinel.reading import Reader
 #: Any JSON objects, in the rules' own field names.
 ANY_JSON = "json"
 
+#: Where objects of an unknown source carry an id of their own, most specific first.
+ID_FIELDS = ("eventID", "event_id", "EventRecordID", "_id", "uid", "uuid", "id")
+
 #: Events matched together.
 BATCH = 2000
 
@@ -115,7 +118,9 @@ def _objects(place: str, raw: bytes) -> Event:
         kind = type(decoded).__name__
         raise DecodeError("wrong_type", f"expected a JSON object, found a {kind}")
     content = raw.decode(errors="replace")
-    return Event(place, _offline.uid_of(ANY_JSON, content, place), None, decoded)
+    own = next((decoded[name] for name in ID_FIELDS if decoded.get(name)), None)
+    native_id = str(own) if isinstance(own, str | int) else None
+    return Event(place, _offline.uid_of(ANY_JSON, content, place), native_id, decoded)
 
 
 def _decoded(

@@ -46,7 +46,7 @@ def create(json: JsonOption = False) -> None:
     """Make missing topics, update the settings of the others, register the schemas."""
     settings = _settings()
     changed = create_topics(settings, _sources())
-    registered = _register(settings)
+    registered = register(settings)
     if json:
         _common.print_json({"changed": changed, "schemas": registered})
         return
@@ -63,7 +63,7 @@ def _sources() -> Iterable[str]:
     return sorted(discover(connectors, Connector))  # type: ignore[type-abstract]
 
 
-def _register(settings: Settings) -> dict[str, int]:
+def register(settings: Settings) -> dict[str, int]:
     """Register all schemas where a registry is set; return their ids."""
     registry = schema_registry(settings)
     if registry is None:

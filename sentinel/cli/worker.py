@@ -9,7 +9,7 @@ import typer
 from sentinel import local, log
 from sentinel.cli import _common
 from sentinel.errors import SettingsError
-from streams import worker
+from streams.worker import STAGES, run
 
 
 def command(
@@ -23,9 +23,9 @@ def command(
     """Run stages until stopped: by default all of them, in one process."""
     settings = local.connect(_common.settings())
     log.configure(settings.log_level)
-    chosen = tuple(stage or worker.STAGES)
-    if unknown := [name for name in chosen if name not in worker.STAGES]:
+    chosen = tuple(stage or STAGES)
+    if unknown := [name for name in chosen if name not in STAGES]:
         raise SettingsError(
-            f"expected stages among {', '.join(worker.STAGES)}, found {', '.join(unknown)}"
+            f"expected stages among {', '.join(STAGES)}, found {', '.join(unknown)}"
         )
-    raise typer.Exit(worker.run(settings, chosen, slot))
+    raise typer.Exit(run(settings, chosen, slot))
