@@ -32,9 +32,24 @@ __all__ = ["LogSource", "Rule", "RuleSet", "Unsupported"]
 RULE_NAMESPACE = UUID("a07b4c0e-9ed3-5ead-b3c5-b3968e815d7f")
 
 #: What decides how a file is parsed: a change of it makes another cache.
-_PARSED_BY = tuple(Path(module.__file__ or "") for module in (condition, leaves, parse))
+_PARSED_BY = (Path(__file__), *(Path(str(each.__file__)) for each in (condition, leaves, parse)))
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BASE):  # type: ignore[misc]
+    """A safe YAML loader that refuses a key that occurs twice: half the rule would be lost."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Build a mapping; raise ConstructorError where a key occurs twice."""
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value.__hash__ and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} occurs twice", key.start_mark
+                )
+            seen.add(key.value if key.value.__hash__ else id(key))
+        return super().construct_mapping(node, deep)
 
 
 class Unsupported(msgspec.Struct, frozen=True, tag="unsupported"):
@@ -223,7 +238,7 @@ def _read(file: Path | None) -> dict[str, list[Rule | Unsupported]]:
 def _documents(content: bytes, placeholders: Placeholders) -> Iterator[Rule | Unsupported]:
     """Parse the documents of one file; a rule's `path` is its number there, from the second."""
     try:
-        documents = list(yaml.load_all(content, Loader=_LOADER))
+        documents = list(yaml.load_all(content, Loader=_Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = " ".join(str(getattr(error, "problem", None) or error).split())

@@ -29,7 +29,7 @@ def event_uid(tenant: str, source: str, native_id: str) -> bytes:
     tenant, source
         Names without NUL.
     native_id
-        The source's own id of the event, else its place (see `place`).
+        The source's own id of the event, else its place.
     """
     name = f"{tenant}\0{source}\0{native_id}".encode(errors="surrogatepass")
     digest = bytearray(sha1(_SEED + name, usedforsecurity=False).digest()[:16])
@@ -57,11 +57,6 @@ def event_uids(tenants: Sequence[str], source: str, native_ids: Sequence[str]) -
     uids[:, 6] = uids[:, 6] & 0x0F | 0x50  # version 5
     uids[:, 8] = uids[:, 8] & 0x3F | 0x80  # variant of RFC 9562
     return uids
-
-
-def place(topic: str, partition: int, offset: int, index: int) -> str:
-    """Return what stands for the own id of the `index`-th event of a Kafka message."""
-    return f"{topic}/{partition}/{offset}/{index}"
 
 
 def uid_text(uid: bytes) -> str:

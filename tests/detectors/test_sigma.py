@@ -311,6 +311,7 @@ def test_documents_of_one_file(tmp_path):
         ("just text", 1, "mapping"),
         ("name: workflow\non: push\n", 1, "no Sigma|not a Sigma"),
         ("\x00", 1, "YAML"),
+        ("a: 1\nb:\n  f|contains: x\n  f|contains: y\n", 4, "twice"),
     ],
 )
 def test_files_that_are_no_rules_are_listed(tmp_path, text, line, reason):

@@ -3,7 +3,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.identity import NAMESPACE, event_uid, place, uid_text
+from schemas.identity import NAMESPACE, event_uid, uid_text
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
@@ -26,7 +26,3 @@ def test_names_do_not_run_together():
 
 def test_a_lone_surrogate_is_no_crash():
     assert len(event_uid("t", "s", "\ud800")) == 16
-
-
-def test_place_tells_events_of_one_message_apart():
-    assert place("raw.cloudtrail", 0, 7, 0) != place("raw.cloudtrail", 0, 7, 1)
