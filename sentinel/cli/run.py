@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import httpx
@@ -88,7 +89,7 @@ def _show(api: str, token: str, began: float, seconds: float) -> None:
     client = httpx.Client(base_url=api, headers={"Authorization": f"Bearer {token}"}, timeout=10)
     seen: dict[str, int] = {}
     live = Live(_table([]), console=_common.console, auto_refresh=False)
-    with client, live if _common.console.is_terminal else threading.Lock():
+    with client, live if _common.console.is_terminal else nullcontext():
         while not seconds or time.monotonic() - began < seconds:
             alerts = _latest(client)
             if alerts and not seen:
@@ -109,7 +110,7 @@ def _latest(client: httpx.Client) -> list[dict[str, Any]]:
         answer.raise_for_status()
     except httpx.HTTPError:
         return []
-    found: list[dict[str, Any]] = answer.json()["alerts"]
+    found: list[dict[str, Any]] = answer.json()["items"]
     return found
 
 
