@@ -69,13 +69,15 @@ def command(
         else:
             for row, rule in found:
                 typer.echo(f"{batch[row].native_id or batch[row].place}\t{rule.title}")
-    unsupported = len(ruleset.unsupported)
+    unsupported = ruleset.unsupported
+    for each in unsupported[: _offline.NAMED]:
+        _common.note(f"{each.path}:{each.line}: {each.reason}")
     done = (
         f"{read} events read, {len(matcher.rules)} of {len(ruleset.rules)} rules apply "
-        f"({unsupported} unsupported), {matches} matches"
+        f"({len(unsupported)} unsupported), {matches} matches"
     )
-    if unsupported:
-        done += "; `sentinel rules check` says why rules are unsupported"
+    if len(unsupported) > _offline.NAMED:
+        done += f"; `sentinel rules check {rules[0]}` names all that is unsupported"
     if failures:
         done += f"; {failures} times a rule failed on an event"
     _offline.report(reader, problems, read, done)

@@ -16,6 +16,7 @@ import pytest
 from sigma.backends.sqlite import sqliteBackend
 from sigma.collection import SigmaCollection
 
+from connectors.cloudtrail import CloudTrail
 from detectors.match import dict_getter
 from detectors.sigma import RuleSet
 from sentinel.reading import Reader
@@ -86,6 +87,20 @@ def test_same_matches_as_sqlite(data, rules, name):
     assert not matcher.errors
     assert ours == oracle(rules, events)
     assert len(ours) > 50
+
+
+@pytest.mark.parametrize("name", ["cloudtrail_stratus", "cloudtrail_invictus"])
+def test_same_matches_through_the_connector(data, rules, name):
+    source = CloudTrail()
+    chosen = RuleSet.load(rules).select(source.logsources)
+    decoder = source.decoder(frozenset().union(*(rule.fields for rule in chosen.rules)))
+    raws = [record.data for record in Reader([data / name])]
+    typed = chosen.matcher(decoder.getter)
+    plain = chosen.matcher(dict_getter)
+    found = typed.match([decoder.decode(raw) for raw in raws])
+    assert not typed.errors
+    assert found == plain.match([json.loads(raw) for raw in raws])
+    assert len(found) > 50
 
 
 def test_stratus_files_with_a_hit(data, rules):

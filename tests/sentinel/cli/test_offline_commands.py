@@ -78,6 +78,7 @@ def test_match_prints_what_matches_by_rule_event_and_the_sources_own_id(rules, l
     assert all(UUID(str(row["event_uid"])).version == 5 for row in rows)
     assert "3 events read, 1 of 2 rules apply (1 unsupported), 2 matches" in " ".join(err.split())
     assert "2 could not be handled" in err
+    assert f"{rules / 'c.yml'}:1: " in err.replace("\n", "")
     assert run(args) == 0
     assert out(capfd)[0] == rows  # the same ids every time
 
@@ -86,10 +87,21 @@ def test_match_any_json_against_every_rule(rules, logs, capfd):
     assert run(["match", str(logs), "--source", "json", "--rules", str(rules), "--json"]) == 0
     rows, err = out(capfd)
     assert len(rows) == 4
-    assert {row["source_uid"] for row in rows} == {None}
+    assert [row["source_uid"] for row in rows] == [event(n)["eventID"] for n in (1, 1, 3, 3)]
     assert len({row["event_uid"] for row in rows}) == 2
     assert "2 of 2 rules apply" in " ".join(err.split())
     assert "4 events read" in err
+
+
+def test_objects_without_an_id_of_their_own_have_no_source_uid(rules, tmp_path, capfd):
+    one = {"eventSource": "iam.amazonaws.com", "eventName": "CreateUser"}
+    (tmp_path / "x.json").write_text(json.dumps([one, one | {"n": 2}, one]))
+    file = str(tmp_path / "x.json")
+    assert run(["match", file, "--source", "json", "--rules", str(rules / "a.yml"), "--json"]) == 0
+    rows, _ = out(capfd)
+    assert [row["source_uid"] for row in rows] == [None] * 3
+    first, second, third = (row["event_uid"] for row in rows)
+    assert first == third != second  # the id is that of the content
 
 
 def test_match_for_a_person_names_the_rule(rules, logs, capfd):
