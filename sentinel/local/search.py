@@ -39,8 +39,9 @@ def find_java() -> Path:
         There is none that is new enough and has the module jdk.jdi.
     """
     found = []
-    for name in (os.environ.get("JAVA_HOME", "") + "/bin/java", shutil.which("java") or ""):
-        if not Path(name).is_file():
+    home = os.environ.get("JAVA_HOME")
+    for name in (f"{home}/bin/java" if home else None, shutil.which("java")):
+        if name is None or not Path(name).is_file():
             continue
         modules = subprocess.run(  # noqa: S603 # the user's own Java
             [name, "--list-modules"], capture_output=True, text=True, check=False
