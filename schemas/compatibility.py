@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas import avro
-from sentinel.errors import IncompatibleSchema
+from sentinel.errors import IncompatibleSchemaError
 
 Schema = Any
 RELEASED = avro.HERE / "released"
@@ -50,13 +50,13 @@ def check(name: str, old: Schema, new: Schema) -> None:
 
     Raises
     ------
-    IncompatibleSchema
+    IncompatibleSchemaError
         They cannot; the message names each place and reason.
     """
     backward = [f"a new reader breaks: {p.path}: {p.reason}" for p in problems(old, new)]
     forward = [f"an old reader breaks: {p.path}: {p.reason}" for p in problems(new, old)]
     if found := [*backward, *forward]:
-        raise IncompatibleSchema(
+        raise IncompatibleSchemaError(
             f"{name}: expected a change that deployed readers survive, found "
             f"{'; '.join(found)}; give new fields a default and keep the others as they are"
         )
@@ -175,14 +175,14 @@ def check_all() -> int:
 
     Raises
     ------
-    IncompatibleSchema
+    IncompatibleSchemaError
         A schema breaks one of them, or one that was released is gone.
     """
     pairs = 0
     present = avro.names()
     for path in sorted(RELEASED.glob("*.avsc")):
         if (name := path.stem.split(".")[0]) not in present:
-            raise IncompatibleSchema(
+            raise IncompatibleSchemaError(
                 f"expected {name}.avsc, which {path.name} released; it is gone"
             )
     for name in present:
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.write(f"released: {', '.join(release()) or 'nothing new'}\n")
         else:
             sys.stdout.write(f"{check_all()} released schemas can be read and written\n")
-    except IncompatibleSchema as error:
+    except IncompatibleSchemaError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -7,7 +7,7 @@
     ├── StackError             a part of the embedded stack did not start or stay up
     ├── KafkaError             the broker refused or could not be reached
     ├── SchemaError            bytes that do not follow the schema they claim
-    │   └── IncompatibleSchema a schema change that would break a reader
+    │   └── IncompatibleSchemaError  a schema change that would break a reader
     ├── RecordError            one record cannot be handled: it becomes a dead letter
     │   ├── DecodeError        not the format the source writes
     │   └── MappingError       decoded, but what OCSF needs is missing or absurd
@@ -40,7 +40,7 @@ class SchemaError(SentinelError):
     """Bytes do not follow the schema they claim to follow."""
 
 
-class IncompatibleSchema(SchemaError):
+class IncompatibleSchemaError(SchemaError):
     """A schema change would break a reader that is already deployed."""
 
 

@@ -129,7 +129,7 @@ def web_shell(random: Random, start: float) -> Iterator[Planned]:
             auditd.Log.command,
             time=time,
             argv=argv,
-            uid=WEB_UID if argv[0] == "/tmp/.k" else uid,  # noqa: S108 - the attacker's, not ours
+            uid=WEB_UID if argv[0] == "/tmp/.k" else uid,
             euid=uid,
             auid=auditd.UNSET,
             cwd="/var/www/html",

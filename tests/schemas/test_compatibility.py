@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import avro, compatibility
-from sentinel.errors import IncompatibleSchema
+from sentinel.errors import IncompatibleSchemaError
 
 OLD = {
     "type": "record",
@@ -115,7 +115,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize(("change", "message"), BREAKING.values(), ids=BREAKING)
 def test_breaking_change_is_refused_with_place_and_reason(change, message):
-    with pytest.raises(IncompatibleSchema) as caught:
+    with pytest.raises(IncompatibleSchemaError) as caught:
         compatibility.check("batch", OLD, changed(change))
     assert message in str(caught.value)
 
