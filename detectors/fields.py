@@ -16,16 +16,13 @@ import msgspec
 
 from detectors.engine import condition as c
 
-#: The field that holds the category of an event.
-CATEGORY = "@category"
-
 
 def qualified(rule: c.Rule) -> c.Rule:
     """Return the rule as asked of a source with categories; unchanged where it states none."""
     category = rule.logsource.category
     if not category:
         return rule
-    kind = c.Leaf(CATEGORY, "exact", category, selection="logsource")
+    kind = c.Leaf(c.CATEGORY, "exact", category, selection="logsource")
     return msgspec.structs.replace(rule, node=c.All((kind, _renamed(rule.node, f"{category}."))))
 
 

@@ -22,11 +22,24 @@ class Look:
         """Return the candidates of one event, whatever its value; all of them on an error."""
         try:
             value = self.get(event)
-            found: tuple[int, ...] = (
-                self.memo.answer(value) if isinstance(value, list | dict) else self.memo[value]
-            )
+            if self.field is not None and value.__class__ is list:
+                found = self._of_list(value)
+            elif isinstance(value, list | dict):
+                found = self.memo.answer(value)
+            else:
+                found = self.memo[value]
         except Exception:  # noqa: BLE001 - the rules will meet and report the same error
             return everything
+        return found
+
+    def _of_list(self, values: list[Any]) -> tuple[int, ...]:
+        """Return the candidates of a list, element by element because those come again."""
+        found: tuple[int, ...] = ()
+        try:
+            for value in values:
+                found = _merged(found, self.memo[value])
+        except TypeError:  # an object, or a list in the list
+            found = self.memo.answer(values)
         return found
 
 

@@ -73,7 +73,7 @@ class Memo(dict[Any, Any]):
 
 
 class Each:
-    """A memo asked for each text of an event: ``each[texts]`` is true where one is."""
+    """A memo asked for each element of a list: ``each[values]`` is true where one is."""
 
     __slots__ = ("memo",)
 
@@ -81,9 +81,12 @@ class Each:
         self.memo = memo
 
     def __getitem__(self, value: Any) -> bool:
-        if value.__class__ is list:
-            return any(map(self.memo.__getitem__, value))
-        return bool(self.memo[value])
+        try:
+            if value.__class__ is list:
+                return any(map(self.memo.__getitem__, value))
+            return bool(self.memo[value])
+        except TypeError:  # an object, or a list in the list
+            return bool(self.memo.answer(value))
 
 
 class Shapes(dict[Any, Any]):
@@ -163,7 +166,7 @@ class Compiler:
             memo = self.predicates[key] = Memo(predicate(node), self.memos)
         get, remembered = self._getter(field, names), f"p{len(names)}"
         names[remembered] = memo if field is not None else Each(memo)
-        names[f"{remembered}_"] = memo.answer
+        names[f"{remembered}_"] = Each(memo).__getitem__ if _is_any(node) else memo.answer
         return f"{remembered}[{get}(event)]", f"{remembered}_({get}(event))"
 
     def _fieldref(self, leaf: c.Leaf, names: dict[str, Any]) -> tuple[str, str]:

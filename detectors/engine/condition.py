@@ -110,6 +110,10 @@ def fields_of(leaf: Leaf) -> tuple[str | None, ...]:
     return (leaf.field, leaf.text) if leaf.op == "fieldref" else (leaf.field,)
 
 
+#: The field that holds the category of an event; see `detectors.fields`.
+CATEGORY = "@category"
+
+
 class LogSource(NamedTuple):
     """A rule's log source; an empty string is "not stated" and fits any source."""
 

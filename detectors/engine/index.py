@@ -96,7 +96,7 @@ class _Chooser:
 
         Shorter literals meet more; what many rules ask for is common in the data too.
         """
-        if witness.kind == "present":
+        if witness.kind == "present" or witness.field == c.CATEGORY:
             return _PRESENT
         common = 1 + self.uses[witness] / 4
         if witness.kind == "exact":
