@@ -80,6 +80,7 @@ class Stack:
         self._lock = lock(self.home)
         self._report = self._serialised(report)
         try:
+            (self.home / "stack.json").unlink(missing_ok=True)  # that of a killed run
             reap(self.home, self._report)
             self._identity = identity(self.home)
             parts: list[Prepare] = []
