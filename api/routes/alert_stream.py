@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import anyio
 import orjson
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -19,6 +19,8 @@ router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 #: Seconds between two looks. The look is one index lookup that finds nothing as a rule.
 POLL_S = 0.5
 HEARTBEAT_S = 15
+#: Seconds a stream has to end by itself when the server stops.
+GRACE_S = 2.0
 AT_ONCE = 200
 Place = Annotated[int | None, Header(ge=0, le=MAX_BIGINT)]
 
@@ -53,24 +55,27 @@ async def stream(
     start = after if last_event_id is None else last_event_id
     if start is None:
         start = (await database.fetch("newest_revision"))[0][0]
+    leaving = anyio.Event()
     return EventSourceResponse(
-        changes(database, filters, start),
+        changes(database, filters, start, leaving),
+        shutdown_event=leaving,
+        shutdown_grace_period=GRACE_S,
         ping=HEARTBEAT_S,
         ping_message_factory=lambda: ServerSentEvent(comment="heartbeat"),
     )
 
 
 async def changes(
-    database: Database, filters: tuple[Any, ...], last: int
+    database: Database, filters: tuple[Any, ...], last: int, leaving: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield alerts changed after revision `last`, for ever; wait while the database is away."""
-    while True:
+    """Yield alerts changed after revision `last` until `leaving`; wait for an absent database."""
+    while not leaving.is_set():
         try:
             head = (await database.fetch("newest_revision"))[0][0]
             rows = await database.fetch("changes", *filters, last, head, AT_ONCE)
         except Problem as problem:
             yield ServerSentEvent(comment=problem.detail)
-            await asyncio.sleep(HEARTBEAT_S / 3)
+            await _sleep(HEARTBEAT_S / 3, leaving)
             continue
         for row in rows:
             yield ServerSentEvent(
@@ -82,4 +87,10 @@ async def changes(
             last = rows[-1]["revision"]
         else:
             last = max(last, head)
-            await asyncio.sleep(POLL_S)
+            await _sleep(POLL_S, leaving)
+
+
+async def _sleep(seconds: float, leaving: anyio.Event) -> None:
+    """Wait, but no longer than until the server stops."""
+    with anyio.move_on_after(seconds):
+        await leaving.wait()
