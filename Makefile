@@ -13,6 +13,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 DATA := $(or $(SENTINEL_HOME),.sentinel)
 N ?= 20
 SEARCH ?=
+SEED ?=
 ARGS ?=
 
 help: ## List the targets
@@ -41,8 +42,8 @@ fmt: dev ## Format the code
 bench: setup dev ## Measure: one table, each figure beside orjson.loads on the same events
 	$(BIN)/sentinel bench $(ARGS)
 
-chaos: setup dev ## Kill, stop and cut parts at random points, N=20 times
-	$(BIN)/python -m pytest tests/e2e -m chaos --chaos $(N) $(ARGS)
+chaos: setup dev ## Faults at random points under load, N=20 of them (SEED= repeats a run)
+	$(BIN)/python -m bench.chaos -n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 golden: setup ## Write the golden files anew; read the difference before you commit it
 	$(BIN)/python -m connectors golden
@@ -58,11 +59,11 @@ clean: ## Stop a running stack, remove its data and every cache
 	@if [ -f "$(DATA)/identity.json" ]; then rm -rf "$(DATA)"; fi
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	find . -path "./$(VENV)*" -prune -o -name __pycache__ -type d -exec rm -rf {} +
 	rm -f $(VENV)/.ready # compiled models were among the caches
 
 distclean: clean ## Remove .venv too
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-bench
 
 dev: $(VENV)/.dev
 
