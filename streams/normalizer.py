@@ -25,6 +25,7 @@ from schemas.batch import EventBatch, Hit, RuleRef, Strings
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
+from streams import telemetry
 from streams.letters import Origin
 
 LOG = log.get(__name__)
@@ -237,7 +238,18 @@ class Normalizer:
         """Find the rules that the events match and note them in the batch."""
         refs: dict[str, int] = {}
         explained: set[Subject] = set()
-        for row, rule in self.matcher.match(decoded):
+        hits = self.matcher.match(decoded)
+        for row, rule_id, error in self.matcher.errors:
+            # The event goes on, other rules have seen it; the failure is counted and named.
+            telemetry.failed("normalize", self.source, "rule")
+            LOG.error(
+                "a rule failed on an event",
+                action="rule_error",
+                rule=rule_id,
+                uid=uid_text(batch.uid_of(row)),
+                error=repr(error),
+            )
+        for row, rule in hits:
             place = refs.setdefault(rule.id, len(refs))
             if place == len(batch.rules):
                 batch.rules.append(_ref(rule))
@@ -245,10 +257,17 @@ class Normalizer:
             text = ""
             if key not in explained:
                 explained.add(key)
-                matched = self.matcher.explain(decoded[row], rule)
                 uid = uid_text(batch.uid_of(row))
-                text = rule_explanation(batch.rules[place], matched, [uid])
+                text = rule_explanation(batch.rules[place], self._why(decoded[row], rule), [uid])
             batch.hits.append(Hit(row, place, text))
+
+    def _why(self, event: Any, rule: Rule) -> dict[str, Any]:
+        """Return what of a rule matched; nothing where that cannot be told, the hit counts."""
+        try:
+            return self.matcher.explain(event, rule)
+        except Exception:
+            LOG.exception("a match has no explanation", action="explain_bug", rule=rule.id)
+            return {}
 
     def _route(self, batch: EventBatch) -> NDArray[np.int64]:
         """Return the events partition of each event: a hash of tenant and acting entity.
