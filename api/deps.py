@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
 from api.errors import unavailable
 from sentinel import postgres
-from sentinel.errors import KafkaError, SentinelError
+from sentinel.errors import KafkaError, SentinelError, StackError
 from sentinel.kafka import Producer, TopicState, describe_topics
 from sentinel.settings import Settings
 
@@ -107,6 +107,8 @@ class Database:
     def __init__(self, services: Services, tenant: str) -> None:
         self._services = services
         self.tenant = tenant
+        #: The one tenant to look for, None for all: what lets an index help row security.
+        self.only = None if tenant == postgres.ALL_TENANTS else tenant
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Any]:
@@ -130,6 +132,8 @@ class Database:
                 f"an answer of PostgreSQL within {QUERY_S:.0f} s (narrow the time or filters)",
                 error,
             ) from error
+        except StackError as error:
+            raise unavailable("PostgreSQL", error) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             if postgres.is_passing(error):
                 raise unavailable("PostgreSQL", error) from error

@@ -19,9 +19,14 @@ from typing import Any
 import asyncpg
 import stamina
 
+from sentinel.errors import StackError
+
 WORKER = "sentinel_worker"
 API = "sentinel_api"
 ALL_TENANTS = "*"
+#: A process that freezes within a transaction loses it, and so its locks, after this many
+#: seconds: before others take over what it was doing (10 s, the session timeout of workers).
+IDLE_S = 5.0
 _NAME = re.compile(r"^--\s*name:\s*(\w+)\s*$", re.MULTILINE)
 _PASSING = (
     OSError,
@@ -31,6 +36,7 @@ _PASSING = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,
 )
@@ -83,10 +89,15 @@ async def open_pool(
         Longest time for one statement, in seconds; then the connection is given up.
     init
         Called once with each new connection.
+
+    Raises
+    ------
+    StackError
+        The login may not take the role, or the database was never migrated.
     """
 
     async def prepare(connection: Any) -> None:
-        await connection.execute(f"SET ROLE {role}")
+        await _take(connection, role)
         await connection.execute("SELECT set_config('sentinel.tenant', $1, false)", tenant)
         await connection.execute("SET TIME ZONE 'UTC'")
         if init:
@@ -100,8 +111,21 @@ async def open_pool(
         timeout=10,
         init=prepare,
         reset=_keep,
-        server_settings={"application_name": f"sentinel {role}"},
+        server_settings={
+            "application_name": f"sentinel {role}",
+            "idle_in_transaction_session_timeout": str(int(1000 * IDLE_S)),
+        },
     )
+
+
+async def _take(connection: Any, role: str) -> None:
+    try:
+        await connection.execute(f"SET ROLE {role}")
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise StackError(
+            f"expected to act as {role}, PostgreSQL refused: {error}; migrate the database "
+            f"first, and GRANT {role} TO the user of SENTINEL_POSTGRES"
+        ) from error
 
 
 async def _keep(connection: Any) -> None:

@@ -65,7 +65,7 @@ async def list_events(
 ) -> Response:
     """List events of the last days (SENTINEL_RETENTION_DAYS), newest first by event time."""
     least = SEVERITIES.index(min_severity) + 1 if min_severity else None
-    what = (source, entity, operation, service, src_ip, class_uid, least, tenant)
+    what = (source, entity, operation, service, src_ip, class_uid, least, tenant or database.only)
     before = evidence_place(cursor) if cursor else (None, None)
     rows = await database.fetch("events", since, until, uid, *what, *before, limit + 1)
     shown, last = more(rows, limit)

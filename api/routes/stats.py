@@ -76,7 +76,9 @@ async def stats(
     if by not in keys:
         raise Problem(422, f"by: {of} can be counted by {', '.join(keys)}, found {by}")
     query = f"{of.removesuffix('s')}_counts"
-    rows = await database.fetch(query, BUCKETS[bucket], start, end, tenant, fill={"key": keys[by]})
+    rows = await database.fetch(
+        query, BUCKETS[bucket], start, end, tenant or database.only, fill={"key": keys[by]}
+    )
     return json_response(
         {
             "of": of,

@@ -10,7 +10,7 @@ import asyncpg
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sentinel import postgres as database
 from sentinel.errors import StackError
@@ -151,6 +151,21 @@ async def test_partitions_cannot_be_read_past_the_policy(
             await pool.execute(f"SELECT * FROM {part}")
     finally:
         await pool.close()
+
+
+async def test_a_login_without_the_role_is_told_what_to_do(postgres: str) -> None:
+    role = f"plain_{uuid4().hex}"
+    owner = await asyncpg.connect(postgres)
+    try:
+        await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+        parts = conninfo_to_dict(postgres)
+        query = f"?host={parts['host']}&port={parts.get('port', 5432)}"
+        plain = f"postgresql://{role}:x@/{parts['dbname']}{query}"
+        with pytest.raises(StackError, match="GRANT sentinel_worker TO"):
+            await database.open_pool(plain, database.WORKER, size=1)
+    finally:
+        await owner.execute(f"DROP ROLE {role}")
+        await owner.close()
 
 
 async def test_neither_role_may_bypass_the_policies(postgres: str) -> None:
