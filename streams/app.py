@@ -87,6 +87,10 @@ class StageApp(faust.App):
         sys.stderr.flush()
         os._exit(EXIT_FAILED)
 
+    def end(self, topic: str, partition: int) -> int:
+        """Return the end of a partition as of the last fetch, -1 if unknown."""
+        return self.consumer.highwater(TP(topic, partition))
+
     def lag(self) -> dict[TP, int]:
         """Return the unacknowledged records of every owned partition, where known."""
         return self.consumer.lag()

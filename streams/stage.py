@@ -31,6 +31,9 @@ from streams.transport import RecordBatch
 LOG = log.get(__name__)
 #: A partition is quiet, and its incomplete events are given up on, after this long.
 QUIET_S = 5.0
+#: The same for one whose end cannot be reached, as the last record there is not for readers
+#: (the marker of a transaction).
+QUIET_MOST_S = 60.0
 #: With nothing more to do, a checkpoint follows this soon, but not more often than `IDLE_GAP_S`.
 IDLE_S = 0.2
 IDLE_GAP_S = 1.0
@@ -169,6 +172,8 @@ class Runner:
         self._saved_at = time.monotonic()
         self._busy_at = time.monotonic()
         self._ticker: asyncio.Task[None] | None = None
+        #: Where a partition ends as far as is known, else -1: for whoever has the consumer to set.
+        self.end: Callable[[str, int], int] = lambda topic, partition: -1
 
     async def on_assigned(self, tp: Any) -> int:
         """Claim the partition, restore its task and return the offset to start at."""
@@ -190,9 +195,11 @@ class Runner:
     async def on_revoked(self, tps: Iterable[Any]) -> None:
         """Checkpoint and acknowledge what is done, then forget the partitions."""
         keys = [(tp.topic, tp.partition) for tp in tps]
-        await self.checkpoint(keys)
-        for key in keys:
-            self._held.pop(key, None)
+        try:
+            await self.checkpoint(keys)
+        finally:  # given up in time or not, they are another's now
+            for key in keys:
+                self._held.pop(key, None)
 
     async def on_lost(self, tps: Iterable[Any]) -> None:
         """Forget partitions that another worker has already; its claim fences this one."""
@@ -219,18 +226,23 @@ class Runner:
         if held is None or batch.last < held.next_offset:
             return  # revoked meanwhile, or delivered twice: its owner has it
         async with held.lock:
+            if self._held.get(key) is not held:
+                return  # revoked while it waited
             started = time.perf_counter()
-            output = held.task.process(batch)
+            with log.bound(
+                stage=self.stage.name, topic=key[0], partition=key[1], offset=batch.first
+            ):
+                output = held.task.process(batch)
             held.report_evictions(self.stage.name)
             held.next_offset = batch.last + 1
             held.touched = self._busy_at = time.monotonic()
             held.unacked.append((batch.last + 1, event))
             telemetry.batch(self.stage.name, len(batch), time.perf_counter() - started)
             saved = await self._outlet.deliver(output, partial(self._position, key, held))
-        if saved:
-            held.saved_offset = batch.last + 1
-            held.acknowledge(held.saved_offset)
-        elif time.monotonic() - self._saved_at >= self._interval:
+            if saved:
+                held.saved_offset = batch.last + 1
+                held.acknowledge(held.saved_offset)
+        if not saved and time.monotonic() - self._saved_at >= self._interval:
             await self.checkpoint()
 
     def _position(
@@ -247,15 +259,16 @@ class Runner:
     async def checkpoint(self, keys: Sequence[tuple[str, int]] | None = None) -> None:
         """Save state and offset of the partitions that moved, then acknowledge.
 
-        The state is taken before anything is awaited, so it belongs to its offset;
-        it is saved only once all outputs up to there are safe in Kafka.
+        A partition's state is taken between two batches, so that it belongs to its offset
+        and all that it stands for has been delivered; it is saved only once that is safe.
         """
         async with self._saving:
-            taken = [
-                (held, self._position(key, held))
-                for key, held in self._held.items()
-                if held.dirty and (keys is None or key in keys)
-            ]
+            taken: list[tuple[Held, Position]] = []
+            for key, held in list(self._held.items()):
+                if keys is None or key in keys:
+                    async with held.lock:
+                        if held.dirty:
+                            taken.append((held, self._position(key, held)))
             self._saved_at = time.monotonic()
             if not taken:
                 return
@@ -278,17 +291,30 @@ class Runner:
                 if now - self._busy_at >= IDLE_S and now - self._saved_at >= IDLE_GAP_S:
                     await self.checkpoint()
                 for (topic, partition), held in list(self._held.items()):
-                    if now - held.touched >= QUIET_S and held.task.waiting():
+                    if self._quiet(topic, partition, held, now):
                         await self._flush(topic, partition, held)
             except FencedError as error:
                 self._die("fenced", error)
             except Exception as error:  # noqa: BLE001 - the boundary: restart from the checkpoint
                 self._die("failed", error)
 
+    def _quiet(self, topic: str, partition: int, held: Held, now: float) -> bool:
+        """Return whether a partition holds something back that nothing will complete.
+
+        That nothing was handled lately is not enough: after an outage of a store, or in a
+        replay, what completes it may be next.
+        """
+        since = now - held.touched
+        if since < QUIET_S or not held.task.waiting():
+            return False
+        return since >= QUIET_MOST_S or held.next_offset >= self.end(topic, partition)
+
     async def _flush(self, topic: str, partition: int, held: Held) -> None:
         """Let go what is held back; first save that it will be, so a replay does the same."""
         key = (topic, partition)
         async with self._saving, held.lock:
+            if self._held.get(key) is not held:
+                return  # revoked while it waited
             note = self._position(key, held, flush=True)
             await self._outlet.settle()
             await self._store.save_many([note])

@@ -48,7 +48,7 @@ def own_rules() -> Path:
 
 def load_rules(settings: Settings) -> RuleSet:
     """Load our own rules and those of ``SENTINEL_RULES``; say what cannot be supported."""
-    rules = RuleSet.load([own_rules(), *settings.rule_dirs])
+    rules = RuleSet.load([own_rules(), *settings.rule_dirs], cache=settings.home / "cache")
     if rules.unsupported:
         LOG.warning(
             "some rules cannot be supported, `sentinel rules check` lists them with reasons",
@@ -142,9 +142,11 @@ class Worker:
         if stage.name in TO_SINKS:
             outlet = SinkOutlet(self._producer, self._sinks)
         runner = Runner(stage, self._store, outlet, self._settings)
-        return app.build(
+        built = app.build(
             self._settings, stage.name, stage.topics(), runner.run, runner, instance=self._instance
         )
+        runner.end = built.end
+        return built
 
     async def close(self) -> None:
         """Disconnect."""

@@ -1,0 +1,120 @@
+"""The faults: each a function that breaks one thing, waits until it is whole, and says when.
+
+Each is called under load, with two workers (slots 0 and 1) running, and leaves two running.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from random import Random
+
+from bench.chaos.platform import Platform
+
+#: The workers' session timeout, after which their partitions go to others, in seconds.
+SESSION_S = 10.0
+FROZEN_S = 15.0
+#: Breaks something; returns the moment (`time.monotonic`) from which to await progress.
+Fault = Callable[[Platform, Random], float]
+
+
+def kill_worker(platform: Platform, random: Random) -> float:
+    """Kill -9 of a worker; its supervisor starts it again. Progress counts from the kill."""
+    platform.kill(random.choice((0, 1)))
+    return time.monotonic()
+
+
+def kill_all_workers(platform: Platform, random: Random) -> float:
+    """Kill -9 of every worker at once."""
+    for slot in platform.workers:
+        platform.kill(slot)
+    return time.monotonic()
+
+
+def freeze_worker(platform: Platform, random: Random) -> float:
+    """SIGSTOP past the session timeout, then SIGCONT: another has its partitions meanwhile."""
+    slot = random.choice((0, 1))
+    worker = platform.workers[slot]
+    platform.kill(slot, signal.SIGSTOP)
+    stopped = time.monotonic()
+    time.sleep(SESSION_S)
+    try:
+        platform.resumed(stopped + SESSION_S)
+        time.sleep(max(0.0, stopped + FROZEN_S - time.monotonic()))
+    finally:
+        worker.kill(signal.SIGCONT)
+    return time.monotonic()
+
+
+def kill_broker(platform: Platform, random: Random) -> float:
+    """Kill -9 of Kafka; the stack starts it again."""
+    return _kill_part(platform, "kafka")
+
+
+def kill_postgres(platform: Platform, random: Random) -> float:
+    """Kill -9 of PostgreSQL; the stack starts it again."""
+    return _kill_part(platform, "postgres")
+
+
+def _kill_part(platform: Platform, name: str) -> float:
+    part = platform.stack.services[name]
+    restarts = part.restarts
+    platform.stack.kill(name)
+    while part.restarts == restarts:
+        time.sleep(0.05)
+    part.wait_ready()
+    return time.monotonic()
+
+
+def cut_at_commit(platform: Platform, random: Random) -> float:
+    """Cut connections to PostgreSQL between a commit and its reply, three times."""
+    platform.postgres.cut_at_commit(3)
+    while platform.postgres.commits_to_cut:
+        time.sleep(0.05)
+    return time.monotonic()
+
+
+def cut_postgres(platform: Platform, random: Random) -> float:
+    """Cut every connection to PostgreSQL, three times."""
+    for _ in range(3):
+        platform.postgres.cut()
+        time.sleep(random.random())
+    return time.monotonic()
+
+
+def cut_kafka(platform: Platform, random: Random) -> float:
+    """Cut every connection to Kafka, three times."""
+    for _ in range(3):
+        platform.kafka.cut()
+        time.sleep(random.random())
+    return time.monotonic()
+
+
+def resize(platform: Platform, random: Random) -> float:
+    """Add a worker, take one away, put it back, take the third away."""
+    gone = random.choice((0, 1))
+    platform.add(2)
+    time.sleep(1 + random.random())
+    platform.remove(gone)
+    time.sleep(1 + random.random())
+    platform.add(gone)
+    time.sleep(1 + random.random())
+    platform.remove(2)
+    return time.monotonic()
+
+
+FAULTS: dict[str, Fault] = {
+    fault.__name__: fault
+    for fault in (
+        kill_worker,
+        kill_all_workers,
+        freeze_worker,
+        kill_broker,
+        kill_postgres,
+        cut_at_commit,
+        cut_postgres,
+        cut_kafka,
+        resize,
+    )
+}
