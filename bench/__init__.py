@@ -1,0 +1,16 @@
+"""What `make bench` measures, one benchmark a file; ``sentinel bench [NAME…]`` runs them.
+
+A benchmark is a module with ``run(context) -> Iterator[Row]`` whose docstring's first line
+says what it measures. Time is CPU time, user and system of all threads of the process
+under test, because wall time says little on a shared machine. Beside it stands the CPU
+time of ``orjson.loads`` on the same events, taken in the same process between the batches
+(`bench.measure.Meter`): the ratio compares across machines and through their noise.
+
+`measure`  the measuring itself
+`_with`    events, brokers, platforms and processes to measure on
+"""
+
+#: Benchmarks in the order in which they run and are shown.
+NAMES = (
+    "passthrough", "stages", "pipeline", "quix", "faust", "rules", "memory", "latency", "start",
+)  # fmt: skip

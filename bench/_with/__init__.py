@@ -1,0 +1,1 @@
+"""What benchmarks run on: events, a broker and a database, platforms, child processes."""

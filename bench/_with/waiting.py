@@ -1,0 +1,58 @@
+"""Waiting until a worker has handled what there is, without costing it anything."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Collection
+
+from sentinel import topics
+from sentinel.settings import Settings
+from streams import progress
+from streams.checkpoint import Store
+
+POLL_S = 0.5
+LONGEST_S = 180.0
+
+
+def until_drained(
+    settings: Settings, stages: Collection[str], process: subprocess.Popen[bytes] | None = None
+) -> None:
+    """Return when `stages` have checkpointed all that their topics hold.
+
+    Raises
+    ------
+    RuntimeError
+        The worker ended, or is not done in time.
+    """
+    asyncio.run(_until(settings, stages, process))
+
+
+async def _until(
+    settings: Settings, stages: Collection[str], process: subprocess.Popen[bytes] | None
+) -> None:
+    store, end = await Store.open(settings.postgres), time.monotonic() + LONGEST_S
+    try:
+        while not await _drained(settings, store, stages):
+            if process is not None and process.poll() is not None:
+                raise RuntimeError(f"the worker ended with status {process.returncode}")
+            if time.monotonic() > end:
+                raise RuntimeError(f"expected the worker to be done within {LONGEST_S} s")
+            await asyncio.sleep(POLL_S)
+    finally:
+        await store.close()
+
+
+async def _drained(settings: Settings, store: Store, stages: Collection[str]) -> bool:
+    for stage in progress.ORDER:
+        if stage in stages:
+            behind, _ = await progress.read(settings, store)
+            if any(lag.records > _markers(lag.topic) for lag in behind if lag.stage == stage):
+                return False
+    return True
+
+
+def _markers(topic: str) -> int:
+    """Return how many records a consumer never sees: raw topics end with a commit marker."""
+    return int(topic.startswith(topics.RAW_PREFIX))
