@@ -6,17 +6,20 @@ topics need Kafka, the worker needs both, and a person wants the API last.
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import connectors
 from connectors.base import Connector
+from sentinel.cli import _common
 from sentinel.cli.topics import register
-from sentinel.errors import SettingsError
+from sentinel.errors import SettingsError, StackError
 from sentinel.kafka import create_topics
 from sentinel.local import Service, Stack
-from sentinel.local.home import ensure_token
+from sentinel.local.home import ensure_token, find
 from sentinel.local.probe import HOST, healthy, listens
 from sentinel.local.stack import environment_for_children
 from sentinel.registry import discover
@@ -79,6 +82,44 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
         stack.stop()
         raise
     return stack
+
+
+def foreground(
+    settings: Settings, search: bool, work: Callable[[Stack, str, Report], object]
+) -> None:
+    """Bring everything up, say where it is, do `work` until Ctrl-C, and stop all in order.
+
+    Parameters
+    ----------
+    work
+        Called with the stack, the API's address and what reports progress.
+
+    Raises
+    ------
+    StackError
+        Interrupted before all was up; all is stopped.
+    """
+    began = time.monotonic()
+
+    def report(message: str) -> None:
+        _common.note(f"{time.monotonic() - began:6.1f} s  {message}")
+
+    # `sentinel down` and a closed terminal end it as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        stack = bring_up(settings, report, search=search)
+    except KeyboardInterrupt:
+        raise StackError("interrupted while it started: all is stopped") from None
+    with stack:
+        try:
+            api = find(stack.settings, "api").api
+            _common.note("\n" + summary(stack, api))
+            work(stack, api, report)
+        except KeyboardInterrupt:
+            pass
+        report("stopping")
+    report("stopped")
 
 
 def summary(stack: Stack, api: str) -> str:

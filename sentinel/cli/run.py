@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from contextlib import nullcontext
@@ -17,9 +16,8 @@ import connectors
 from connectors.base import Connector
 from sentinel import topics
 from sentinel.cli import _bringup, _common
-from sentinel.errors import StackError
 from sentinel.kafka import Producer
-from sentinel.local import home
+from sentinel.local import Stack, home
 from sentinel.registry import discover
 from sentinel.sample.hour import simulate
 from sentinel.settings import Settings
@@ -37,34 +35,28 @@ def command(
     seconds: Annotated[float, typer.Option(help="Stop by itself after this long; 0: never.")] = 0,
 ) -> None:
     """Start everything, stream the sample hour and show alerts until Ctrl-C."""
-    began = time.monotonic()
+    _bringup.foreground(
+        _common.settings(),
+        search,
+        lambda stack, api, report: _demonstrate(stack, api, report, seed, rate, seconds),
+    )
 
-    def report(message: str) -> None:
-        _common.note(f"{time.monotonic() - began:6.1f} s  {message}")
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+def _demonstrate(
+    stack: Stack, api: str, report: _bringup.Report, seed: int, rate: float, seconds: float
+) -> None:
+    """Stream the sample hour and show alerts, for `seconds` or until interrupted."""
+    report(f"streaming the sample hour (seed {seed}), {rate:g} events a second")
+    stop = threading.Event()
+    sender = threading.Thread(
+        target=_stream, args=(stack.connected(), seed, rate, stop), daemon=True
+    )
+    sender.start()
     try:
-        stack = _bringup.bring_up(_common.settings(), report, search=search)
-    except KeyboardInterrupt:
-        raise StackError("interrupted while it started: all is stopped") from None
-    with stack:
-        try:
-            api = home.find(stack.settings, "api").api
-            _common.note("\n" + _bringup.summary(stack, api))
-            report(f"streaming the sample hour (seed {seed}), {rate:g} events a second")
-            stop = threading.Event()
-            sender = threading.Thread(
-                target=_stream, args=(stack.connected(), seed, rate, stop), daemon=True
-            )
-            sender.start()
-            _show(api, home.ensure_token(stack.home).read_text().strip(), began, seconds)
-        except KeyboardInterrupt:
-            report("stopping")
-        finally:
-            stop.set()
-            sender.join(5)
-    report("stopped; the data stays, `make run` goes on from it and `make clean` removes it")
+        _show(api, home.ensure_token(stack.home).read_text().strip(), report, seconds)
+    finally:
+        stop.set()
+        sender.join(5)
 
 
 def _stream(settings: Settings, seed: int, rate: float, stop: threading.Event) -> None:
@@ -84,16 +76,17 @@ def _stream(settings: Settings, seed: int, rate: float, stop: threading.Event) -
                 producer.send(topics.raw(event.source), raw, key=key)
 
 
-def _show(api: str, token: str, began: float, seconds: float) -> None:
+def _show(api: str, token: str, report: _bringup.Report, seconds: float) -> None:
     """Show the alerts of the API until interrupted: a live table, or lines where no one looks."""
     client = httpx.Client(base_url=api, headers={"Authorization": f"Bearer {token}"}, timeout=10)
     seen: dict[str, int] = {}
+    began = time.monotonic()
     live = Live(_table([]), console=_common.console, auto_refresh=False)
     with client, live if _common.console.is_terminal else nullcontext():
         while not seconds or time.monotonic() - began < seconds:
             alerts = _latest(client)
             if alerts and not seen:
-                _common.note(f"{time.monotonic() - began:6.1f} s  first alert")
+                report("first alert")
             if _common.console.is_terminal:
                 live.update(_table(alerts), refresh=True)
             for alert in reversed(alerts):

@@ -32,30 +32,7 @@ def command(
     if detach:
         _detach(settings, search)
     else:
-        _foreground(settings, search)
-
-
-def _foreground(settings: Settings, search: bool) -> None:
-    began = time.monotonic()
-
-    def report(message: str) -> None:
-        _common.note(f"{time.monotonic() - began:6.1f} s  {message}")
-
-    # `sentinel down` and a closed terminal end it as Ctrl-C does
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        stack = _bringup.bring_up(settings, report, search=search)
-    except KeyboardInterrupt:
-        raise StackError("interrupted while it started: all is stopped") from None
-    with stack:
-        try:
-            api = home.find(stack.settings, "api").api
-            _common.note("\n" + _bringup.summary(stack, api))
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            report("stopping")
-    report("stopped")
+        _bringup.foreground(settings, search, lambda *_: threading.Event().wait())
 
 
 def _detach(settings: Settings, search: bool) -> None:
