@@ -8,8 +8,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from bench.chaos.faults import FAULTS
-from bench.chaos.trial import Trials, Verdict
+from bench.chaos.trial import NAMES, Trials, Verdict
+from sentinel import log
 
 RESUME_S = 15.0
 COLUMNS = "{:<18}{:>6}{:>10}{:>8}{:>6}{:>9}{:>9}{:>15}"
@@ -20,16 +20,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("-n", type=int, default=20, help="number of faults")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("faults", nargs="*", choices=[[], *sorted(FAULTS)], help="only these")
+    parser.add_argument("faults", nargs="*", choices=[[], *NAMES], help="only these")
     given = parser.parse_args()
     print(f"seed {given.seed}: `make chaos N={given.n} SEED={given.seed}` runs the same again")
+    log.configure("CRITICAL")  # of the oracle; workers have logs of their own
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="sentinel-chaos-") as home:
         trials = Trials(Path(home), given.seed)
         try:
             trials.start()
             for number in range(given.n):
-                name = trials.random.choice(given.faults or sorted(FAULTS))
+                name = trials.random.choice(given.faults or NAMES)
                 verdicts.append(trials.run(name))
                 tell(number + 1, verdicts[-1])
         finally:

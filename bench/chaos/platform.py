@@ -7,12 +7,15 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
+from urllib.request import urlopen
 
 import psycopg
+from prometheus_client.parser import text_string_to_metric_families
 
 import connectors
 from bench.chaos.load import PARTITIONS
@@ -214,9 +217,19 @@ class Platform:
 
         return asyncio.run(ask())
 
-    def log(self, slot: int) -> str:
-        """Return what a worker has logged."""
-        return (self.stack.home / "logs" / f"worker-{slot}.log").read_text(errors="replace")
+    def failures(self) -> Counter[tuple[str, str]]:
+        """Return what the workers that run have counted as failed, by stage and reason."""
+        found: Counter[tuple[str, str]] = Counter()
+        for worker in self.workers.values():
+            port = worker.service.env["SENTINEL_METRICS_PORT"]
+            with urlopen(f"http://{HOST}:{port}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == "sentinel_errors_total":
+                        where = sample.labels["stage"], sample.labels["reason"]
+                        found[where] += int(sample.value)
+        return found
 
 
 def _rows(database: psycopg.Connection[Any], query: str) -> list[Any]:

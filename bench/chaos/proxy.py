@@ -48,7 +48,7 @@ class Proxy:
                 line.cancel()
             return len(self._lines)
 
-        found = self._call(cut())
+        found: int = self._call(cut())
         self.cuts += found
         return found
 

@@ -14,9 +14,15 @@ from bench.chaos.faults import FAULTS, Fault
 from bench.chaos.load import Chunk, Pusher, chunks
 from bench.chaos.oracle import Oracle, Outcome
 from bench.chaos.platform import Platform
+from bench.chaos.saboteur import broken_model
 
 #: Load before and after a fault, in seconds.
 BEFORE_S, AFTER_S = 4.0, 2.0
+#: The fault that is inside the workers: a rule and a model that raise.
+RAISE = "raise_inside"
+#: That rule: "AWS offensive tool user agent"; the sample's attacker matches it often.
+RULE = "9beace4e-5927-59ba-8527-06bd7bf46c6b"
+NAMES = (*FAULTS, RAISE)
 
 
 class Verdict(NamedTuple):
@@ -65,6 +71,8 @@ class Trials:
         self.random = Random(seed)
         self._source: Iterator[Chunk] = chunks(seed)
         self._letters = 0
+        #: What rules and models raised in the last trial of `RAISE`, by stage and reason.
+        self.failures: Counter[tuple[str, str]] = Counter()
 
     def start(self) -> None:
         """Start the platform and two workers, and make the oracle."""
@@ -79,9 +87,29 @@ class Trials:
         """Stop everything."""
         self.platform.__exit__(None, None, None)
 
-    def run(self, name: str, fault: Fault | None = None, *, mute: str = "") -> Verdict:
+    def run(self, name: str) -> Verdict:
         """Run one trial of the fault called `name`."""
-        fault = fault or FAULTS[name]
+        if name != RAISE:
+            return self._run(name, FAULTS[name])
+        self._change_workers(RULE)
+        try:
+            with broken_model():
+                return self._run(name, self._nothing, RULE)
+        finally:
+            self.failures = self.platform.failures()
+            self._change_workers("")
+
+    def _change_workers(self, rule: str) -> None:
+        """Put workers in which `rule` raises, or sound ones, in the place of those that run."""
+        for slot in list(self.platform.workers):
+            self.platform.remove(slot)
+            self.platform.add(slot, rule=rule)
+
+    def _nothing(self, platform: Platform, random: Random) -> float:
+        """Do nothing more: the workers themselves are the fault."""
+        return time.monotonic()
+
+    def _run(self, name: str, fault: Fault, mute: str = "") -> Verdict:
         pusher = Pusher(self.platform.stack.kafka, self._source)
         try:
             time.sleep(BEFORE_S * (0.5 + self.random.random() / 2))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.app import StageApp, serve
+from streams.transport import RecordBatch
+from streams.transport.offsets import Lease
 
 DEADLINE_S = 60.0
 
@@ -24,6 +27,30 @@ async def wait_until(condition: Callable[[], bool], limit_s: float = DEADLINE_S)
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit_s} s"
         await asyncio.sleep(0.01)
+
+
+def make_records(
+    values: Sequence[bytes | None],
+    topic: str = "raw.cloudtrail",
+    partition: int = 0,
+    first: int = 0,
+    headers: Sequence[Any] | None = None,
+) -> RecordBatch:
+    """Return a batch as the transport hands it to a stage, at offsets from `first` on."""
+    return RecordBatch(
+        Lease((topic, partition)),
+        list(range(first, first + len(values))),
+        [None] * len(values),
+        list(values),
+        [1_767_600_000_000 + first + place for place in range(len(values))],
+        list(headers or [None] * len(values)),
+    )
+
+
+@pytest.fixture(scope="session")
+def records() -> Callable[..., RecordBatch]:
+    """Return `make_records`."""
+    return make_records
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""Each fault once, under load: nothing lost, nothing twice, nothing unaccounted for.
+
+``make chaos N=100`` does the same at random, any number of times.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.chaos.__main__ import RESUME_S
+from bench.chaos.faults import FAULTS
+from bench.chaos.trial import RULE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_neither_loses_nor_doubles(trials, fault):
+    verdict = trials.run(fault)
+    assert verdict.clean, verdict
+    assert verdict.messages
+    assert verdict.resume_s <= RESUME_S, verdict
+
+
+def test_a_rule_and_a_model_that_raise_cost_nothing_but_their_own_alerts(trials):
+    """Events, other rules and the other model's alerts are there; the failures are counted."""
+    before = len(trials.oracle.outcome.evidence)
+    verdict = trials.run("raise_inside")
+    assert verdict.clean, verdict
+    new = trials.oracle.outcome.evidence[before:]
+    assert new
+    assert RULE not in {rule for _, _, rule, _ in new}
+    assert trials.failures["normalize", "rule"]
+    assert trials.failures["detect", "ZeroDivisionError"]
+
+
+def test_the_oracle_knew_of_all_kinds(trials):
+    """The comparison above would be empty without rule alerts, model alerts and poison."""
+    if not trials.oracle.outcome.events:
+        pytest.skip("no fault was tried before")
+    outcome = trials.oracle.outcome
+    assert {kind for _, kind, _, _ in outcome.evidence} == {"rule", "model"}
+    assert outcome.letters
+    assert sum(outcome.alerts.values()) == len(outcome.evidence)

@@ -1,0 +1,85 @@
+"""Where outputs go: in which order, and what is counted when a write is repeated."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from sentinel.errors import KafkaError
+from sentinel.testing import MemoryProducer
+from streams.ledger import Ledger
+from streams.outlets import ProducerOutlet, SinkOutlet
+from streams.sinks.base import Rows, Written
+from streams.stage import Outgoing, Output
+
+KEY = ("acme", "auditd")
+
+
+class MemorySink:
+    """Writes to a list; asks for the positions as often as told, as a retried write does."""
+
+    def __init__(self, name, log, attempts=1):
+        self.name, self.log, self.attempts = name, log, attempts
+
+    async def write(self, rows, positions=()):
+        self.log.append(self.name)
+        written = Written(events=Counter({KEY: 2}))
+        if callable(positions):
+            for _ in range(self.attempts):
+                self.saved = positions(written)
+        return written
+
+
+def counting(written):
+    ledger = Ledger()
+    ledger.add("persist", *KEY, {"in": written.events[KEY], "out": written.events[KEY]})
+    return ledger
+
+
+def position(more):
+    return more.dump()
+
+
+async def test_the_system_of_record_is_written_last_with_the_position():
+    log = []
+    last = MemorySink("postgres", log)
+    outlet = SinkOutlet(MemoryProducer(), [MemorySink("search", log), last])
+    output = Output(rows=Rows(), counts=counting)
+    assert await outlet.deliver(output, position)
+    assert log == ["search", "postgres"]
+    row = {"stage": "persist", "tenant": "acme", "source": "auditd", "in": 2, "out": 2}
+    assert last.saved == ([row],)
+    assert output.ledger.dump() == [row]
+
+
+async def test_a_write_that_is_repeated_counts_once():
+    last = MemorySink("postgres", [], attempts=3)
+    output = Output(rows=Rows(), counts=counting)
+    await SinkOutlet(MemoryProducer(), [last]).deliver(output, position)
+    assert output.ledger.dump()[0]["in"] == 2
+    assert last.saved[0][0]["in"] == 2
+
+
+async def test_dead_letters_are_safe_before_the_position_moves():
+    producer, log = MemoryProducer(), []
+    producer.broken = KafkaError("down")
+    outlet = SinkOutlet(producer, [MemorySink("postgres", log)])
+    output = Output([Outgoing("dead_letter", b"x")], Rows(), counting)
+    with pytest.raises(KafkaError):
+        await outlet.deliver(output, position)
+    assert log == []
+    await outlet.deliver(output, position)
+    assert (log, [sent.value for sent in producer.durable]) == (["postgres"], [b"x", b"x"])
+
+
+async def test_a_producer_saves_no_position_and_settles():
+    producer = MemoryProducer()
+    outlet = ProducerOutlet(producer)
+    record = Outgoing("events", b"x", 3, b"k", {"h": "v"})
+    assert not await outlet.deliver(Output([record]), position)
+    assert producer.durable == []
+    await outlet.settle()
+    (sent,) = producer.durable
+    assert (sent.topic, sent.value, sent.partition, sent.key) == ("events", b"x", 3, b"k")
+    assert sent.headers == {"h": "v"}

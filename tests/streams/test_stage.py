@@ -1,0 +1,415 @@
+"""The loop of every stage: what is saved is safe, what is not saved is done again, the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from sentinel.errors import FencedError
+from sentinel.settings import Settings
+from sentinel.testing import MemoryProducer
+from streams import stage
+from streams.checkpoint import Store
+from streams.outlets import ProducerOutlet
+from streams.stage import BEGINNING, Outgoing, Output, Runner, Stage, Task
+
+LAZY = Settings(checkpoint_s=1000)
+EAGER = Settings(checkpoint_s=0.000001)
+
+
+class Place(NamedTuple):
+    topic: str
+    partition: int
+
+
+class Pairs(Task):
+    """Puts two records together; what came so far counts, what waits is state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.held = b""
+
+    def process(self, batch: Any) -> Output:
+        self.ledger.add("normalize", "acme", "s", {"in": len(batch), "out": len(batch)})
+        output = Output()
+        for value in batch.values:
+            self.count += 1
+            if self.held:
+                output.records.append(self._out(self.held + value))
+                self.held = b""
+            else:
+                self.held = value
+        return output
+
+    def _out(self, value: bytes) -> Outgoing:
+        return Outgoing("events", b"%d %b" % (self.count, value))
+
+    def waiting(self) -> bool:
+        return bool(self.held)
+
+    def flush(self, next_offset: int) -> Output:
+        held, self.held = self.held, b""
+        return Output([self._out(held + b"!")] if held else [])
+
+    def snapshot(self) -> bytes:
+        return b"%d %b" % (self.count, self.held)
+
+    def restore(self, state: bytes) -> None:
+        count, self.held = state.split(b" ", 1)
+        self.count = int(count)
+
+
+class PairsStage(Stage):
+    name = "normalize"
+
+    def topics(self) -> list[str]:
+        return ["raw.pairs"]
+
+    def task(self, topic: str, partition: int) -> Task:
+        return Pairs()
+
+
+class Event:
+    """A Faust event: a batch, and whether it was acknowledged."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.done = asyncio.Event()
+
+    @property
+    def acked(self) -> bool:
+        return self.done.is_set()
+
+    def ack(self) -> None:
+        self.done.set()
+
+
+class Stream:
+    """A Faust stream that a test puts events into."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Event] = asyncio.Queue()
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            yield await self.queue.get()
+
+
+class DiedError(BaseException):
+    """Stands for the end of the process."""
+
+
+class Worker:
+    """One process: a runner and its agent, on one partition."""
+
+    def __init__(self, store: Store, place: Place, settings: Settings, outlet: Any = None) -> None:
+        self.producer = MemoryProducer()
+        self.place = place
+        self.runner = Runner(PairsStage(), store, outlet or ProducerOutlet(self.producer), settings)
+        self.stream = Stream()
+        self.agent: asyncio.Task[None] | None = None
+        self.events: list[Event] = []
+
+    async def start(self) -> int:
+        start = await self.runner.on_assigned(self.place)
+        self.agent = asyncio.create_task(self.runner.run(self.stream))
+        return start
+
+    def put(self, batch: Any) -> Event:
+        self.events.append(Event(batch))
+        self.stream.queue.put_nowait(self.events[-1])
+        return self.events[-1]
+
+    async def handled(self, offset: int) -> None:
+        """Wait until the records before `offset` are processed."""
+        held = self.runner._held[self.place]
+        deadline = time.monotonic() + 20
+        while held.next_offset < offset or held.lock.locked():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+
+    async def kill(self) -> None:
+        """End it on the spot: nothing more is saved, nothing more is sent."""
+        for task in (self.agent, self.runner._ticker):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, DiedError):
+                    await task
+
+
+@pytest.fixture
+async def store(postgres: str) -> AsyncIterator[Store]:
+    opened = await Store.open(postgres)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def worker(store: Store) -> AsyncIterator[Any]:
+    """Return ``worker(settings=…, place=…)``; all are killed at the end."""
+    made: list[Worker] = []
+
+    def make(settings: Settings = LAZY, place: Place | None = None, outlet: Any = None) -> Worker:
+        where = place or Place(f"raw.{uuid4().hex}", 3)
+        made.append(Worker(store, where, settings, outlet))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.kill()
+
+
+@pytest.fixture
+def death(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the exit statuses with which workers ended themselves."""
+    statuses: list[int] = []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        raise DiedError
+
+    monkeypatch.setattr(stage.os, "_exit", end)
+    return statuses
+
+
+async def saved(store: Store, place: Place) -> Any:
+    return next((row for row in await store.read_all() if row[1:3] == place), None)
+
+
+async def test_a_partition_starts_at_its_beginning_and_goes_on_where_it_was(worker, records):
+    first = worker()
+    assert await first.start() == BEGINNING
+    event = first.put(records([b"a", b"b", b"c"], *first.place))
+    await first.handled(3)
+    await first.runner.on_revoked([first.place])
+    assert event.acked
+    second = worker(place=first.place)
+    assert await second.start() == 3
+    second.put(records([b"d"], *first.place, first=3))
+    await second.handled(4)
+    assert [sent.value for sent in first.producer.durable] == [b"2 ab"]
+    assert [sent.value for sent in second.producer.sent] == [b"4 cd"]
+
+
+async def test_nothing_is_acknowledged_before_it_is_saved(worker, store, records):
+    mine = worker()
+    await mine.start()
+    event = mine.put(records([b"a", b"b"], *mine.place))
+    await mine.handled(2)
+    assert not event.acked
+    assert (await saved(store, mine.place)).next_offset is None
+    await mine.runner.checkpoint()
+    assert event.acked
+    assert (await saved(store, mine.place)).next_offset == 2
+    assert mine.producer.durable == mine.producer.sent
+
+
+class SlowOutlet(ProducerOutlet):
+    """As a sink whose database is down: what it is to deliver is not, until `up` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryProducer())
+        self.up = asyncio.Event()
+        self.busy = asyncio.Event()
+
+    async def deliver(self, output: Output, position: Any) -> bool:
+        self.busy.set()
+        await self.up.wait()
+        return await super().deliver(output, position)
+
+
+async def test_an_offset_is_not_saved_while_its_rows_are_not_written(worker, store, records):
+    """A checkpoint during an outage must not run ahead of what the outage holds up."""
+    outlet = SlowOutlet()
+    mine = worker(outlet=outlet)
+    await mine.start()
+    mine.put(records([b"a"], *mine.place))
+    await outlet.busy.wait()
+    early = asyncio.create_task(mine.runner.checkpoint())
+    done, _ = await asyncio.wait([early], timeout=0.3)
+    assert not done
+    assert (await saved(store, mine.place)).next_offset is None
+    outlet.up.set()
+    await early
+    assert (await saved(store, mine.place)).next_offset == 1
+
+
+async def test_a_partition_given_up_in_an_outage_is_not_saved_by_its_former_owner(
+    worker, store, records
+):
+    outlet = SlowOutlet()
+    mine = worker(outlet=outlet)
+    await mine.start()
+    mine.put(records([b"a"], *mine.place))
+    await outlet.busy.wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(mine.runner.on_revoked([mine.place]), 0.2)
+    other = worker(place=mine.place)
+    assert await other.start() == BEGINNING
+    outlet.up.set()
+    await mine.runner.checkpoint()
+    assert (await saved(store, mine.place)).next_offset is None
+
+
+async def test_a_worker_that_was_overtaken_stops(worker, store, records, death):
+    """It was frozen; another has the partition. Its save fails, and it ends with status 70."""
+    zombie = worker(EAGER)
+    await zombie.start()
+    other = worker(place=zombie.place)
+    await other.start()
+    other.put(records([b"x", b"y"], *zombie.place))
+    await other.handled(2)
+    await other.runner.checkpoint()
+    event = zombie.put(records([b"a"], *zombie.place))
+    with pytest.raises(DiedError):
+        await asyncio.wait_for(zombie.agent, 20)
+    assert set(death) == {70}
+    assert not event.acked
+    assert (await saved(store, zombie.place)).next_offset == 2
+
+
+async def test_a_lost_partition_is_forgotten(worker, store, records):
+    mine = worker()
+    await mine.start()
+    mine.put(records([b"a"], *mine.place))
+    await mine.handled(1)
+    await mine.runner.on_lost([mine.place])
+    await mine.runner.checkpoint()
+    assert (await saved(store, mine.place)).next_offset is None
+
+
+async def test_a_batch_that_comes_twice_is_handled_once(worker, records):
+    mine = worker()
+    await mine.start()
+    for _ in range(2):
+        mine.put(records([b"a", b"b"], *mine.place))
+    mine.put(records([b"c", b"d"], *mine.place, first=2))
+    await mine.handled(4)
+    assert [sent.value for sent in mine.producer.sent] == [b"2 ab", b"4 cd"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a partition be quiet soon."""
+    monkeypatch.setattr(stage, "QUIET_S", 0.1)
+
+
+async def test_what_a_quiet_partition_holds_back_is_let_go_and_saved(
+    worker, store, records, impatient
+):
+    mine = worker()
+    await mine.start()
+    event = mine.put(records([b"a"], *mine.place))
+    await asyncio.wait_for(event.done.wait(), 20)
+    assert [sent.value for sent in mine.producer.durable] == [b"1 a!"]
+    row = await saved(store, mine.place)
+    assert (row.next_offset, "flush" in row.ledger) == (1, False)
+
+
+async def test_nothing_is_let_go_while_more_is_to_be_read(worker, store, records, impatient):
+    """After an outage or in a replay, what completes it is still to come."""
+    mine = worker()
+    mine.runner.end = lambda topic, partition: 2
+    await mine.start()
+    mine.put(records([b"a"], *mine.place))
+    await mine.handled(1)
+    await asyncio.sleep(5 * stage.QUIET_S)  # the ticker has had every chance to be wrong
+    assert mine.producer.sent == []
+    mine.put(records([b"b"], *mine.place, first=1))
+    await mine.handled(2)
+    assert [sent.value for sent in mine.producer.sent] == [b"2 ab"]
+
+
+async def test_a_crash_after_letting_go_does_the_same_again(worker, store, records):
+    """The outputs left, the checkpoint after them did not: the next owner makes them too."""
+    mine = worker()
+    await mine.start()
+    mine.put(records([b"a"], *mine.place))
+    await mine.handled(1)
+    held = mine.runner._held[mine.place]
+    note = mine.runner._position(mine.place, held, flush=True)
+    await store.save_many([note])
+    await mine.kill()
+    other = worker(place=mine.place)
+    assert await other.start() == 1
+    assert [sent.value for sent in other.producer.durable] == [b"1 a!"]
+    other.put(records([b"b", b"c"], *mine.place, first=1))
+    await other.handled(3)
+    assert [sent.value for sent in other.producer.sent] == [b"1 a!", b"3 bc"]
+    assert "flush" not in (await saved(store, mine.place)).ledger
+
+
+class Step(NamedTuple):
+    """So many records in a batch, then perhaps a checkpoint, then perhaps a crash."""
+
+    size: int
+    checkpoint: bool
+    crash: bool
+
+
+steps = st.lists(st.builds(Step, st.integers(1, 4), st.booleans(), st.booleans()), max_size=8)
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps)
+async def test_whatever_crashes_the_outputs_are_those_of_a_plain_run(store, records, steps):
+    """A reader that drops what it had (here: by count) sees exactly what one run makes."""
+    place = Place(f"raw.{uuid4().hex}", 0)
+    values = [b"%d" % number for number in range(40)]
+    seen: dict[bytes, bytes] = {}
+    now = Worker(store, place, LAZY)
+    offset = max(0, await now.start())
+    for step in [*steps, Step(40, True, False)]:
+        part = values[offset : offset + step.size]
+        if part:
+            now.put(records(part, *place, first=offset))
+            offset += len(part)
+            await now.handled(offset)
+        if step.checkpoint:
+            await now.runner.checkpoint()
+        for sent in now.producer.sent:
+            count, _, value = sent.value.partition(b" ")
+            assert seen.setdefault(count, value) == value
+        if step.crash:
+            await now.kill()
+            now = Worker(store, place, LAZY)
+            offset = max(0, await now.start())
+    row = await saved(store, place)
+    await now.kill()
+    assert offset == 40
+    assert list(seen.values()) == [b"%d%d" % (n, n + 1) for n in range(0, 40, 2)]
+    assert row.ledger["rows"] == [
+        {"stage": "normalize", "tenant": "acme", "source": "s", "in": 40, "out": 40}
+    ]
+
+
+async def test_errors_of_a_task_end_the_process(worker, records, death, monkeypatch):
+    """It restarts from its checkpoint: a batch is never skipped."""
+    mine = worker()
+    await mine.start()
+    monkeypatch.setattr(Pairs, "process", lambda self, batch: 1 / 0)
+    event = mine.put(records([b"a"], *mine.place))
+    with pytest.raises(DiedError):
+        await asyncio.wait_for(mine.agent, 20)
+    assert death == [70]
+    assert not event.acked
+
+
+async def test_fencing_names_both_owners(store):
+    with pytest.raises(FencedError, match="claim before save"):
+        await store.save(stage.Position("normalize", uuid4().hex, 0, uuid4(), 1, {"rows": []}, b""))
