@@ -10,6 +10,7 @@ from detectors.match import dict_getter
 from detectors.sigma import RuleSet
 from sentinel.errors import RuleError
 from tests.detectors.sigma_rules import HEAD, load, matches, selection, write
+from tests.detectors.test_sigma_semantics import YES_AND_NO
 
 
 class Bad(NamedTuple):
