@@ -47,6 +47,23 @@ def freeze_worker(platform: Platform, random: Random) -> float:
     return time.monotonic()
 
 
+def restart_worker(platform: Platform, random: Random) -> float:
+    """SIGTERM in the midst of work, then a new start in the same slot: a new release."""
+    slot = random.choice((0, 1))
+    platform.remove(slot)
+    began = time.monotonic()
+    platform.add(slot, wait=False)
+    return began
+
+
+def freeze_broker(platform: Platform, random: Random) -> float:
+    """SIGSTOP of Kafka for longer than the session timeout, then SIGCONT."""
+    platform.stack.kill("kafka", signal.SIGSTOP)
+    time.sleep(SESSION_S + 2)
+    platform.stack.kill("kafka", signal.SIGCONT)
+    return time.monotonic()
+
+
 def kill_broker(platform: Platform, random: Random) -> float:
     """Kill -9 of Kafka; the stack starts it again."""
     return _kill_part(platform, "kafka")
@@ -110,7 +127,9 @@ FAULTS: dict[str, Fault] = {
         kill_worker,
         kill_all_workers,
         freeze_worker,
+        restart_worker,
         kill_broker,
+        freeze_broker,
         kill_postgres,
         cut_at_commit,
         cut_postgres,

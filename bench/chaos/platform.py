@@ -58,6 +58,7 @@ class Platform:
         self.workers: dict[int, Supervised] = {}
         #: What the supervisors said.
         self.said: list[str] = []
+        self.stop_s: list[float] = []
 
     def __enter__(self) -> Self:
         """Start the stores; workers are started by `add`."""
@@ -117,8 +118,10 @@ class Platform:
         return worker
 
     def remove(self, slot: int) -> None:
-        """Stop a worker as a supervisor would."""
+        """Stop a worker as a supervisor would, and note how long it took, in seconds."""
+        began = time.monotonic()
         self.workers.pop(slot).stop()
+        self.stop_s.append(time.monotonic() - began)
 
     def kill(self, slot: int, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to a worker and return its pid."""

@@ -42,3 +42,10 @@ def test_the_oracle_knew_of_all_kinds(trials):
     assert {kind for _, kind, _, _ in outcome.evidence} == {"rule", "model"}
     assert outcome.letters
     assert sum(outcome.alerts.values()) == len(outcome.evidence)
+
+
+def test_workers_stop_within_ten_seconds(trials):
+    """Under load and with stores away: that is what supervisors allow before they kill."""
+    if not trials.platform.stop_s:
+        pytest.skip("no worker was stopped before")
+    assert max(trials.platform.stop_s) <= 10, trials.platform.stop_s
