@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -35,6 +36,7 @@ def main(file: str, name: str, source: str, target: str, events: str) -> None:
         key_serializer="raw",
         value_serializer="raw",
         store="memory://",
+        datadir=Path(file).parent,
         topic_allow_declare=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",

@@ -62,8 +62,8 @@ def main(file: str, name: str, source: str, target: str, events: str) -> None:
     )
     read: Any = app.topic(source, value_deserializer="bytes")
     written: Any = app.topic(target, value_serializer="bytes")
-    frame = app.dataframe(read).apply(metered).to_topic(written)
-    app.run(frame, count=WARM + int(events), collect=False)
+    app.dataframe(read).apply(metered).to_topic(written)
+    app.run(count=WARM + int(events), collect=False)
     write_result(file, meter.row(name))
 
 

@@ -39,6 +39,7 @@ def run(context: Context) -> Iterator[Row]:
     flow = _Flow(rules, meter)
     gc.collect()
     gc.freeze()
+    gc.disable()
     raws = context.sample.raws
     warm_up = len(raws) // 4
     for part in batches(raws[:warm_up], BATCH):

@@ -133,7 +133,7 @@ class Context:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Run ``python -m module args…`` meanwhile; it is killed in the end if it still runs."""
         command = [python, "-m", module, *map(str, args)]
-        process = subprocess.Popen(command, cwd=ROOT, env=self.environment())
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment(), stdout=sys.stderr)
         try:
             yield process
         finally:

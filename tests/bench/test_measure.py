@@ -104,15 +104,13 @@ def test_percentile_is_a_value_that_enough_do_not_exceed(values: list[float], q:
     assert sum(value < found for value in values) < len(values) * q / 100 * (1 + 1e-9)
 
 
-def test_sample_repeats_events_under_new_ids_and_goes_on_in_time(tmp_path: Path) -> None:
+def test_sample_repeats_events_under_new_ids(tmp_path: Path) -> None:
     settings = load().model_copy(update={"data": tmp_path})
     found = sample(settings, 3000)
     assert "the sample" in found.origin
     assert len(found.raws) == 3000
     decoded = [orjson.loads(raw) for raw in found.raws]
     assert len({event["eventID"] for event in decoded}) == 3000
-    times = [event["eventTime"] for event in decoded]
-    assert times == sorted(times)
     assert found.mean_bytes > 100
 
 
