@@ -9,6 +9,7 @@ Windows over several events (Sigma correlations) come with the detection engine.
 from __future__ import annotations
 
 import uuid
+import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -23,7 +24,9 @@ ALERT_NAMESPACE = uuid.UUID("6f0a5a1c-6a3b-4d57-9d0e-0d2f3f6f7b11")
 MAX_OPEN = 50_000
 #: Default window in which hits of one rule on one group fold, in ms of event time.
 WINDOW_MS = 3_600_000
-VERSION = 1
+VERSION = 2
+#: In how many parts the signals of some events can be sent at most, see `shard`.
+SHARDS = 64
 
 
 class Open(msgspec.Struct):
@@ -62,6 +65,21 @@ def alert_id(tenant: str, rule_id: str, group: str, window_start_ms: int) -> str
     return str(uuid.uuid5(ALERT_NAMESPACE, name))
 
 
+def shard(signal: Mapping[str, Any]) -> int:
+    """Return the shard of a signal, by rule and group: 0 to `SHARDS` - 1, the same for ever.
+
+    A signal carries its events whole, and each rule that an event matches makes one, so the
+    signals of a batch can outgrow what a topic takes. Detect then sends them in several
+    records, of whole shards, and replays are recognised shard by shard.
+
+    >>> shard({"tenant": "default", "rule_id": "r1", "group": "alice"})
+    57
+    """
+    name = "\x1f".join((signal["tenant"], signal["rule_id"], signal["group"]))
+    # the upper bits: the lower ones say which partition it goes to
+    return (zlib.crc32(name.encode(errors="surrogatepass")) >> 16) % SHARDS
+
+
 class Correlator:
     """State of one ``signals`` partition: alerts still open, and what has been seen of each origin.
 
@@ -79,26 +97,30 @@ class Correlator:
         self._window_ms = window_ms
         self._max_open = max_open
         self._open: OrderedDict[str, Open] = OrderedDict()
-        self._seen: dict[int, int] = {}
+        #: Last offset had of each events partition, for each shard of its signals.
+        self._seen: dict[tuple[int, int], int] = {}
         self.evictions = 0
 
     def process(self, batches: Iterable[Mapping[str, Any]]) -> Correlated:
         """Fold records of ``signal_batch.avsc``, in order, into alerts.
 
-        A batch that covers offsets already seen (a replay) contributes only what is new.
+        What comes of offsets already seen (a replay) contributes only what is new. Signals
+        of the same offsets may come in several batches, but each `shard` of them in one.
         """
         touched: dict[str, dict[str, Any]] = {}
         counts: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: {"in": 0, "out": 0})
         for batch in batches:
-            seen = self._seen.get(batch["origin_partition"], -1)
-            for signal in batch["signals"]:
+            places = [(batch["origin_partition"], shard(signal)) for signal in batch["signals"]]
+            for place, signal in zip(places, batch["signals"], strict=True):
+                seen = self._seen.get(place, -1)
                 fresh = [event for event in signal["events"] if event["origin"] > seen]
                 if fresh:
                     row = counts[signal["tenant"], signal["source"]]
                     row["in"] += len(fresh)
                     row["out"] += len(fresh)
                     self._fold(signal, fresh, touched)
-            self._seen[batch["origin_partition"]] = max(seen, batch["origin_last"])
+            for place in set(places):
+                self._seen[place] = max(self._seen.get(place, -1), batch["origin_last"])
         while len(self._open) > self._max_open:
             self._open.popitem(last=False)
             self.evictions += 1
@@ -146,13 +168,14 @@ class Correlator:
 
     def snapshot(self) -> bytes:
         """Return the whole state, for `restore`."""
-        return msgspec.msgpack.encode((VERSION, self._seen, list(self._open.items())))
+        seen = [(*place, last) for place, last in self._seen.items()]
+        return msgspec.msgpack.encode((VERSION, seen, list(self._open.items())))
 
     def restore(self, state: bytes) -> None:
         """Take up what `snapshot` returned; raise `SchemaError` on another version."""
         try:
             version, seen, items = msgspec.msgpack.decode(
-                state, type=tuple[int, dict[int, int], list[tuple[str, Open]]]
+                state, type=tuple[int, list[tuple[int, int, int]], list[tuple[str, Open]]]
             )
         except msgspec.DecodeError as error:
             raise SchemaError(
@@ -160,7 +183,7 @@ class Correlator:
             ) from error
         if version != VERSION:
             raise SchemaError(f"expected correlate snapshot version {VERSION}, found {version}")
-        self._seen = seen
+        self._seen = {(partition, number): last for partition, number, last in seen}
         self._open = OrderedDict(items)
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from detectors.correlation import shard
 from detectors.detect import Detector, online_models, warm
 from schemas import avro
 from schemas.batch import EventBatch
@@ -24,6 +25,8 @@ from streams.stage import Outgoing, Output, Stage, Task
 from streams.transport import RecordBatch
 
 LOG = log.get(__name__)
+#: Bytes of raw events in one record of signals; the topic takes 64 MiB.
+MAX_RAW = 16 << 20
 
 
 class DetectTask(Task):
@@ -89,27 +92,42 @@ def _guarded(call: Callable[[], Any]) -> Any:
 
 
 def _pack(signals: list[dict[str, Any]], batch: RecordBatch, partitions: int) -> list[Outgoing]:
-    """Return one record per signals partition, keyed by tenant, rule and group."""
+    """Return the signals as records, each of one signals partition: tenant, rule and group."""
     groups: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for signal in signals:
         key = f"{signal['rule_id']}\x1f{signal['group']}"
         groups[partition_of(signal["tenant"], key, partitions)].append(signal)
     return [
-        Outgoing(
-            "signals",
-            avro.encode(
-                "signal_batch",
-                {
-                    "origin_partition": batch.partition,
-                    "origin_first": batch.first,
-                    "origin_last": batch.last,
-                    "signals": members,
-                },
-            ),
-            partition=partition,
-        )
+        Outgoing("signals", _encode(part, batch), partition=partition)
         for partition, members in groups.items()
+        for part in _parts(members)
     ]
+
+
+def _parts(signals: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Split signals that are too large for one record, but never a shard of them."""
+    sizes = [sum(len(event["raw"]) for event in signal["events"]) for signal in signals]
+    if sum(sizes) <= MAX_RAW:
+        return [signals]
+    shards: dict[int, list[int]] = defaultdict(list)
+    for row, signal in enumerate(signals):
+        shards[shard(signal)].append(row)
+    parts: list[list[dict[str, Any]]] = [[]]
+    room = MAX_RAW
+    for rows in shards.values():
+        size = sum(sizes[row] for row in rows)
+        if parts[-1] and size > room:
+            parts.append([])
+            room = MAX_RAW
+        parts[-1] += [signals[row] for row in rows]
+        room -= size
+    return parts
+
+
+def _encode(signals: list[dict[str, Any]], batch: RecordBatch) -> bytes:
+    origin = {"origin_first": batch.first, "origin_last": batch.last}
+    record = {"origin_partition": batch.partition, "signals": signals}
+    return avro.encode("signal_batch", record | origin)
 
 
 class DetectStage(Stage):

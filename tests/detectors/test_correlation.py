@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from detectors.correlation import Correlator, alert_id
+from detectors.correlation import Correlator, alert_id, shard
 from sentinel.errors import SchemaError
 
 WINDOW = 60_000
@@ -138,6 +138,25 @@ def test_a_crash_between_checkpoints_is_not_seen(found, cuts, saved, beyond):
     assert reader.result() == brute(found)
     if saved + beyond >= len(made):
         assert second.snapshot() == first.snapshot()
+
+
+@given(hits, sizes, sizes, st.integers(0, 40))
+def test_signals_too_large_for_one_record_come_in_several(found, cuts, again, upto):
+    """Each shard in a record of its own; the worker before died after some of the records."""
+
+    def split(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        parts = []
+        for batch in made:
+            shards: dict[int, list[Any]] = {}
+            for signal in batch["signals"]:
+                shards.setdefault(shard(signal), []).append(signal)
+            parts += [batch | {"signals": members} for members in shards.values()]
+        return parts
+
+    correlator, reader = Correlator(WINDOW), Reader()
+    for batch in split(batches(found, cuts))[:upto] + split(batches(found, again)):
+        reader.take(correlator.process([batch]))
+    assert reader.result() == brute(found)
 
 
 def test_partitions_of_events_are_told_apart():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -11,9 +12,12 @@ import connectors
 from connectors.base import Connector
 from detectors.models.half_space_trees import HalfSpaceTrees
 from schemas import avro
+from schemas.batch import EventBatch, Hit, RuleRef
 from sentinel.registry import discover
 from sentinel.sample.hour import simulate
 from sentinel.settings import Settings
+from sentinel.topics import BY_NAME
+from streams.correlate import CorrelateStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
 from streams.normalizer import partition_of
@@ -138,6 +142,23 @@ def test_what_is_no_batch_of_events_is_a_letter_and_the_rest_goes_on(stage, reco
     assert rows[""] == {"stage": "detect", "tenant": "default", "source": "", "in": 1,
                         "dead_lettered": 1}  # fmt: skip
     assert rows["cloudtrail"]["in"] == 40
+
+
+def test_an_event_that_matches_very_many_rules_does_not_outgrow_the_topic(records, events):
+    """A MiB that a hundred rules match is a hundred MiB of signals: sent in several records."""
+    rules = [RuleRef(f"r{number}", "R", 4, ()) for number in range(200)]
+    batch = EventBatch.decode(events[0]).take(np.arange(1), 0, 0)
+    batch.raw, batch.raw_end = b"x" * 1_000_000, np.array([1_000_000])
+    batch.rules, batch.hits = rules, [Hit(0, number, "{}") for number in range(200)]
+    task = DetectStage(SETTINGS, 1).task("events", 0)
+    reader = CorrelateStage(SETTINGS, 1).task("signals", 0)
+    made = task.process(records([batch.encode()], "events")).records
+    assert max(len(record.value) for record in made) < BY_NAME["signals"].max_bytes
+    assert len(hits(made)) == 200
+    for first in range(2):  # and once more, as after a crash
+        values = [record.value for record in made]
+        reader.process(records(values, "signals", first=first * len(values)))
+    assert [row["in"] for row in reader.ledger.dump()] == [200]
 
 
 def test_a_model_that_raises_costs_only_what_it_would_have_said(
