@@ -9,8 +9,8 @@ from bench._with.platform import platform
 from bench._with.waiting import until_drained
 from bench.measure import Row
 from sentinel.kafka import Producer
+from sentinel.ledger import ORDER
 from sentinel.topics import raw
-from streams import progress
 
 
 def run(context: Context) -> Iterator[Row]:
@@ -21,6 +21,6 @@ def run(context: Context) -> Iterator[Row]:
         with Producer(running.settings()) as producer:
             for each in raws:
                 producer.send(raw("cloudtrail"), each)
-        until_drained(running.settings(), progress.ORDER)
+        until_drained(running.settings(), ORDER)
         peak = running.peak_mib("worker")
         yield {"name": "memory", "peak_mib": peak, "started_mib": idle, "events": len(raws)}

@@ -3,46 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from sentinel import topics
-from sentinel.kafka import TopicState, describe_topics
+from sentinel.kafka import describe_topics
+from sentinel.ledger import ORDER, Lag, Report, add_up, draining, lags
 from sentinel.settings import Settings
 from streams.checkpoint import Store
-from streams.ledger import Report, add_up
-
-#: Stages in the order of the flow, each after all whose output it reads.
-ORDER = ("normalize", "detect", "correlate", "persist", "dead_letter")
-
-
-class Lag(NamedTuple):
-    """What a stage has not handled of one partition."""
-
-    stage: str
-    topic: str
-    partition: int
-    records: int
-
-
-def lags(states: Iterable[TopicState], offsets: Mapping[tuple[str, str, int], int]) -> list[Lag]:
-    """Return the lag of every stage on every partition it reads, zero included.
-
-    Parameters
-    ----------
-    states
-        The topics as the broker has them.
-    offsets
-        Next offset by (stage, topic, partition), from the checkpoints.
-    """
-    found = []
-    for state in states:
-        row = topics.BY_NAME.get(state.name) or topics.BY_NAME["raw.*"]
-        for stage in row.readers:
-            for partition, (start, end) in enumerate(zip(state.start, state.end, strict=True)):
-                done = max(offsets.get((stage, state.name, partition), 0), start)
-                found.append(Lag(stage, state.name, partition, max(0, end - done)))
-    return found
 
 
 async def read(settings: Settings, store: Store) -> tuple[list[Lag], list[list[dict[str, Any]]]]:
@@ -64,14 +30,7 @@ def _rows(ledger: Any) -> list[dict[str, Any]]:
 async def report(settings: Settings, store: Store) -> tuple[Report, list[Lag]]:
     """Return the ledger added up, knowing which stages still have records to read."""
     behind, ledgers = await read(settings, store)
-    busy = {lag.stage for lag in behind if lag.records}
-    draining = set()
-    for place, stage in enumerate(ORDER):
-        if busy & {stage}:
-            draining |= set(ORDER[place:])
-    if "persist" in draining:
-        draining.add("persist_alerts")
-    return add_up(ledgers, frozenset(draining)), behind
+    return add_up(ledgers, draining(behind)), behind
 
 
 async def drained(settings: Settings, store: Store) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 
 from sentinel import topics
+from sentinel.ledger import ORDER
 from sentinel.settings import Settings
 from streams import progress
 from streams.checkpoint import Store
@@ -45,7 +46,7 @@ async def _until(
 
 
 async def _drained(settings: Settings, store: Store, stages: Collection[str]) -> bool:
-    for stage in progress.ORDER:
+    for stage in ORDER:
         if stage in stages:
             behind, _ = await progress.read(settings, store)
             if any(lag.records > _markers(lag.topic) for lag in behind if lag.stage == stage):

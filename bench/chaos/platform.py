@@ -23,6 +23,7 @@ from bench.chaos.oracle import Outcome
 from bench.chaos.proxy import HOST, Proxy
 from connectors.base import Connector
 from sentinel.kafka import create_topics
+from sentinel.ledger import Report
 from sentinel.local import Service, Stack, Supervised, broker
 from sentinel.local.probe import healthy
 from sentinel.local.stack import environment_for_children
@@ -30,7 +31,6 @@ from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams import migrate, progress
 from streams.checkpoint import Store
-from streams.ledger import Report
 
 #: So low that models signal on the sample, too.
 THRESHOLD = 0.3

@@ -9,9 +9,9 @@ import typer
 from sentinel import local
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
+from sentinel.ledger import COLUMNS, Report
 from streams import progress
 from streams.checkpoint import Store
-from streams.ledger import COLUMNS, Report
 
 
 def command(json: JsonOption = False) -> None:

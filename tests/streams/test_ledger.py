@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.ledger import COLUMNS, Ledger, add_up
+from sentinel.ledger import COLUMNS, add_up
+from streams.ledger import Ledger
 
 NONE = frozenset[str]()
 

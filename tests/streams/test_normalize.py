@@ -16,10 +16,10 @@ import connectors
 from connectors.base import Connector
 from detectors.sigma import RuleSet
 from schemas.batch import EventBatch
+from sentinel.ledger import add_up
 from sentinel.registry import discover
 from sentinel.sample.hour import simulate
 from sentinel.settings import Settings
-from streams.ledger import add_up
 from streams.letters import Origin
 from streams.normalize import NormalizeStage, NormalizeTask
 from streams.normalizer import partition_of

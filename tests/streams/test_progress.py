@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel.kafka import TopicState
+from sentinel.ledger import lags
 from sentinel.settings import Settings
 from streams import progress
 from streams.checkpoint import Row
@@ -39,7 +40,7 @@ class Checkpoints:
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(-5, 300))
 def test_a_lag_is_what_there_is_and_is_not_done(start, more, done):
     """Deleted records are not lag, nor is a checkpoint beyond the end less than none."""
-    (lag,) = progress.lags([state("signals", (start, start + more))], {("correlate", "signals", 0):
+    (lag,) = lags([state("signals", (start, start + more))], {("correlate", "signals", 0):
                                                                       done})  # fmt: skip
     assert lag[:3] == ("correlate", "signals", 0)
     assert lag.records == len(set(range(start, start + more)) - set(range(done)))
@@ -47,7 +48,7 @@ def test_a_lag_is_what_there_is_and_is_not_done(start, more, done):
 
 def test_every_reader_and_every_raw_topic_has_its_lag():
     states = [state("raw.new", (0, 5), (2, 2)), state("events", (0, 3))]
-    found = progress.lags(states, {("detect", "events", 0): 3})
+    found = lags(states, {("detect", "events", 0): 3})
     assert sorted(found) == [
         ("detect", "events", 0, 0),
         ("normalize", "raw.new", 0, 5),
