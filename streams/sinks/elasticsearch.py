@@ -8,6 +8,10 @@ with exponential back-off; a document that Elasticsearch refuses for its content
 and counted (``sentinel_errors``), and is in PostgreSQL, which remains the system of record.
 It keeps no positions: the caller saves them after `ElasticsearchSink.write` has returned.
 
+What the API filters by is kept as PostgreSQL keeps it: times within the years 1 to 9999,
+the severity of an alert from 1 to 5, its status as it begins. ``words`` are those that a
+full-text search finds (`sentinel.words`), indexed and not stored.
+
 Events go to one index a month of *event* time, so that an event that comes twice meets
 itself whenever it comes. Whole events are kept in ``ocsf``, which is stored and not
 indexed: fields of their own differ in type between sources. Dead letters are not sent.
@@ -30,17 +34,20 @@ from elasticsearch import AsyncElasticsearch
 from sentinel import log
 from sentinel.metrics import ERRORS
 from sentinel.settings import Settings
+from sentinel.words import words
 from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
 
 TEMPLATE = "sentinel"
 ALERTS = "sentinel-alerts"
 EVIDENCE = "sentinel-alert-events"
 EVENTS = "sentinel-events"
+#: Of an alert that nobody has looked at, as the table's default says.
+STATUS = "new"
 #: Bytes of one request; Elasticsearch takes 100 MB, but answers small ones sooner.
 REQUEST_BYTES = 8 * 1_048_576
 TIMEOUT_S = 60.0
 CREATED, OK, CONFLICT, TOO_MANY, SERVER = 201, 200, 409, 429, 500
-_LATEST = 253_402_300_799_999
+_EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
 _log = log.get("streams.sinks.elasticsearch")
 
 
@@ -133,9 +140,10 @@ def _items(rows: Rows) -> Iterator[_Item]:
 
 
 def _event(row: EventRow) -> _Item:
-    document = row._asdict() | {"ocsf": _json(row.ocsf)}
+    document = row._asdict() | {"time": _at(row.time), "arrived": _at(row.arrived)}
+    document |= {"ocsf": _json(row.ocsf), "words": words(_decoded(row.ocsf))}
     document["uid"] = uid = str(UUID(bytes=row.uid))
-    month = datetime.fromtimestamp(min(max(row.time, 0), _LATEST) / 1000, UTC)
+    month = datetime.fromtimestamp(max(_at(row.time), 0) / 1000, UTC)
     return _item(
         "events", row, "create", f"{EVENTS}-{month:%Y.%m}", f"{row.tenant}/{uid}", document
     )
@@ -143,24 +151,38 @@ def _event(row: EventRow) -> _Item:
 
 def _alert(row: AlertRow) -> Iterator[_Item]:
     """Yield the alert and its new evidence."""
-    document = row._asdict() | {"explanation": _json(row.explanation), "time": row.first_seen}
+    texts = [row.title, row.rule_id, row.entity, list(row.techniques), _decoded(row.explanation)]
+    document = row._asdict() | {
+        "severity_id": min(max(row.severity_id, 1), 5),
+        "status": STATUS,
+        "explanation": _json(row.explanation),
+        "first_seen": _at(row.first_seen),
+        "last_seen": _at(row.last_seen),
+        "time": _at(row.first_seen),
+        "words": words(texts),
+    }
     del document["events"]
     identity = f"{row.tenant}/{row.id}"
     version = {"version": row.count, "version_type": "external"}
     yield _item("alerts", row, "index", ALERTS, identity, document, version)
     for event in row.events:
         uid = str(UUID(bytes=event.uid))
-        document = {
+        evidence = {
             "tenant": row.tenant,
             "alert_id": row.id,
             "uid": uid,
-            "time": event.time,
-            "arrived": event.arrived,
+            "time": _at(event.time),
+            "arrived": _at(event.arrived),
             "score": event.score,
             "source": event.source,
             "ocsf": _json(event.ocsf),
         }
-        yield _item("alert_events", row, "create", EVIDENCE, f"{identity}/{uid}", document)
+        yield _item("alert_events", row, "create", EVIDENCE, f"{identity}/{uid}", evidence)
+
+
+def _at(time: int) -> int:
+    """Return a time in milliseconds as PostgreSQL keeps it."""
+    return min(max(time, _EARLIEST), _LATEST)
 
 
 def _item(
@@ -182,6 +204,14 @@ def _json(text: str | bytes) -> orjson.Fragment:
     """Return JSON text as a part of a document, on one line as bulk wants it."""
     found = text if isinstance(text, bytes) else text.encode()
     return orjson.Fragment(found.replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def _decoded(text: str | bytes) -> Any:
+    """Return decoded JSON; None where it is none, which Elasticsearch then refuses itself."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _requests(items: Iterable[_Item]) -> Iterator[list[_Item]]:
