@@ -35,6 +35,22 @@ STOP_S = 9.0
 COMMIT_S = 0.25
 MIB = 1 << 20
 _CLASSIC_ONLY = ("session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy")
+#: What of Faust is switched off, and how raw batches pass through it.
+_CONF: dict[str, Any] = {
+    "autodiscover": False,
+    "broker_commit_interval": COMMIT_S,
+    "cache": "memory://",
+    "key_serializer": "raw",
+    "processing_guarantee": "at_least_once",
+    "reply_create_topic": False,
+    "store": "memory://",
+    "stream_buffer_maxsize": 1,  # what waits, waits in the transport, where it is bounded
+    "stream_wait_empty": False,
+    "topic_allow_declare": False,
+    "topic_disable_leader": True,
+    "value_serializer": "raw",
+    "web_enabled": False,
+}
 Agent = Callable[[StreamT[Any]], Awaitable[None]]
 
 LOG = log.get("streams.app")
@@ -127,24 +143,7 @@ def build(
         librdkafka settings that override the defaults.
     """
     group = f"sentinel.{stage}"
-    app = StageApp(
-        group,
-        broker="rdk://",
-        autodiscover=False,
-        broker_commit_interval=COMMIT_S,
-        cache="memory://",
-        key_serializer="raw",
-        processing_guarantee="at_least_once",
-        reply_create_topic=False,
-        store="memory://",
-        stream_buffer_maxsize=1,  # what waits, waits in the transport, where it is bounded
-        stream_wait_empty=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        value_serializer="raw",
-        web_enabled=False,
-    )
-    app.stage = stage
+    app = StageApp(group, broker="rdk://", **_CONF)
     app.consumer_config = consumer_config(settings, group, instance, extra)
     app.hooks = hooks
     app.limits = limits or Limits()
