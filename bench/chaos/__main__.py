@@ -20,8 +20,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("-n", type=int, default=20, help="number of faults")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("faults", nargs="*", choices=[[], *NAMES], help="only these")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(NAMES)}")
     given = parser.parse_args()
+    if unknown := set(given.faults) - set(NAMES):
+        parser.error(f"expected faults of {', '.join(NAMES)}; found {', '.join(unknown)}")
     print(f"seed {given.seed}: `make chaos N={given.n} SEED={given.seed}` runs the same again")
     log.configure("CRITICAL")  # of the oracle; workers have logs of their own
     verdicts: list[Verdict] = []

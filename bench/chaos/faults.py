@@ -15,6 +15,8 @@ from bench.chaos.platform import Platform
 #: The workers' session timeout, after which their partitions go to others, in seconds.
 SESSION_S = 10.0
 FROZEN_S = 15.0
+#: No stage with the one that it feeds.
+HALVES = (("normalize", "correlate"), ("detect", "persist", "dead_letter"))
 #: Breaks something; returns the moment (`time.monotonic`) from which to await progress.
 Fault = Callable[[Platform, Random], float]
 
@@ -29,6 +31,21 @@ def kill_all_workers(platform: Platform, random: Random) -> float:
     """Kill -9 of every worker at once."""
     for slot in platform.workers:
         platform.kill(slot)
+    return time.monotonic()
+
+
+def kill_stages(platform: Platform, random: Random) -> float:
+    """Kill -9 of some stages while others go on, which are in workers of their own meanwhile."""
+    for slot, stages in enumerate(HALVES):
+        platform.remove(slot)
+        platform.add(slot, stages=stages)
+    for slot in random.sample((0, 1, 0, 1), 4):
+        platform.workers[slot].wait_ready()
+        time.sleep(random.random())
+        platform.kill(slot)
+    for slot in (0, 1):
+        platform.remove(slot)
+        platform.add(slot)
     return time.monotonic()
 
 
@@ -126,6 +143,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         kill_worker,
         kill_all_workers,
+        kill_stages,
         freeze_worker,
         restart_worker,
         kill_broker,

@@ -8,8 +8,8 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 from urllib.request import urlopen
@@ -79,12 +79,7 @@ class Platform:
         create_topics(self.settings, discover(connectors, Connector))  # type: ignore[type-abstract]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop everything."""
         for slot in list(self.workers):
             self.remove(slot)
@@ -94,17 +89,30 @@ class Platform:
 
     # -- workers ---------------------------------------------------------------------------
 
-    def add(self, slot: int, *, rule: str = "", wait: bool = True) -> Supervised:
-        """Start a worker; one with a `rule` has that rule, and a model, raise (`saboteur`)."""
+    def add(
+        self, slot: int, *, rule: str = "", stages: Sequence[str] = (), wait: bool = True
+    ) -> Supervised:
+        """Start a worker.
+
+        Parameters
+        ----------
+        rule
+            Let this rule, and a model, raise (`bench.chaos.saboteur`).
+        stages
+            Run only these.
+        wait
+            Until it is ready.
+        """
         port = _free_port()
         target = self.stack.identity.ports["postgres"]
         dsn = self.stack.postgres.replace(f":{target}/", f":{self.postgres.port}/")
         where = {"SENTINEL_POSTGRES": dsn, "SENTINEL_METRICS_PORT": str(port),
                  "SENTINEL_MODEL_THRESHOLD": str(THRESHOLD)}  # fmt: skip
+        options = [part for name in stages for part in ("--stage", name)]
         module = [SABOTEUR, rule] if rule else ["sentinel.cli"]
         service = Service(
             name=f"worker-{slot}",
-            command=[sys.executable, "-m", *module, "worker", "--slot", str(slot)],
+            command=[sys.executable, "-m", *module, "worker", "--slot", str(slot), *options],
             ready=lambda: healthy(port),
             env=environment_for_children() | self.stack.env() | where,
             start_s=START_S,

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from sentinel import postgres as database
 from sentinel.errors import FencedError
 from sentinel.settings import Settings
 from sentinel.testing import MemoryProducer
@@ -281,6 +282,29 @@ async def test_a_worker_that_was_overtaken_stops(worker, store, records, death):
     assert (await saved(store, zombie.place)).next_offset == 2
 
 
+async def test_a_worker_frozen_within_a_transaction_does_not_block_its_successor(
+    postgres, store, monkeypatch
+):
+    """Its locks are freed; when it wakes up, its transaction is gone, not half done."""
+    monkeypatch.setattr(database, "IDLE_S", 0.2)
+    place, owner = uuid4().hex, uuid4()
+    await store.claim("normalize", place, 0, owner)
+    frozen = await database.open_pool(postgres, database.WORKER, tenant="*", size=1)
+    async with frozen.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        position = stage.Position("normalize", place, 0, owner, 7, {"rows": []}, b"late")
+        await store.save(position, connection)
+        other = uuid4()
+        assert await asyncio.wait_for(store.claim("normalize", place, 0, other), 20) is None
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is up to the driver
+            await transaction.commit()
+        assert database.is_passing(caught.value)
+    await frozen.close()
+    with pytest.raises(FencedError):
+        await store.save(position)
+
+
 async def test_a_lost_partition_is_forgotten(worker, store, records):
     mine = worker()
     await mine.start()
@@ -307,9 +331,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "QUIET_S", 0.1)
 
 
-async def test_what_a_quiet_partition_holds_back_is_let_go_and_saved(
-    worker, store, records, impatient
-):
+@pytest.mark.usefixtures("impatient")
+async def test_what_a_quiet_partition_holds_back_is_let_go_and_saved(worker, store, records):
     mine = worker()
     await mine.start()
     event = mine.put(records([b"a"], *mine.place))
@@ -319,7 +342,8 @@ async def test_what_a_quiet_partition_holds_back_is_let_go_and_saved(
     assert (row.next_offset, "flush" in row.ledger) == (1, False)
 
 
-async def test_nothing_is_let_go_while_more_is_to_be_read(worker, store, records, impatient):
+@pytest.mark.usefixtures("impatient")
+async def test_nothing_is_let_go_while_more_is_to_be_read(worker, records):
     """After an outage or in a replay, what completes it is still to come."""
     mine = worker()
     mine.runner.end = lambda topic, partition: 2
