@@ -33,7 +33,18 @@ PAGES = sorted(ROOT.glob("*.md"))
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 #: What a line of a console block may begin with, besides commands of ours.
-TOOLS = {"cat", "cd", "curl", "docker", "export", "git", "kcat", "tail", ".venv/bin/pre-commit"}
+TOOLS = {
+    "cat",
+    "cd",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "head",
+    "kcat",
+    "tail",
+    ".venv/bin/pre-commit",
+}
 GLYPHS = {
     **{"─": "LR", "│": "UD", "┌": "RD", "┐": "LD", "└": "RU", "┘": "LU"},
     **{"├": "RUD", "┤": "LUD", "┬": "LRD", "┴": "LRU", "┼": "LRUD"},
