@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 OCSF = dict[str, Any]
 #: One sequence for each field of `Summary`.
-Columns = Sequence[Sequence[Any]]
+Columns = Sequence[Any]
 
 
 class LogSource(NamedTuple):
@@ -144,15 +144,18 @@ class Connector(ABC):
     def summarise(self, event: Any) -> Summary:
         """Return the columns of a decoded event; raise `MappingError` where it cannot."""
 
-    def decode_all(self, decoder: Decoder, units: Sequence[bytes]) -> list[Any]:
+    def decode_all(self, decoder: Decoder, units: Sequence[bytes]) -> Sequence[Any]:
         """Decode many units; raise what `decoder` raises if any one cannot be.
 
-        Override where the whole takes less than its parts.
+        Override where the whole takes less than its parts. `schemas.columns.records.Records` decode
+        on demand: then `columns` raises for what cannot be decoded.
         """
         return [decoder.decode(unit) for unit in units]
 
     def columns(self, events: Sequence[Any]) -> Columns:
         """Return the summaries of many events, one sequence for each field of `Summary`.
+
+        Numbers may be arrays and texts, other than ids, `schemas.batch.Strings`.
 
         Raises what `summarise` raises. Override where the whole takes less than its parts.
         """

@@ -20,17 +20,20 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, ClassVar, Final
 
 import msgspec
+import numpy as np
 
 from connectors._cloudtrail import ocsf_map
 from connectors._cloudtrail.classes import classify
 from connectors._cloudtrail.envelope import records
 from connectors._cloudtrail.identity import Identity, entity
 from connectors.base import OCSF, Columns, Connector, LogSource, Summary
+from schemas.columns.records import Records
 from schemas.ocsf import AUTHENTICATION
-from schemas.typed import TypedJson
+from schemas.typed import TypedJson, attribute
 from sentinel.errors import DecodeError, MappingError
 
 MAX_EVENT_BYTES: Final = 1 << 20
@@ -56,18 +59,17 @@ _IDENTITY: Final = {
 }
 # Sign-ins tell their outcome in a field named after the operation, in one of these.
 _ANSWERS: Final = ("responseElements", "serviceEventDetails")
-_OUTCOMES: Final = frozenset(
-    f"{part}.{operation}"
-    for part in _ANSWERS
-    for operation in (
+_SIGN_INS: Final = frozenset(
+    {
         "CheckMfa",
         "ConsoleLogin",
         "CredentialVerification",
         "ExitRole",
         "SwitchRole",
         "UserAuthentication",
-    )
+    }
 )
+_OUTCOMES: Final = frozenset(f"{part}.{name}" for part in _ANSWERS for name in _SIGN_INS)
 _FIELDS: Final = (
     frozenset(
         {"@timestamp", "awsRegion", "errorCode", "eventID", "eventTime", "readOnly"}
@@ -108,6 +110,10 @@ class CloudTrailDecoder(TypedJson):
         deque(map(setattr, decoded, repeat(self._raw_name), raws), maxlen=0)
         return decoded
 
+    def all(self, raws: Sequence[bytes]) -> Records | None:
+        """Return records to decode on demand, or None where one of them is unusual."""
+        return self.records(raws, self._raw_name)
+
     def text(self, event: Any) -> str:
         """Return every value of a decoded record, one a line: where keywords are searched."""
         texts: list[str] = []
@@ -138,10 +144,13 @@ class CloudTrail(Connector):
         """Return a decoder for `summarise` and the Sigma `fields` given."""
         return CloudTrailDecoder(fields)
 
-    def decode_all(self, decoder: Any, units: Sequence[bytes]) -> list[Any]:
-        """Decode many records at once."""
+    def decode_all(self, decoder: Any, units: Sequence[bytes]) -> Sequence[Any]:
+        """Decode many records at once: on demand, where none of them is unusual."""
         if max(map(len, units), default=0) > MAX_EVENT_BYTES:
             return super().decode_all(decoder, units)
+        records: Records | None = decoder.all(units)
+        if records is not None:
+            return records
         decoded: list[Any] = decoder.decode_many(units)
         return decoded
 
@@ -154,16 +163,11 @@ class CloudTrail(Connector):
             Reason ``missing_field``: no ``eventTime``. Reason ``timestamp``: it is not
             a time, or an absurd one.
         """
-        service, operation, read_only = event.eventSource, event.eventName, event.readOnly
-        class_uid, activity_id = classify(
-            service, operation, read_only is True or read_only == "true"
-        )
+        service, operation = event.eventSource, event.eventName
+        class_uid, activity_id = _kind(event)
         failed = event.errorCode
         if class_uid == AUTHENTICATION and not failed:
             failed = _answer(event) == "Failure"
-        text = event.eventTime
-        if text.__class__ is not str:
-            text = _other_time(event)
         uid, region = event.eventID, event.awsRegion
         address, agent = event.sourceIPAddress, event.userAgent
         if not uid.__class__ is region.__class__ is address.__class__ is agent.__class__ is str:
@@ -173,7 +177,7 @@ class CloudTrail(Connector):
             Summary,
             (
                 uid or None,
-                self._times.get(text) or self._time(text),
+                self._time_of(event),
                 class_uid,
                 activity_id,
                 _FAILURE if failed else _SUCCESS,
@@ -189,6 +193,8 @@ class CloudTrail(Connector):
 
     def columns(self, events: Sequence[Any]) -> Columns:
         """Return the summaries of many records: cheaper column by column, a fifth or so."""
+        if isinstance(events, Records):
+            return self._alike(events)
         services = [event.eventSource for event in events]
         operations = [event.eventName for event in events]
         reads = [event.readOnly is True or event.readOnly == "true" for event in events]
@@ -217,6 +223,43 @@ class CloudTrail(Connector):
             [v if (v := event.userAgent).__class__ is str else "" for event in events],
             [v if (v := event.awsRegion).__class__ is str else "" for event in events],
         )
+
+    def _alike(self, events: Records) -> Columns:
+        """Return the columns of records, each worked out once for all that are alike."""
+        kind = ("eventSource", "eventName", "readOnly")
+        classes = events.numbers(lambda event: _kind(event)[0], *kind)
+        statuses = events.numbers(
+            lambda event: _FAILURE if event.errorCode else _SUCCESS, "errorCode"
+        )
+        signs_in = events.numbers(lambda event: event.eventName in _SIGN_INS, "eventName")
+        for row in np.flatnonzero(signs_in & (classes == AUTHENTICATION)).tolist():
+            if _answer(events[row]) == "Failure":
+                statuses[row] = _FAILURE
+        return (
+            _native_ids(events),
+            events.numbers(self._time_of, "@timestamp", "eventTime"),
+            classes,
+            events.numbers(lambda event: _kind(event)[1], *kind),
+            statuses,
+            np.full(len(events), _INFORMATIONAL),
+            events.strings(
+                lambda event: self._entity(event.userIdentity) or event.eventSource,
+                "userIdentity",
+                "eventSource",
+            ),
+            events.strings(attrgetter("eventName"), "eventName"),
+            events.strings(attrgetter("eventSource"), "eventSource"),
+            events.strings(lambda event: _said(event.sourceIPAddress), "sourceIPAddress"),
+            events.strings(lambda event: _said(event.userAgent), "userAgent"),
+            events.strings(lambda event: _said(event.awsRegion), "awsRegion"),
+        )
+
+    def _time_of(self, event: Any) -> int:
+        """Return the event time; raises as `summarise` does."""
+        text = event.eventTime
+        if text.__class__ is not str:
+            text = _other_time(event)
+        return self._times.get(text) or self._time(text)
 
     def to_ocsf(self, unit: bytes) -> OCSF:
         """Map one record to an OCSF event."""
@@ -252,11 +295,23 @@ class CloudTrail(Connector):
         return when
 
 
+def _kind(event: Any) -> tuple[int, int]:
+    """Return class and activity of a decoded record."""
+    read_only = event.readOnly
+    return classify(event.eventSource, event.eventName, read_only is True or read_only == "true")
+
+
+def _native_ids(events: Records) -> list[str | None]:
+    """Return the source's own ids."""
+    texts = events.spans.texts("eventID")
+    if all(text[:1] == b'"' and b"\\" not in text and len(text) > 2 for text in texts):
+        return [text[1:-1].decode() for text in texts]
+    return [_said(event.eventID) or None for event in events]
+
+
 def _other_time(event: Any) -> str:
     """Return ``@timestamp`` where there is no ``eventTime``."""
-    struct = type(event)
-    names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
-    text = getattr(event, names["@timestamp"])
+    text = getattr(event, attribute("@timestamp"))
     if isinstance(text, str):
         return text
     raise MappingError(
@@ -294,6 +349,8 @@ def _said(value: Any) -> str:
 def _answer(event: Any) -> Any:
     """Return what a sign-in says of its outcome (``Success``, ``Failure``), or None."""
     operation = event.eventName
+    if operation not in _SIGN_INS:
+        return None
     answers = (_look(getattr(event, part), operation) for part in _ANSWERS)
     return next(filter(None, answers), None)
 

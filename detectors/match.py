@@ -17,6 +17,7 @@ from detectors.engine.condition import Rule
 from detectors.engine.explain import explain_rule
 from detectors.engine.index import LOOK, Index
 from detectors.engine.leaves import evaluate
+from schemas.columns.records import Records
 
 __all__ = ["Getter", "GetterFactory", "Matcher", "Text", "dict_getter", "event_text"]
 
@@ -73,6 +74,8 @@ class Matcher:
         Raises nothing: what a rule raised is in `errors`.
         """
         self.errors = []
+        if isinstance(events, Records):
+            return self._match_alike(events)
         found = []
         compiled, rules = self._compiled, self.rules
         for row, candidates in self._candidates.of(events):
@@ -85,6 +88,35 @@ class Matcher:
                 if hit:
                     found.append((row, rules[ordinal]))
         return found
+
+    def _match_alike(self, events: Records) -> list[tuple[int, Rule]]:
+        """Match rule by rule, once for all events that are alike in what the rule reads."""
+        found: list[tuple[int, int]] = []
+        failed: list[tuple[int, int, Exception]] = []
+        for ordinal, rows in self._candidates.by_rule(events):
+            alike = events.alike(self.rules[ordinal].fields, rows)
+            outcomes = [self._outcome(ordinal, events[row]) for row in rows[alike.firsts].tolist()]
+            if not any(outcomes):
+                continue
+            for row, number in zip(rows.tolist(), alike.index.tolist(), strict=True):
+                if (outcome := outcomes[number]) is True:
+                    found.append((row, ordinal))
+                elif outcome is not False:
+                    failed.append((row, ordinal, outcome))
+        self.errors = [(row, self.rules[at].id, error) for row, at, error in sorted(failed)]
+        return [(row, self.rules[ordinal]) for row, ordinal in sorted(found)]
+
+    def _outcome(self, ordinal: int, event: Any) -> bool | Exception:
+        """Evaluate a rule; return what it raises."""
+        compiled = self._compiled[ordinal] or self._compile(ordinal)
+        try:
+            return bool(compiled[0](event))
+        except Exception:  # noqa: BLE001 - no rule may cost an event
+            careful = compiled[1]
+        try:
+            return bool(careful(event))
+        except Exception as error:  # noqa: BLE001 - see `match`
+            return error
 
     def _compile(self, ordinal: int) -> tuple[Callable[[Any], bool], Callable[[Any], bool]]:
         """Compile a rule when it is first needed: most rules of a big set never are."""

@@ -13,11 +13,15 @@ import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from schemas.columns.records import Cell, Records
 from sentinel.errors import DecodeError, MappingError, RecordError
+
+if TYPE_CHECKING:
+    from schemas.columns.spans import Keys
 
 Getter = Callable[[Any], Any]
 
@@ -63,20 +67,22 @@ class _Node:
         Type it must have; None where it is optional.
     struct
         Type of its value where only `children` of it are wanted.
+    type
+        What msgspec decodes here.
     """
 
     attr: str = ""
     whole: bool = False
     kind: Any = None
-    struct: type | None = None
+    struct: Any = None
+    type: Any = None
     children: dict[str, _Node] = field(default_factory=dict)
 
     def add(self, names: Sequence[str], kind: Any) -> None:
         """Plant a path below this node."""
         node = self
         for name in names:
-            attr = name if _is_attribute(name) else f"_{len(node.children)}"
-            node = node.children.setdefault(name, _Node(attr))
+            node = node.children.setdefault(name, _Node(attribute(name)))
         node.whole = True
         node.kind = kind or node.kind
 
@@ -86,7 +92,9 @@ class _Node:
 
     def build(self) -> type[msgspec.Struct]:
         """Make the struct of `children`, and theirs."""
-        fields = [(c.attr, c.annotation(), *c.default()) for c in self.children.values()]
+        for child in self.children.values():
+            child.type = child.annotation()
+        fields = [(c.attr, c.type, *c.default()) for c in self.children.values()]
         self.struct = msgspec.defstruct(
             "Record",
             fields,
@@ -192,6 +200,12 @@ class TypedJson:
         self._parse = msgspec.json.Decoder(self._root.build()).decode
         self._inside = [path for path in required if self._is_inside_whole(path)]
         self._required = dict(required)
+        self._cells = {
+            node.attr: Cell(name, msgspec.json.Decoder(node.type).decode, node.must())
+            for name, node in self._root.children.items()
+            if name.isascii()
+        }
+        self._keys: Keys | None = None
 
     def decode(self, raw: bytes) -> Any:
         """Decode one JSON object, to be looked into with `getter` alone.
@@ -225,6 +239,23 @@ class TypedJson:
         if self._inside or not all(map(bytes.isascii, raws)):
             return [self.decode(raw) for raw in raws]
         return list(map(self._parse, raws))
+
+    def records(self, raws: Sequence[bytes], whole: str = "") -> Records | None:
+        """Return objects as `Records`, or None where one of them is unusual.
+
+        Parameters
+        ----------
+        whole
+            Attribute that is the bytes of the object, if any.
+        """
+        if self._inside or self._dotted:
+            return None  # then a value does not hang on its own key alone
+        from schemas.columns.spans import Keys, Spans  # compiled code, which takes its time to load
+
+        if self._keys is None:
+            self._keys = Keys([cell.key for cell in self._cells.values()])
+        spans = Spans.of(self._keys, raws)
+        return None if spans is None else Records(raws, spans, self._cells, whole)
 
     def getter(self, path: str) -> Getter:
         """Return a function from what `decode` returned to the value at the dotted `path`.
@@ -265,8 +296,11 @@ class TypedJson:
         return self._root.getter(path.split("."), literal)
 
 
-def _is_attribute(name: str) -> bool:
-    return name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
+def attribute(name: str) -> str:
+    """Return the attribute of a decoded object that holds its key `name`."""
+    if name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name):
+        return name
+    return "_" + name.encode(errors="surrogatepass").hex()
 
 
 def _check_utf8(raw: bytes) -> None:

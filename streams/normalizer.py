@@ -180,7 +180,7 @@ class Normalizer:
     def _finish(
         self,
         units: Units,
-        decoded: list[Any],
+        decoded: Sequence[Any],
         columns: Columns,
         place: Place,
         first: int,
@@ -224,17 +224,17 @@ class Normalizer:
             status_id=np.array(statuses, dtype=np.int32),
             severity_id=np.array(severities, dtype=np.int32),
             tenant=Strings.of(units.tenants),
-            entity=Strings.of(entity),
-            operation=Strings.of(operation),
-            service=Strings.of(service),
-            src_ip=Strings.of(src_ip),
-            user_agent=Strings.of(user_agent),
-            region=Strings.of(region),
+            entity=_strings(entity),
+            operation=_strings(operation),
+            service=_strings(service),
+            src_ip=_strings(src_ip),
+            user_agent=_strings(user_agent),
+            region=_strings(region),
             raw=b"".join(raws),
             raw_end=np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws))),
         )
 
-    def _match(self, batch: EventBatch, decoded: list[Any]) -> None:
+    def _match(self, batch: EventBatch, decoded: Sequence[Any]) -> None:
         """Find the rules that the events match and note them in the batch."""
         refs: dict[str, int] = {}
         explained: set[Subject] = set()
@@ -293,6 +293,11 @@ class Normalizer:
 def partition_of(tenant: str, group: str, partitions: int) -> int:
     """Return the partition of a key; CRC-32, so it is the same in every process and release."""
     return zlib.crc32(f"{tenant}\x1f{group}".encode(errors="surrogatepass")) % partitions
+
+
+def _strings(column: Sequence[str] | Strings) -> Strings:
+    """Return a column of texts as it travels."""
+    return column if isinstance(column, Strings) else Strings.of(column)
 
 
 def _ref(rule: Rule) -> RuleRef:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors.engine.access import Getter
 from detectors.engine.codegen import MEMO_CHARS, MEMO_ENTRIES, Memo, Memos, Shapes
 from detectors.engine.index import Column
+from schemas.columns.records import Records
 
 
 class Look:
@@ -92,6 +96,27 @@ class ByColumn:
                     hits[row] = _merged(hits.get(row, ()), found)
         for row in sorted(hits):
             yield row, hits[row]
+
+    def by_rule(self, events: Records) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each rule that is a candidate, and the rows where it is, rules ascending."""
+        where: dict[int, NDArray[np.bool_]] = {
+            rule: np.ones(len(events), bool) for rule in self.always
+        }
+        for look in self.looks:
+            alike = events.alike([look.field])
+            leads: dict[int, list[int]] = {}
+            for number, first in enumerate(alike.firsts.tolist()):
+                for rule in look.careful(events[first], self.everything):
+                    leads.setdefault(rule, []).append(number)
+            for rule, numbers in leads.items():
+                chosen = np.zeros(len(alike.firsts), bool)
+                chosen[numbers] = True
+                met = chosen[alike.index]
+                where[rule] = where[rule] | met if rule in where else met
+        for rule in sorted(where):
+            rows = np.flatnonzero(where[rule])
+            if len(rows):
+                yield rule, rows
 
     def _look(self, look: Look, events: Sequence[Any]) -> list[tuple[int, ...]]:
         if look not in self._nested:
