@@ -95,13 +95,15 @@ class StageApp(faust.App):
 
     def fail(self, error: BaseException) -> NoReturn:
         """End the process now with `EXIT_FAILED`, without any more commits."""
-        LOG.critical(
-            "failed, exiting for a restart", action="exit", stage=self.stage, exc_info=error
-        )
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(EXIT_FAILED)
+        try:
+            LOG.critical(
+                "failed, exiting for a restart", action="exit", stage=self.stage, exc_info=error
+            )
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # whatever becomes of the last words: a worker without its pump is no use
+            os._exit(EXIT_FAILED)
 
     def end(self, topic: str, partition: int) -> int:
         """Return the end of a partition as of the last fetch, -1 if unknown."""
@@ -144,6 +146,7 @@ def build(
     """
     group = f"sentinel.{stage}"
     app = StageApp(group, broker="rdk://", **_CONF)
+    app.stage = stage
     app.consumer_config = consumer_config(settings, group, instance, extra)
     app.hooks = hooks
     app.limits = limits or Limits()

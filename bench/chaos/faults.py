@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from bench.chaos.platform import Platform
+from bench.chaos.proxy import Proxy
 
 #: The workers' session timeout, after which their partitions go to others, in seconds.
 SESSION_S = 10.0
 FROZEN_S = 15.0
+#: Longer than the workers' longest limit, that for taking partitions over.
+AWAY_S = 75.0
 #: No stage with the one that it feeds.
 HALVES = (("normalize", "correlate"), ("detect", "persist", "dead_letter"))
 #: Breaks something; returns the moment (`time.monotonic`) from which to await progress.
@@ -22,15 +25,21 @@ Fault = Callable[[Platform, Random], float]
 
 
 def kill_worker(platform: Platform, random: Random) -> float:
-    """Kill -9 of a worker; its supervisor starts it again. Progress counts from the kill."""
-    platform.kill(random.choice((0, 1)))
-    return time.monotonic()
+    """Kill -9 of a worker; its supervisor starts it again, which counts."""
+    return _kill(platform, [random.choice((0, 1))])
 
 
 def kill_all_workers(platform: Platform, random: Random) -> float:
     """Kill -9 of every worker at once."""
-    for slot in platform.workers:
+    return _kill(platform, list(platform.workers))
+
+
+def _kill(platform: Platform, slots: Sequence[int]) -> float:
+    """Kill workers; return when their supervisors have started them again."""
+    for slot in slots:
         platform.kill(slot)
+    while any(platform.workers[slot].pid is None for slot in slots):
+        time.sleep(0.05)
     return time.monotonic()
 
 
@@ -125,6 +134,24 @@ def cut_kafka(platform: Platform, random: Random) -> float:
     return time.monotonic()
 
 
+def lose_postgres(platform: Platform, random: Random) -> float:
+    """PostgreSQL is out of the workers' reach for longer than anything waits."""
+    return _lose(platform.postgres)
+
+
+def lose_kafka(platform: Platform, random: Random) -> float:
+    """Kafka is out of everyone's reach for longer than anything waits."""
+    return _lose(platform.kafka)
+
+
+def _lose(way: Proxy) -> float:
+    way.away = True
+    way.cut()
+    time.sleep(AWAY_S)
+    way.away = False
+    return time.monotonic()
+
+
 def resize(platform: Platform, random: Random) -> float:
     """Add a worker, take one away, put it back, take the third away."""
     gone = random.choice((0, 1))
@@ -152,6 +179,8 @@ FAULTS: dict[str, Fault] = {
         cut_at_commit,
         cut_postgres,
         cut_kafka,
+        lose_postgres,
+        lose_kafka,
         resize,
     )
 }

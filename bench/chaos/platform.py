@@ -131,13 +131,10 @@ class Platform:
         self.workers.pop(slot).stop()
         self.stop_s.append(time.monotonic() - began)
 
-    def kill(self, slot: int, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to a worker and return its pid."""
-        pid = self.workers[slot].pid
-        if pid is None:
-            raise ProcessLookupError(f"worker-{slot} is down")
+    def kill(self, slot: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a worker, once it is up (it may be restarting of its own accord)."""
+        self.workers[slot].wait_ready()
         self.workers[slot].kill(number)
-        return pid
 
     # -- what it has done --------------------------------------------------------------------
 

@@ -27,10 +27,13 @@ class Proxy:
         The port that it listens on.
     cuts
         Connections cut so far.
+    away
+        Set it and new connections are refused; `cut` ends those that there are.
     """
 
     def __init__(self, target: int) -> None:
         self.cuts = 0
+        self.away = False
         self.target = target
         self._commits_to_cut = 0
         self._lines: set[asyncio.Task[None]] = set()
@@ -85,7 +88,10 @@ class Proxy:
             return
         self._lines.add(line)
         try:
-            await self._pass(reader, writer)
+            if self.away:
+                writer.transport.abort()
+            else:
+                await self._pass(reader, writer)
         except asyncio.CancelledError:
             pass  # cut: the ends are closed below
         finally:

@@ -14,8 +14,8 @@ from bench.chaos.trial import RULE
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
-#: `make chaos` has this one too; here it would take 90 s.
-LONG = {"kill_stages"}
+#: `make chaos` has these too; each takes 90 s.
+LONG = {"kill_stages", "lose_postgres", "lose_kafka"}
 
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name not in LONG])

@@ -95,6 +95,7 @@ def brute(found: list[Hit]) -> dict[str, Any]:
     }
 
 
+@hypothesis_settings(deadline=None)
 @given(hits, sizes, sizes)
 def test_any_batches_give_the_alerts_by_definition(found, cuts, polls):
     """However detect cut its batches and however they are polled; times come in any order."""
@@ -109,6 +110,7 @@ def test_any_batches_give_the_alerts_by_definition(found, cuts, polls):
     assert reader.result() == brute(found)
 
 
+@hypothesis_settings(deadline=None)
 @given(hits, sizes, sizes, st.integers(0, 30))
 def test_a_replay_in_other_batches_changes_nothing(found, cuts, again, upto):
     """Detect crashed: it sends from its checkpoint on once more, cut otherwise."""
@@ -123,6 +125,7 @@ def test_a_replay_in_other_batches_changes_nothing(found, cuts, again, upto):
     assert counted == len(found)
 
 
+@hypothesis_settings(deadline=None)
 @given(hits, sizes, st.integers(0, 8), st.integers(0, 8))
 def test_a_crash_between_checkpoints_is_not_seen(found, cuts, saved, beyond):
     """It had sent more than it saved: the next owner's alerts take their place, exactly."""
@@ -140,6 +143,7 @@ def test_a_crash_between_checkpoints_is_not_seen(found, cuts, saved, beyond):
         assert second.snapshot() == first.snapshot()
 
 
+@hypothesis_settings(deadline=None)
 @given(hits, sizes, sizes, st.integers(0, 40))
 def test_signals_too_large_for_one_record_come_in_several(found, cuts, again, upto):
     """Each shard in a record of its own; the worker before died after some of the records."""
@@ -176,7 +180,7 @@ def test_late_hits_amend_the_alert_of_their_window():
     assert (ids[2]["count"], ids[2]["first_seen"], ids[2]["last_seen"]) == (2, 3, 10)
 
 
-@hypothesis_settings(max_examples=30)
+@hypothesis_settings(max_examples=30, deadline=None)
 @given(hits, st.integers(1, 3))
 def test_what_is_forgotten_is_counted_and_its_events_still_come(found, most):
     """Memory is bounded; a hit of a forgotten alert keeps the alert's id."""

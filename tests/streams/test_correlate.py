@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from schemas import avro
@@ -60,6 +61,7 @@ def test_a_restored_task_goes_on_counting(task, records):
     assert other.ledger.dump()[0]["in"] == 2
 
 
+@hypothesis_settings(deadline=None)
 @given(bad=st.binary(max_size=60) | st.none())
 def test_what_is_no_signal_is_a_letter_and_the_rest_goes_on(records, bad):
     task = CorrelateStage(Settings(), PARTITIONS).task("signals", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sentinel.errors import DecodeError
@@ -32,6 +33,7 @@ names = st.sampled_from(["partition", "offset", "index", "time", "topic", "reaso
 strange = st.lists(st.tuples(names, st.binary(max_size=8) | st.none()), max_size=5)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=9) | st.none(), strange | st.none()), min_size=1))
 def test_anything_in_the_topic_becomes_a_row(records, found):
     """Anyone may write there: headers may be missing, doubled, or no numbers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sentinel.ledger import COLUMNS, add_up
@@ -33,6 +34,7 @@ def flow(events=10, duplicate=2, dead=1, signals=3):
     )  # fmt: skip
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
 def test_a_sound_run_balances(more, duplicate, dead, signals):
     report = add_up([flow(more + duplicate + dead, duplicate, dead, signals)], NONE)
@@ -40,6 +42,7 @@ def test_a_sound_run_balances(more, duplicate, dead, signals):
     assert all(row["difference"] == 0 for row in report.rows)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(0, 5), st.integers(-3, 3).filter(bool))
 def test_one_record_too_few_or_too_many_shows(stage, change):
     """Whichever stage swallows or repeats something, the balance is not 0."""
@@ -87,6 +90,7 @@ entries = st.lists(
 )
 
 
+@hypothesis_settings(deadline=None)
 @given(entries, entries)
 def test_what_was_dumped_is_taken_up_and_merging_adds(first, second):
     def ledger(entries):

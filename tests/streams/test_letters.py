@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sentinel.errors import DecodeError
@@ -12,12 +13,14 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2
 numbers = st.integers(-(2**63), 2**63)
 
 
+@hypothesis_settings(deadline=None)
 @given(names, numbers, numbers, numbers)
 def test_an_origin_is_read_back_whatever_the_topic_is_called(topic, partition, offset, unit):
     origin = Origin(topic, partition, offset, unit)
     assert Origin.parse(origin.text.encode()) == origin
 
 
+@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=30))
 def test_any_bytes_are_an_origin_or_none(text):
     found = Origin.parse(text)

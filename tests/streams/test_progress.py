@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sentinel.kafka import TopicState
@@ -37,6 +38,7 @@ class Checkpoints:
         ]
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(-5, 300))
 def test_a_lag_is_what_there_is_and_is_not_done(start, more, done):
     """Deleted records are not lag, nor is a checkpoint beyond the end less than none."""
