@@ -35,11 +35,12 @@ def settings() -> Settings:
 def print_json(*rows: Any) -> None:
     """Write each row as one line of JSON to stdout and flush, so that pipes see it at once.
 
-    Datetimes become RFC 3339, UUIDs strings.
+    Datetimes become RFC 3339 in UTC (``Z``), UUIDs strings.
     """
     out = sys.stdout.buffer
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
     for row in rows:
-        out.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        out.write(orjson.dumps(row, default=str, option=option))
     out.flush()
 
 

@@ -32,4 +32,6 @@ def test_every_rule_says_what_an_analyst_needs():
         assert rule.techniques, rule.path
         assert rule.description, rule.path
         assert rule.falsepositives, rule.path
+        # "a: b" without quotes is a mapping in YAML, and an analyst would see its braces
+        assert not any(text.startswith("{") for text in rule.falsepositives), rule.path
         assert rule.logsource.product, rule.path
