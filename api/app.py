@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import HTTPBearer
 
-from api import errors, routes
+from api import docs, errors, routes
 from api.auth import Guard, Tokens
 from api.deps import Services
 from api.routes.ingest import Sources
@@ -50,12 +50,14 @@ def create(settings: Settings) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         responses=errors.RESPONSES,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="The API's token."))],
     )
     for router in routers():
         app.include_router(router)
+    docs.install(app)
     errors.install(app)
     app.add_middleware(Guard, tokens=Tokens.load(settings.home))
     _describe(app)

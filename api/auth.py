@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import docs
 from api.errors import answer
 from sentinel import postgres
 from sentinel.errors import SettingsError
@@ -17,7 +18,7 @@ from sentinel.local.home import ensure_token
 from sentinel.metrics import API_REQUESTS
 
 #: Paths that anyone may read: that the API is alive, and how to use it.
-OPEN = frozenset({"/health", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
+OPEN = frozenset({"/health", "/openapi.json"}) | docs.OPEN
 TENANT_TOKENS = "tenant-tokens"
 HEADERS = {
     "Cache-Control": "no-store",
@@ -26,11 +27,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-#: Swagger's page loads its script and style from where FastAPI points it to.
-DOCS_POLICY = (
-    "default-src 'none'; connect-src 'self'; script-src https://cdn.jsdelivr.net 'unsafe-inline'; "
-    "style-src https://cdn.jsdelivr.net 'unsafe-inline'; img-src data: https://fastapi.tiangolo.com"
-)
 
 
 class Tokens(NamedTuple):
@@ -131,6 +127,6 @@ class Guard:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         if scope["path"].startswith("/docs"):
-            headers["Content-Security-Policy"] = DOCS_POLICY
+            headers["Content-Security-Policy"] = docs.POLICY
         route = getattr(scope.get("route"), "path", "none")  # bounded, unlike paths
         API_REQUESTS.labels(scope["method"], route, message["status"]).inc()

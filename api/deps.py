@@ -15,11 +15,15 @@ import asyncpg
 from fastapi import Depends, Query, Request
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
-from api.errors import unavailable
+from api.errors import Problem, unavailable
+from api.search import Search
+from api.search_elasticsearch import ElasticsearchSearch
+from api.search_postgres import PostgresSearch
 from sentinel import postgres
 from sentinel.errors import KafkaError, SentinelError, StackError
 from sentinel.kafka import Producer, TopicState, describe_topics
 from sentinel.settings import Settings
+from sentinel.words import words
 
 T = TypeVar("T")
 
@@ -53,11 +57,13 @@ class Services:
     """What one process of the API holds: connections, nothing else.
 
     PostgreSQL and Kafka are connected to at first use, so that the API starts without
-    them and says 503 until they are there.
+    them and says 503 until they are there. So is Elasticsearch, where it is set.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        url = settings.elasticsearch
+        self.search: Search = ElasticsearchSearch(url) if url else PostgresSearch()
         self._pool: Any = None
         self._producer: Producer | None = None
         self._connecting = asyncio.Lock()
@@ -91,6 +97,7 @@ class Services:
     async def close(self) -> None:
         """Let go of everything."""
         await self.drop_producer()
+        await self.search.close()
         if self._pool is not None:
             await self._pool.close()
 
@@ -197,6 +204,23 @@ def tenant(request: Request) -> str:
     return str(request.state.tenant)
 
 
+def full_text(
+    q: Annotated[
+        Text,
+        Query(
+            max_length=200,
+            description="Words that must all occur, in any order, upper or lower case.",
+        ),
+    ] = None,
+) -> list[str]:
+    """Return the words of a full-text search; raise `Problem` (422) where it has none."""
+    found = words(q) if q is not None else []
+    if q is not None and not found:
+        raise Problem(422, f"q: expected at least one word of letters or digits, found {q!r}")
+    return found
+
+
+WordsDep = Annotated[list[str], Depends(full_text)]
 ServicesDep = Annotated[Services, Depends(services)]
 TenantDep = Annotated[str, Depends(tenant)]
 

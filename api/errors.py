@@ -86,13 +86,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
+def response(description: str) -> dict[str, Any]:
+    """Return what OpenAPI says of a route that may answer with a problem."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
 #: What any route may answer, for OpenAPI.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": HTTPStatus(status).phrase,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-    }
-    for status in (401, 404, 422, 503)
+    status: response(HTTPStatus(status).phrase) for status in (401, 404, 422, 503)
 }
 
 

@@ -7,11 +7,13 @@ import binascii
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 import orjson
 from starlette.responses import Response
 
 from api.errors import Problem
+from api.search import Place
 
 T = TypeVar("T")
 MAX_BIGINT = 2**63 - 1
@@ -61,6 +63,25 @@ def decode_cursor(cursor: str, *types: type[Any]) -> tuple[Any, ...]:
     if not whole:
         raise Problem(422, f"cursor: expected `next` of an earlier page, found {cursor!r}")
     return tuple(parts)
+
+
+def encode_place(place: Place | None) -> str | None:
+    """Return the cursor of the page after `place`, None where there is none."""
+    return encode_cursor(place.time.isoformat(), str(place.id)) if place else None
+
+
+def decode_place(cursor: str | None) -> Place | None:
+    """Return what `encode_place` was given; raise `Problem` (422) where it was not its."""
+    if cursor is None:
+        return None
+    time, identity = decode_cursor(cursor, str, str)
+    try:
+        place = Place(datetime.fromisoformat(time), UUID(identity))
+        if place.time.tzinfo is not None:
+            return place._replace(time=place.time.astimezone(UTC))
+    except (ValueError, OverflowError):
+        pass
+    raise Problem(422, "cursor: expected `next` of an earlier page, found another")
 
 
 def page(items: Iterable[Any], following: str | None) -> Response:

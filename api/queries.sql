@@ -25,14 +25,28 @@ AND ($8::text IS NULL OR EXISTS (
 AND ($9::text IS NULL OR a.status = $9)
 AND ($10::text IS NULL OR a.tenant = $10)
 
+-- name: words
+-- Of all texts within the JSON `texts`, as sentinel/words.py makes them: "C" lowers ASCII only.
+regexp_split_to_array(lower((
+  SELECT coalesce(string_agg(each #>> '{}', ' '), '')
+  FROM jsonb_path_query(texts, 'strict $.**') AS found (each)
+  WHERE jsonb_typeof(each) = 'string'
+) COLLATE "C"), '[\x01-\x2f\x3a-\x60\x7b-\x7f]+')
+
 -- name: alerts
--- Newest first by creation, which never changes: paging neither repeats nor skips.
+SELECT {alert_columns}
+FROM alerts AS a, LATERAL (SELECT jsonb_build_array(
+  a.title, a.rule_id, a.entity, a.techniques, a.explanation) AS texts) AS t
+WHERE {alert_filter}
+AND ($11::timestamptz IS NULL OR (a.first_seen, a.id) < ($11, $12::uuid))
+AND ($13::text[] IS NULL OR {words} @> $13)
+ORDER BY a.first_seen DESC, a.id DESC
+LIMIT $14;
+
+-- name: alerts_of
 SELECT {alert_columns}
 FROM alerts AS a
-WHERE {alert_filter}
-AND ($11::bigint IS NULL OR a.seq < $11)
-ORDER BY a.seq DESC
-LIMIT $12;
+WHERE (a.tenant, a.id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]));
 
 -- name: alert
 SELECT {alert_columns}
@@ -63,7 +77,7 @@ LIMIT $13;
 -- name: events
 SELECT uid, time, arrived, tenant, source, class_uid, activity_id, status_id, severity_id,
   entity, operation, service, src_ip, ocsf
-FROM events
+FROM events, LATERAL (SELECT ocsf AS texts) AS t
 WHERE ($1::timestamptz IS NULL OR time >= $1)
 AND ($2::timestamptz IS NULL OR time < $2)
 AND ($3::uuid IS NULL OR uid = $3)
@@ -76,8 +90,9 @@ AND ($9::int IS NULL OR class_uid = $9)
 AND ($10::int IS NULL OR severity_id >= $10)
 AND ($11::text IS NULL OR tenant = $11)
 AND ($12::timestamptz IS NULL OR (time, uid) < ($12, $13::uuid))
+AND ($14::text[] IS NULL OR {words} @> $14)
 ORDER BY time DESC, uid DESC
-LIMIT $14;
+LIMIT $15;
 
 -- name: alert_counts
 SELECT date_bin($1::interval, first_seen, 'epoch') AS time, {key} AS key, count(*) AS count

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-#: Bytes in UTF-8 of the longest word; longer ones are ciphers, not words.
-LONGEST = 256
+#: Bytes in UTF-8 of the longest word; what is longer is a cipher, and no query is.
+LONGEST = 1024
 _WORD = re.compile(rb"[0-9a-z\x80-\xff]+")
 
 

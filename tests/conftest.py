@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sentinel import settings as settings_module
+from sentinel.errors import StackError
 from sentinel.local import Stack
 from sentinel.settings import Settings
 
@@ -42,6 +43,26 @@ def postgres(stack: Stack) -> str:
 
     apply(stack.postgres)
     return stack.postgres
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the URL of an Elasticsearch: that of the settings, else an embedded one alone."""
+    settings = settings_module.load()
+    if settings.elasticsearch:
+        yield settings.elasticsearch
+        return
+    home = tmp_path_factory.mktemp("search")
+    others = {"home": home, "kafka": "not-used:1", "postgres": "postgresql://not-used/x"}
+    stack = Stack(settings.model_copy(update=others), search=True)
+    try:
+        stack.start()
+    except StackError as error:
+        if "needs a full Java" not in str(error):
+            raise
+        pytest.skip(str(error))
+    yield stack.elasticsearch
+    stack.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import orjson
@@ -14,6 +14,7 @@ from api.deps import Database, DatabaseDep
 from api.errors import Problem
 from api.paging import MAX_BIGINT
 from api.routes.alerts import Filters, alert
+from api.search import AlertFilter
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 #: Seconds between two looks. The look is one index lookup that finds nothing as a rule.
@@ -66,7 +67,7 @@ async def stream(
 
 
 async def changes(
-    database: Database, filters: tuple[Any, ...], last: int, leaving: anyio.Event
+    database: Database, filters: AlertFilter, last: int, leaving: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield alerts changed after revision `last` until `leaving`; wait for an absent database."""
     while not leaving.is_set():

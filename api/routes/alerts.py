@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import Cursor, DatabaseDep, Limit, Text, Time, Word
+from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, Word, WordsDep
 from api.errors import Problem
-from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page, raw_json
+from api.paging import decode_place, encode_place, json_response, moment, more, page, raw_json
+from api.search import SEVERITIES, AlertFilter, Place, Severity
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
-Severity = Literal["informational", "low", "medium", "high", "critical"]
-SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
 
 
 class Alert(BaseModel):
@@ -62,7 +61,7 @@ class Evidence(BaseModel):
 
 
 class Alerts(BaseModel):
-    """A page of alerts, newest first by creation."""
+    """A page of alerts, newest first."""
 
     items: list[Alert]
     next: str | None = Field(description="Cursor of the next page; null on the last.")
@@ -95,13 +94,15 @@ def filters(
     ] = None,
     status: Annotated[Word, Query(description="Such as new.")] = None,
     tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
-) -> tuple[Any, ...]:
-    """Return the parameters of ``alert_filter`` in ``queries.sql``."""
+) -> AlertFilter:
+    """Return what alerts are asked for."""
     least = SEVERITIES.index(min_severity) + 1 if min_severity else None
-    return (since, until, severity, least, rule, entity, source, technique, status, tenant)
+    return AlertFilter(
+        since, until, severity, least, rule, entity, source, technique, status, tenant
+    )
 
 
-Filters = Annotated[tuple[Any, ...], Depends(filters)]
+Filters = Annotated[AlertFilter, Depends(filters)]
 
 
 def alert(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,17 +127,21 @@ def alert(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @router.get("", response_model=Alerts)
 async def list_alerts(
-    database: DatabaseDep, filters: Filters, limit: Limit = 100, cursor: Cursor = None
+    services: ServicesDep,
+    database: DatabaseDep,
+    filters: Filters,
+    words: WordsDep,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> Response:
-    """List alerts, newest first by creation.
+    """List alerts, newest first by the time of their first event.
 
-    Pages are stable: an alert created meanwhile does not move the others.
+    `q` looks into title, rule, entity, techniques and explanation. Pages are stable: an
+    alert created meanwhile does not move the others. Only one that turns out to have begun
+    earlier moves on, and may come once more.
     """
-    before = decode_cursor(cursor, int)[0] if cursor else None
-    rows = await database.fetch("alerts", *filters, before, limit + 1)
-    shown, last = more(rows, limit)
-    following = encode_cursor(last["seq"]) if last else None
-    return page(map(alert, shown), following)
+    found = await services.search.alerts(database, filters, words, decode_place(cursor), limit)
+    return page(map(alert, found.rows), encode_place(found.following))
 
 
 @router.get("/{alert_id:uuid}", response_model=AlertDetail)
@@ -148,9 +153,7 @@ async def one_alert(
     payload: Annotated[bool, Query(description="False leaves `ocsf` and `raw` out.")] = True,
 ) -> Response:
     """Show one alert: its explanation and the events it stands on, a page at a time."""
-    after: tuple[Any, ...] = (None, None)
-    if cursor:
-        after = evidence_place(cursor)
+    after = decode_place(cursor) or (None, None)
     async with database.reading() as connection:
         row = await connection.fetchrow(database.sql("alert"), alert_id)
         if row is None:
@@ -158,18 +161,9 @@ async def one_alert(
         place = (row["tenant"], row["id"])
         rows = await connection.fetch(database.sql("evidence"), *place, *after, limit + 1)
     shown, last = more(rows, limit)
-    following = encode_cursor(last["time"].isoformat(), str(last["event_uid"])) if last else None
+    following = encode_place(Place(last["time"], last["event_uid"]) if last else None)
     items = [evidence(item, payload) for item in shown]
     return json_response(alert(row) | {"evidence": {"items": items, "next": following}})
-
-
-def evidence_place(cursor: str) -> tuple[datetime, UUID]:
-    """Return the time and event id in a cursor; raise `Problem` (422) where it has none."""
-    time, uid = decode_cursor(cursor, str, str)
-    try:
-        return datetime.fromisoformat(time), UUID(uid)
-    except ValueError as error:
-        raise Problem(422, "cursor: expected `next` of an earlier page, found another") from error
 
 
 def evidence(row: Mapping[str, Any], payload: bool) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import Cursor, DatabaseDep, Limit, Text, Time
-from api.paging import encode_cursor, moment, more, page, raw_json
-from api.routes.alerts import SEVERITIES, Severity, evidence_place
+from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, WordsDep
+from api.paging import decode_place, encode_place, moment, page, raw_json
+from api.search import SEVERITIES, EventFilter, Severity
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -48,7 +48,9 @@ class Events(BaseModel):
 
 @router.get("", response_model=Events)
 async def list_events(
+    services: ServicesDep,
     database: DatabaseDep,
+    words: WordsDep,
     since: Annotated[Time, Query(description="Not older than this.")] = None,
     until: Annotated[Time, Query(description="Older than this.")] = None,
     uid: Annotated[UUID | None, Query(description="The event with this id.")] = None,
@@ -63,14 +65,16 @@ async def list_events(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """List events of the last days (SENTINEL_RETENTION_DAYS), newest first by event time."""
+    """List events, newest first by event time. `q` looks into all texts of `ocsf`.
+
+    PostgreSQL keeps those of the last days (SENTINEL_RETENTION_DAYS), Elasticsearch all.
+    """
     least = SEVERITIES.index(min_severity) + 1 if min_severity else None
-    what = (source, entity, operation, service, src_ip, class_uid, least, tenant or database.only)
-    before = evidence_place(cursor) if cursor else (None, None)
-    rows = await database.fetch("events", since, until, uid, *what, *before, limit + 1)
-    shown, last = more(rows, limit)
-    following = encode_cursor(last["time"].isoformat(), str(last["uid"])) if last else None
-    return page(map(event, shown), following)
+    wanted = EventFilter(
+        since, until, uid, source, entity, operation, service, src_ip, class_uid, least, tenant
+    )
+    found = await services.search.events(database, wanted, words, decode_place(cursor), limit)
+    return page(map(event, found.rows), encode_place(found.following))
 
 
 def event(row: Mapping[str, Any]) -> dict[str, Any]:

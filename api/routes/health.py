@@ -50,6 +50,12 @@ async def db(database: DatabaseDep) -> Response:
     return answer(True, {"postgres": "answers"})
 
 
+@router.get("/health/search", response_model=Health)
+async def search(services: ServicesDep, database: DatabaseDep) -> Response:
+    """Say whether the store that lists events and alerts answers, and which it is."""
+    return answer(True, await services.search.health(database))
+
+
 @router.get("/health/ml", response_model=Health)
 async def ml(services: ServicesDep, database: DatabaseDep) -> Response:
     """Say whether the models keep up: no event waits while their checkpoint is over 60 s old."""

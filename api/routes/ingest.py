@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
+import zlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from api import errors
 from api.deps import Services, ServicesDep, TenantDep, topic_states
 from api.errors import Problem, unavailable
 from api.paging import json_response
@@ -19,8 +22,12 @@ from sentinel.kafka import DeliveryError
 from sentinel.settings import Settings
 
 router = APIRouter(prefix="/v1/ingest", tags=["ingest"])
-#: Largest body; one record of that size still fits a message of ``raw.*``.
-MAX_BODY = 15 * 1_048_576
+#: Largest body as it is sent, and as it is once unpacked, in bytes. One record of the former
+#: still fits a message of ``raw.*``, one of more than SENTINEL_MAX_EVENT_BYTES is a dead letter.
+MAX_BODY = 8 * 1_048_576
+MAX_UNPACKED = 8 * MAX_BODY
+#: What `zlib` calls gzip: its largest window, with gzip's header.
+GZIP = 16 + zlib.MAX_WBITS
 DEFAULT_TENANT = "default"
 LOOK_S = 5.0
 NAME = r"^[A-Za-z0-9_.@-]{1,128}$"
@@ -78,7 +85,10 @@ async def known(settings: Settings) -> set[str]:
     status_code=202,
     response_model=Accepted,
     openapi_extra={"requestBody": BODY},
-    responses={413: {"description": f"More than {MAX_BODY} bytes"}},
+    responses={
+        413: errors.response(f"More than {MAX_BODY} bytes, or {MAX_UNPACKED} unpacked"),
+        415: errors.response("Packed with something but gzip"),
+    },
 )
 async def ingest(
     request: Request,
@@ -90,13 +100,24 @@ async def ingest(
     ] = None,
     key: Annotated[
         str | None,
-        Query(pattern=NAME, description="Records of one key stay in order; default: the sender."),
+        Query(
+            pattern=NAME,
+            description="Records of one key stay in one partition and in order. Default: the "
+            "address of the sender.",
+        ),
     ] = None,
 ) -> Response:
     """Send raw events to `raw.<source>`: JSON, JSON lines, `Records`, arrays, audit.log lines.
 
     Answered with 202 once the broker has them all. A repeated request does no harm where
     the source gives its events ids of their own: they are recognised as duplicates.
+
+    Sources that write one event over several records (auditd) need the records of a host in
+    one partition and in order. All of a request are, and those of one sender; behind a proxy
+    or a forwarder for several hosts, give the name of the host as `key`. Requests of one key
+    should follow one another, not overlap.
+
+    Send at most 8 MiB at a time, 64 MiB unpacked with `Content-Encoding: gzip`.
     """
     whose = name_tenant(owner, tenant)
     await request.app.state.sources.check(source, services.settings)
@@ -119,7 +140,17 @@ def name_tenant(owner: str, wanted: str | None) -> str:
 
 
 async def body_of(request: Request) -> bytes:
-    """Read the body; raise `Problem` (413) as soon as it is too large."""
+    """Read the body and unpack it; raise `Problem` (413) as soon as it is too large.
+
+    Raises
+    ------
+    Problem
+        413 as above, 415 where it is packed with something but gzip, 422 where it is not
+        the gzip it says it is.
+    """
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if packing not in {"identity", "gzip"}:
+        raise Problem(415, f"Content-Encoding: expected gzip or none, found {packing[:100]}")
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
@@ -127,6 +158,27 @@ async def body_of(request: Request) -> bytes:
         if size > MAX_BODY:
             raise Problem(413, f"body: expected at most {MAX_BODY} bytes, found more; cut it up")
         parts.append(part)
+    body = b"".join(parts)
+    return await asyncio.to_thread(unpacked, body) if packing == "gzip" else body
+
+
+def unpacked(body: bytes) -> bytes:
+    """Return the content of gzip, of one or several members; never more than `MAX_UNPACKED`."""
+    parts: list[bytes] = []
+    left = MAX_UNPACKED + 1
+    try:
+        while body:
+            member = zlib.decompressobj(GZIP)
+            parts.append(member.decompress(body, left))
+            left -= len(parts[-1])
+            if not left:
+                detail = f"body: expected at most {MAX_UNPACKED} bytes unpacked, found more"
+                raise Problem(413, f"{detail}; cut it up")
+            if not member.eof:
+                raise Problem(422, "body: expected whole gzip, found it cut off; send it again")
+            body = member.unused_data
+    except zlib.error as error:
+        raise Problem(422, f"body: expected gzip as Content-Encoding says: {error}") from error
     return b"".join(parts)
 
 

@@ -8,12 +8,22 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from api.deps import Cursor, DatabaseDep, Limit, Text, Word
+from api.deps import (
+    BROKER_S,
+    Cursor,
+    DatabaseDep,
+    Limit,
+    ServicesDep,
+    Text,
+    Word,
+    topic_states,
+)
 from api.errors import Problem
 from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page
+from sentinel import ledger
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 MAX_INT = 2**31 - 1
@@ -50,12 +60,17 @@ class DeadLetters(BaseModel):
 
 
 class LedgerRow(BaseModel):
-    """What one stage counted for one tenant and source, over all partitions."""
+    """What one stage counted for one tenant and source, over all partitions.
 
+    Counts that are zero are left out.
+    """
+
+    model_config = ConfigDict(extra="allow")
     stage: str = Field(examples=["normalize"])
     tenant: str = Field(examples=["default"])
     source: str = Field(examples=["cloudtrail"])
-    counts: dict[str, int] = Field(examples=[{"in": 100, "out": 99, "dead_lettered": 1}])
+    difference: int = Field(description="`in` less its outcomes; 0 when sound.", examples=[0])
+    __pydantic_extra__: dict[str, int] = Field(init=False)
 
 
 class Position(BaseModel):
@@ -69,8 +84,12 @@ class Position(BaseModel):
 
 
 class Ledger(BaseModel):
-    """Counts and positions as last saved; `sentinel ledger` adds them up to a balance."""
+    """The ledger added up, as `sentinel ledger --json` prints it, and where each stage is."""
 
+    balance: int = Field(
+        description="Sum of all differences; 0 unless something is lost or doubled.", examples=[0]
+    )
+    in_flight: int = Field(description="Put out and not yet taken up.", examples=[0])
     rows: list[LedgerRow]
     positions: list[Position]
 
@@ -110,20 +129,24 @@ def dead_letter(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/ledger", response_model=Ledger)
-async def ledger(database: DatabaseDep) -> Response:
-    """Show what each stage counted, per tenant and source, and where it is."""
+async def show_ledger(services: ServicesDep, database: DatabaseDep) -> Response:
+    """Add up what each stage counted, per tenant and source, and show where it is."""
+    # the topics' ends before the checkpoints: then a lag of zero is a fact
+    states = await topic_states(services.settings, BROKER_S)
     async with database.reading() as connection:
         counts = await connection.fetch(database.sql("ledger"), database.tenant)
         positions = await connection.fetch(database.sql("positions"))
-    rows: dict[tuple[str, str, str], dict[str, int]] = {}
-    for stage, tenant, source, what, count in counts:
-        rows.setdefault((stage, tenant, source), {})[what] = count
+    offsets = {
+        (row["stage"], row["topic"], row["partition"]): row["next_offset"] or 0 for row in positions
+    }
+    behind = ledger.lags(states, offsets)
+    rows = ({**row, row["what"]: row["count"]} for row in counts)
+    report = ledger.add_up([rows], ledger.draining(behind))
     return json_response(
         {
-            "rows": [
-                {"stage": stage, "tenant": tenant, "source": source, "counts": found}
-                for (stage, tenant, source), found in rows.items()
-            ],
+            "balance": report.balance,
+            "in_flight": report.in_flight,
+            "rows": report.rows,
             "positions": [
                 dict(row) | {"updated_at": moment(row["updated_at"])} for row in positions
             ],

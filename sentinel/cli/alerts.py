@@ -43,7 +43,7 @@ def command(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show alerts, newest first by creation; as JSON lines, all of them unless limited."""
+    """Show alerts, newest first; as JSON lines, all of them unless limited."""
     params = {
         "since": _client.moment(since),
         "until": _client.moment(until),

@@ -35,6 +35,7 @@ from sentinel import log
 from sentinel.metrics import ERRORS
 from sentinel.settings import Settings
 from sentinel.words import words
+from streams.sinks._storable import json as storable
 from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
 
 TEMPLATE = "sentinel"
@@ -141,7 +142,8 @@ def _items(rows: Rows) -> Iterator[_Item]:
 
 def _event(row: EventRow) -> _Item:
     document = row._asdict() | {"time": _at(row.time), "arrived": _at(row.arrived)}
-    document |= {"ocsf": _json(row.ocsf), "words": words(_decoded(row.ocsf))}
+    ocsf = _storable(row.ocsf)
+    document |= {"ocsf": orjson.Fragment(ocsf), "words": words(_decoded(ocsf))}
     document["uid"] = uid = str(UUID(bytes=row.uid))
     month = datetime.fromtimestamp(max(_at(row.time), 0) / 1000, UTC)
     return _item(
@@ -151,11 +153,12 @@ def _event(row: EventRow) -> _Item:
 
 def _alert(row: AlertRow) -> Iterator[_Item]:
     """Yield the alert and its new evidence."""
-    texts = [row.title, row.rule_id, row.entity, list(row.techniques), _decoded(row.explanation)]
+    explanation = _storable(row.explanation)
+    texts = [row.title, row.rule_id, row.entity, list(row.techniques), _decoded(explanation)]
     document = row._asdict() | {
         "severity_id": min(max(row.severity_id, 1), 5),
         "status": STATUS,
-        "explanation": _json(row.explanation),
+        "explanation": orjson.Fragment(explanation),
         "first_seen": _at(row.first_seen),
         "last_seen": _at(row.last_seen),
         "time": _at(row.first_seen),
@@ -175,7 +178,7 @@ def _alert(row: AlertRow) -> Iterator[_Item]:
             "arrived": _at(event.arrived),
             "score": event.score,
             "source": event.source,
-            "ocsf": _json(event.ocsf),
+            "ocsf": orjson.Fragment(_storable(event.ocsf)),
         }
         yield _item("alert_events", row, "create", EVIDENCE, f"{identity}/{uid}", evidence)
 
@@ -200,13 +203,15 @@ def _item(
     return _Item(kind, (row.tenant, row.source), lines)
 
 
-def _json(text: str | bytes) -> orjson.Fragment:
-    """Return JSON text as a part of a document, on one line as bulk wants it."""
+def _storable(text: str | bytes) -> bytes:
+    """Return JSON on one line, as bulk wants it, and with nothing that PostgreSQL refuses."""
     found = text if isinstance(text, bytes) else text.encode()
-    return orjson.Fragment(found.replace(b"\n", b" ").replace(b"\r", b" "))
+    if b"\\u" in found:
+        found = storable(found).encode()
+    return found.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
-def _decoded(text: str | bytes) -> Any:
+def _decoded(text: bytes) -> Any:
     """Return decoded JSON; None where it is none, which Elasticsearch then refuses itself."""
     try:
         return orjson.loads(text)

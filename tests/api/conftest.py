@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from api.app import create
 from sentinel.settings import Settings
-from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows
+from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows, Sink
 from streams.sinks.postgres import PostgresSink
 
 NOW = time.time_ns() // 1_000_000
@@ -98,8 +98,8 @@ async def url(app: FastAPI) -> AsyncIterator[str]:
 class Seed:
     """Writes rows of one tenant, with what matters to a test changed."""
 
-    def __init__(self, sink: PostgresSink, tenant: str) -> None:
-        self._sink = sink
+    def __init__(self, tenant: str, *sinks: Sink) -> None:
+        self._sinks = sinks
         self.tenant = tenant
 
     async def alert(self, events: int = 1, **changes: Any) -> AlertRow:
@@ -128,7 +128,11 @@ class Seed:
         return row
 
     async def write(self, *rows: AlertRow) -> None:
-        await self._sink.write(Rows(alerts=rows))
+        await self._write(Rows(alerts=rows))
+
+    async def _write(self, rows: Rows) -> None:
+        for sink in self._sinks:
+            await sink.write(rows)
 
     async def event(self, **changes: Any) -> EventRow:
         row = EventRow(
@@ -147,7 +151,7 @@ class Seed:
             src_ip="192.0.2.1",
             ocsf='{"class_uid": 6003}',
         )._replace(**changes)
-        await self._sink.write(Rows(events=[row]))
+        await self._write(Rows(events=[row]))
         return row
 
     async def letter(self, **changes: Any) -> DeadLetterRow:
@@ -168,7 +172,7 @@ class Seed:
             size=1,
             value=b"{",
         )._replace(**changes)
-        await self._sink.write(Rows(dead_letters=[row]))
+        await self._write(Rows(dead_letters=[row]))
         return row
 
 
@@ -177,5 +181,11 @@ async def seed(postgres: str, tenant: str) -> AsyncIterator[Seed]:
     """Yield what writes rows of `tenant`."""
     sink = PostgresSink(Settings(postgres=postgres))
     await sink.open()
-    yield Seed(sink, tenant)
+    yield Seed(tenant, sink)
     await sink.close()
+
+
+@pytest.fixture
+def new_seed() -> type[Seed]:
+    """Return `Seed`, for tests that choose the sinks."""
+    return Seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ import pytest
 
 from api.routes.alerts import Alert, AlertDetail
 
+NOW = time.time_ns() // 1_000_000
 FIELDS = ["id", "time", "tenant", "source", "severity", "score", "rule_id", "title"]
 FIELDS += ["techniques", "entity", "event_uids", "explanation", "status", "count"]
 TOKEN = "a-token-of-one-tenant,-long-enough"
@@ -48,12 +50,17 @@ async def test_every_filter_keeps_what_fits_and_drops_the_rest(client, seed, ten
     now = datetime.now(UTC)
     old = int((now - timedelta(days=30)).timestamp() * 1000)
     plain = await seed.alert(
-        severity_id=2, rule_id="other", entity="eve", source="auditd", techniques=["T1059"]
+        first_seen=NOW - 1000,
+        severity_id=2,
+        rule_id="other",
+        entity="eve",
+        source="auditd",
+        techniques=["T1059"],
     )
     early = await seed.alert(first_seen=old, last_seen=old, techniques=["T1078"])
     worst = await seed.alert(severity_id=5)
     cases: list[tuple[dict[str, Any], list[Any]]] = [
-        ({}, [worst, early, plain]),
+        ({}, [worst, plain, early]),
         ({"severity": "low"}, [plain]),
         ({"severity": ["low", "critical"]}, [worst, plain]),
         ({"min_severity": "high"}, [worst, early]),
@@ -63,7 +70,7 @@ async def test_every_filter_keeps_what_fits_and_drops_the_rest(client, seed, ten
         ({"technique": "T1078"}, [worst, early]),
         ({"technique": "T1078.004"}, [worst]),
         ({"technique": "T107"}, []),
-        ({"status": "new"}, [worst, early, plain]),
+        ({"status": "new"}, [worst, plain, early]),
         ({"status": "closed"}, []),
         ({"since": (now - timedelta(days=1)).isoformat()}, [worst, plain]),
         ({"until": (now - timedelta(days=1)).isoformat()}, [early]),
@@ -74,9 +81,9 @@ async def test_every_filter_keeps_what_fits_and_drops_the_rest(client, seed, ten
 
 
 async def test_pages_stay_stable_while_alerts_are_added(client, seed, tenant) -> None:
-    before = [await seed.alert() for _ in range(7)]
+    before = [await seed.alert(first_seen=NOW + step) for step in range(7)]
     first = (await client.get("/v1/alerts", params={"tenant": tenant, "limit": 3})).json()
-    await seed.alert()
+    await seed.alert(first_seen=NOW + 10)
     params = {"tenant": tenant, "limit": 3, "cursor": first["next"]}
     second = (await client.get("/v1/alerts", params=params)).json()
     third = (await client.get("/v1/alerts", params=params | {"cursor": second["next"]})).json()
@@ -148,7 +155,7 @@ async def test_a_cursor_of_another_list_is_refused(client, seed, tenant) -> None
     await seed.event()
     await seed.event()
     page = (await client.get("/v1/events", params={"tenant": tenant, "limit": 1})).json()
-    response = await client.get("/v1/alerts", params={"cursor": page["next"]})
+    response = await client.get("/v1/dead-letters", params={"cursor": page["next"]})
     assert response.status_code == 422
     assert "cursor: expected `next`" in response.json()["detail"]
 

@@ -165,7 +165,10 @@ async def test_no_parameters_make_it_fail(client, app: FastAPI, data: st.DataObj
     paths = [
         path
         for path, methods in document["paths"].items()
-        if "get" in methods and not path.endswith("/stream") and "/health" not in path
+        if "get" in methods
+        and not path.startswith("/health")
+        # one never ends, the other asks a broker that is not there
+        and not path.endswith(("/stream", "/ledger"))
     ]
     path = data.draw(st.sampled_from(sorted(paths)))
     names = [

@@ -56,7 +56,8 @@ def sentinel(home: Path, url: str) -> Sentinel:
 async def test_alerts_as_json_lines_have_the_fields_of_the_contract(
     sentinel: Sentinel, seed, tenant
 ) -> None:
-    low, high = await seed.alert(severity_id=2), await seed.alert(severity_id=5, events=2)
+    high = await seed.alert(severity_id=5, events=2)
+    low = await seed.alert(severity_id=2, first_seen=high.first_seen - 1000)
     result = await sentinel("alerts", "--json", "--tenant", tenant)
     assert (result.status, result.err) == (0, "")
     assert [row["id"] for row in result.rows] == [high.id, low.id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from api.routes import ingest
 from sentinel.kafka import create_topics
 from sentinel.settings import Settings
 
+PACKED = {"Content-Encoding": "gzip"}
 TOKEN = "a-token-of-one-tenant,-long-enough"
 LINE = b"type=SYSCALL msg=audit(1700000000.123:4711): arch=c000003e syscall=59 success=yes"
 
@@ -108,15 +110,52 @@ async def test_an_unknown_source_lists_the_known(sender, source: str) -> None:
 
 
 @pytest.mark.e2e
-async def test_an_empty_body_and_one_too_large_are_refused(
-    sender, source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_empty_body_and_one_too_large_are_refused(sender, source: str) -> None:
     answer = await sender.post(f"/v1/ingest/{source}", content=b"\n")
     assert answer.status_code == 422
-    monkeypatch.setattr(ingest, "MAX_BODY", 1000)
-    answer = await sender.post(f"/v1/ingest/{source}", content=b"x" * 1001)
+    answer = await sender.post(f"/v1/ingest/{source}", content=b"x" * 10_000_000)
     assert answer.status_code == 413
-    assert "cut it up" in answer.json()["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert f"at most {8 * 2**20} bytes" in answer.json()["detail"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("key", [None, "web-1"])
+async def test_lines_stay_in_order_in_one_partition(sender, kafka: str, key: str | None) -> None:
+    """An auditd event is several lines: all of a sender's, packed or not, are in one place."""
+    source = f"api-{uuid4().hex[:8]}"
+    create_topics(Settings(kafka=kafka), [source], [f"raw.{source}"])
+    lines = [LINE.replace(b"4711", str(number).encode()) for number in range(500)]
+    for headers, body in (
+        ({}, b"\n".join(lines[:250])),
+        (PACKED, gzip.compress(b"\n".join(lines[250:400])) + gzip.compress(b"\n")),
+        ({}, b"\n".join(lines[400:])),
+    ):
+        params = {"key": key} if key else {}
+        url = f"/v1/ingest/{source}"
+        answer = await sender.post(url, params=params, headers=headers, content=body)
+        assert answer.status_code == 202, answer.text
+    found = received(kafka, source, key or "127.0.0.1")
+    assert [value for value, _ in found] == lines  # partition by partition, hence in one
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "detail"),
+    [
+        (PACKED, gzip.compress(b"{}")[:-4], 422, "cut off"),
+        (PACKED, b"{}", 422, "expected gzip"),
+        (PACKED, gzip.compress(b"0" * (64 * 2**20 + 1)), 413, f"at most {64 * 2**20} bytes"),
+        (PACKED, gzip.compress(b"0" * (40 * 2**20)) * 2, 413, "unpacked"),
+        ({"Content-Encoding": "br"}, b"{}", 415, "expected gzip or none, found br"),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_refused(
+    sender, source: str, headers: dict[str, str], body: bytes, status: int, detail: str
+) -> None:
+    answer = await sender.post(f"/v1/ingest/{source}", headers=headers, content=body)
+    assert answer.status_code == status
+    assert detail in answer.json()["detail"]
 
 
 @pytest.mark.e2e

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -12,10 +12,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-
-from sentinel import settings as settings_module
-from sentinel.errors import StackError
-from sentinel.local import Stack
 
 
 @pytest.fixture
@@ -31,26 +27,6 @@ async def owner(postgres: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.execute("SELECT set_config('sentinel.tenant', '*', false)")
     yield connection
     await connection.close()
-
-
-@pytest.fixture(scope="session")
-def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of an Elasticsearch: that of the settings, else an embedded one alone."""
-    settings = settings_module.load()
-    if settings.elasticsearch:
-        yield settings.elasticsearch
-        return
-    home = tmp_path_factory.mktemp("search")
-    others = {"home": home, "kafka": "not-used:1", "postgres": "postgresql://not-used/x"}
-    stack = Stack(settings.model_copy(update=others), search=True)
-    try:
-        stack.start()
-    except StackError as error:
-        if "needs a full Java" not in str(error):
-            raise
-        pytest.skip(str(error))
-    yield stack.elasticsearch
-    stack.stop()
 
 
 class Proxy:
