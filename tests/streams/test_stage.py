@@ -18,7 +18,7 @@ from sentinel import postgres as database
 from sentinel.errors import FencedError
 from sentinel.settings import Settings
 from sentinel.testing import MemoryProducer
-from streams import stage
+from streams import app, stage
 from streams.checkpoint import Store
 from streams.outlets import ProducerOutlet
 from streams.stage import BEGINNING, Outgoing, Output, Runner, Stage, Task
@@ -437,3 +437,19 @@ async def test_errors_of_a_task_end_the_process(worker, records, death, monkeypa
 async def test_fencing_names_both_owners(store):
     with pytest.raises(FencedError, match="claim before save"):
         await store.save(stage.Position("normalize", uuid4().hex, 0, uuid4(), 1, {"rows": []}, b""))
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_an_app_that_fails_ends_the_process_whatever_its_last_words(death, monkeypatch, words):
+    """Its pump is dead: a worker that lived on would hang without a sound."""
+
+    async def agent(stream: Any) -> None:
+        """Never run."""
+
+    monkeypatch.setattr(app.logging, "shutdown", lambda: None)
+    if not words:
+        monkeypatch.setattr(app, "LOG", None)
+    failed = app.build(Settings(kafka="localhost:1"), "normalize", ["raw.pairs"], agent)
+    with pytest.raises(DiedError):
+        failed.fail(TimeoutError("hooks took longer than 60 s"))
+    assert death == [70]
