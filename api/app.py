@@ -14,6 +14,7 @@ from fastapi.security import HTTPBearer
 from api import docs, errors, routes
 from api.auth import Guard, Tokens
 from api.deps import Services
+from api.routes.alert_stream import Head
 from api.routes.ingest import Sources
 from sentinel import __version__
 from sentinel.settings import Settings
@@ -42,6 +43,7 @@ def create(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = Services(settings)
         app.state.services, app.state.sources = services, Sources()
+        app.state.head = Head(services)
         yield
         await services.close()
 
