@@ -22,6 +22,7 @@ from detectors.match import Matcher
 from detectors.online.signals import Subject, subject
 from detectors.sigma import Rule, RuleSet
 from schemas.batch import EventBatch, Hit, RuleRef, Strings
+from schemas.columns import scan  # noqa: F401 - to compile now, not when a batch waits
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError

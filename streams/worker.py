@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -77,6 +78,8 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
 }
 #: Seconds between two looks at the lag.
 LAG_S = 2.0
+#: Seconds between two looks of the garbage collector at what is new; at all every so many.
+TIDY_S, TIDY_ALL = 1.0, 60
 #: Stages whose output are rows for the sinks.
 TO_SINKS = {"persist", "dead_letter"}
 
@@ -135,6 +138,7 @@ class Worker:
         apps = [self._app(stage) for stage in self._stages]
         gc.collect()
         gc.freeze()  # rules and tables live for ever: the collector need not look at them
+        gc.disable()  # nor at a batch half done: `_tidy` lets it look between batches
         return apps
 
     def _app(self, stage: Stage) -> app.StageApp:
@@ -178,12 +182,25 @@ async def _serve(worker: Worker, started: asyncio.Event) -> int:
     with app.stopping(stop):
         apps = await worker.open()
         started.set()
-        gauge = asyncio.create_task(_show_lag(apps))
+        tasks = [asyncio.create_task(_show_lag(apps)), asyncio.create_task(_tidy())]
         try:
             return await app.serve(apps, stop)
         finally:
-            gauge.cancel()
+            for task in tasks:
+                task.cancel()
+            gc.enable()
             await worker.close()
+
+
+async def _tidy() -> None:
+    """Free reference cycles, which are few and small, while no batch is under way.
+
+    Left to itself the collector looks at the 100,000 objects of a batch again and again,
+    none of which is ever in a cycle.
+    """
+    for each in itertools.count(1):
+        await asyncio.sleep(TIDY_S)
+        gc.collect(2 if each % TIDY_ALL == 0 else 0)
 
 
 async def _show_lag(apps: Sequence[app.StageApp]) -> None:
