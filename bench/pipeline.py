@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,19 +48,43 @@ def main(file: str) -> None:
     settings = load()
     log.configure(settings.log_level)
     meter = Meter()
-    _measure(meter)
-    signal.signal(signal.SIGUSR1, lambda *_: meter.begin())
+    batches: Counter[str] = Counter()
+    _measure(meter, batches)
+    before: dict[str, float] = {}
+
+    def begin(*_: object) -> None:
+        meter.begin()
+        batches.clear()
+        before.update(_threads())
+
+    signal.signal(signal.SIGUSR1, begin)
     status = worker.run(settings, STAGES)
     peak = next(
         int(text.split()[1]) // 1024
         for text in Path("/proc/self/status").read_text().splitlines()
         if text.startswith("VmHWM")
     )
-    write_result(file, meter.row("pipeline", peak_mib=peak))
+    row = meter.row("pipeline", peak_mib=peak, batches=dict(batches))
+    row["threads_us_per_event"] = {
+        name: round((used - before.get(name, 0)) / meter.events * 1e6, 2)
+        for name, used in _threads().items()
+        if used > before.get(name, 0)
+    }
+    write_result(file, row)
     sys.exit(status)
 
 
-def _measure(meter: Meter) -> None:
+def _threads() -> dict[str, float]:
+    """Return the CPU seconds of the threads of this process, by name."""
+    found: Counter[str] = Counter()
+    for task in Path("/proc/self/task").iterdir():
+        name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+        user, system = rest.split()[11:13]
+        found[name] += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
+    return dict(found)
+
+
+def _measure(meter: Meter, batches: Counter[str]) -> None:
     """Measure tasks as steps, with the yardstick around those of raw events."""
 
     def measured(kind: type[Task], name: str) -> Any:
@@ -74,6 +99,7 @@ def _measure(meter: Meter) -> None:
             if name == "normalize":
                 meter.yardstick(values)
             meter.note(len(batch) if name == "normalize" else 0)
+            batches[name] += 1
             return output
 
         return process
