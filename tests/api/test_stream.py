@@ -23,8 +23,10 @@ async def browser(url: str, home: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def read(client: httpx.AsyncClient, count: int, headers: Any, **params: Any) -> list[Any]:
-    """Return the first `count` events as (kind, id, alert)."""
+async def read(
+    client: httpx.AsyncClient, count: int, headers: Any, two: Any = None, **params: Any
+) -> list[Any]:
+    """Return the first `count` events as (kind, id, alert); set `two` when there are two."""
     found: list[Any] = []
     fields: dict[str, str] = {}
     async with client.stream("GET", "/v1/alerts/stream", params=params, headers=headers) as answer:
@@ -38,6 +40,8 @@ async def read(client: httpx.AsyncClient, count: int, headers: Any, **params: An
                 elif ": " in line:
                     name, _, value = line.partition(": ")
                     fields[name] = value
+                if two and len(found) == 2:
+                    two.set()
                 if len(found) == count:
                     return found
     raise AssertionError("the stream ended")
@@ -45,12 +49,13 @@ async def read(client: httpx.AsyncClient, count: int, headers: Any, **params: An
 
 async def test_alerts_come_as_they_are_created_and_amended(browser, seed, tenant) -> None:
     first = await seed.alert()
-    following = asyncio.create_task(read(browser, 3, PLACE, tenant=tenant))
+    two = asyncio.Event()
+    following = asyncio.create_task(read(browser, 3, PLACE, two, tenant=tenant))
     second = await seed.alert()
-    events = await asyncio.wait_for(following, 20) if following.done() else None
+    await asyncio.wait_for(two.wait(), 20)  # else the amendment may come as one with its alert
     odd = first.events[0]._replace(uid=uuid4().bytes)
     await seed.write(first._replace(count=2, events=[odd]))
-    events = events or await asyncio.wait_for(following, 20)
+    events = await asyncio.wait_for(following, 20)
     seen = [(kind, alert["id"], alert["count"]) for kind, _, alert in events]
     assert (seen[-1][1], seen[-1][2]) == (first.id, 2)
     assert {identity for _, identity, _ in seen} == {first.id, second.id}
