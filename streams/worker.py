@@ -7,6 +7,8 @@ share the partitions out. All that a worker knows is in Kafka and PostgreSQL.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import itertools
 import zlib
@@ -78,6 +80,8 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
 }
 #: Seconds between two looks at the lag.
 LAG_S = 2.0
+#: Of malloc.h.
+M_ARENA_MAX = -8
 #: Seconds between two looks of the garbage collector at what is new; at all every so many.
 TIDY_S, TIDY_ALL = 1.0, 60
 #: Stages whose output are rows for the sinks.
@@ -169,12 +173,23 @@ def run(settings: Settings, names: Sequence[str], slot: int = 0) -> int:
         Which of several workers on this host this is: its place in the consumer groups
         is kept for it when it restarts within the session timeout.
     """
+    _few_arenas()
     started = asyncio.Event()
     metrics.register("stages", lambda: Health(started.is_set(), list(names)))
     port = metrics.serve(settings.metrics_host, settings.metrics_port)
     worker = Worker(settings, names, slot)
     LOG.info("worker starts", action="start", stages=list(names), metrics_port=port)
     return asyncio.run(_serve(worker, started))
+
+
+def _few_arenas() -> None:
+    """Let threads share two heaps where the C library is glibc (mallopt(3), M_ARENA_MAX).
+
+    Kafka's threads allocate what ours frees, so that heaps of their own fill with holes:
+    that took 70 of 500 MiB. Fewer heaps take about 2 % more CPU time.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 async def _serve(worker: Worker, started: asyncio.Event) -> int:
