@@ -150,8 +150,17 @@ class EventBatch:
         record["hits"] = [Hit(h["event"], h["rule"], h["explanation"]) for h in record["hits"]]
         return cls(**record)
 
-    def take(self, rows: NDArray[np.int64], origin_first: int, origin_last: int) -> Self:
-        """Return the events at `rows` (ascending) as a batch of their own, hits included."""
+    def take(
+        self,
+        rows: NDArray[np.int64],
+        origin_first: int,
+        origin_last: int,
+        raws: Sequence[bytes] | None = None,
+    ) -> Self:
+        """Return the events at `rows` (ascending) as a batch of their own, hits included.
+
+        `raws` are all events one by one, for whoever still has them: then `raw` is not read.
+        """
         changed: dict[str, Any] = {}
         for name in ("uid", *_INT64[:3], *_INT32):
             changed[name] = getattr(self, name)[rows]
@@ -159,9 +168,13 @@ class EventBatch:
             changed[name] = _take_strings(getattr(self, name), rows)
         ends = self.raw_end[rows]
         starts = np.where(rows > 0, self.raw_end[rows - 1], 0)
-        raw = self.raw
-        spans = zip(starts.tolist(), ends.tolist(), strict=True)
-        changed["raw"] = b"".join([raw[start:end] for start, end in spans])
+        if raws is None:
+            raw = self.raw
+            spans = zip(starts.tolist(), ends.tolist(), strict=True)
+            raws = [raw[start:end] for start, end in spans]
+        else:
+            raws = [raws[row] for row in rows.tolist()]
+        changed["raw"] = b"".join(raws)
         changed["raw_end"] = np.cumsum(ends - starts)
         place = dict(zip(rows.tolist(), range(len(rows)), strict=True)) if self.hits else {}
         kept = [hit for hit in self.hits if hit.event in place]

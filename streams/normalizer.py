@@ -193,16 +193,20 @@ class Normalizer:
         routes = self._route(whole)
         used = np.flatnonzero(np.bincount(routes, minlength=1))
         if len(used) == 1:
+            whole.raw = b"".join(units.raws)
             return [(int(used[0]), whole)]
         return [
-            (int(partition), whole.take(np.flatnonzero(routes == partition), first, last))
+            (
+                int(partition),
+                whole.take(np.flatnonzero(routes == partition), first, last, units.raws),
+            )
             for partition in used
         ]
 
     def _columns(
         self, units: Units, columns: Columns, place: Place, first: int, last: int
     ) -> EventBatch:
-        """Turn the columns of summaries into those of a batch."""
+        """Turn the columns of summaries into those of a batch, which lacks `raw` so far."""
         (
             native, times, classes, activities, statuses, severities,
             entity, operation, service, src_ip, user_agent, region,
@@ -231,7 +235,7 @@ class Normalizer:
             src_ip=_strings(src_ip),
             user_agent=_strings(user_agent),
             region=_strings(region),
-            raw=b"".join(raws),
+            raw=b"",
             raw_end=np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws))),
         )
 
