@@ -22,6 +22,7 @@ from bench.chaos.load import PARTITIONS
 from bench.chaos.oracle import Outcome
 from bench.chaos.proxy import HOST, Proxy
 from connectors.base import Connector
+from sentinel.errors import KafkaError
 from sentinel.kafka import create_topics
 from sentinel.ledger import Report
 from sentinel.local import Service, Stack, Supervised, broker
@@ -216,6 +217,23 @@ class Platform:
         return found
 
     def _ask(self, question: Any) -> Any:
+        """Answer a question about the stores, as soon as they can be asked.
+
+        Raises
+        ------
+        KafkaError
+            They could not within `DRAIN_S`.
+        """
+        deadline = time.monotonic() + DRAIN_S
+        while True:
+            try:
+                return self._ask_once(question)
+            except KafkaError:  # just restarted: it knows its topics, but not yet all of them
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+
+    def _ask_once(self, question: Any) -> Any:
         async def ask() -> Any:
             store = await Store.open(self.settings.postgres)
             try:

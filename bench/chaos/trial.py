@@ -115,11 +115,11 @@ class Trials:
             time.sleep(BEFORE_S * (0.5 + self.random.random() / 2))
             resume_s, stuck = self._resumed(fault)
             time.sleep(AFTER_S)
-        finally:
+        finally:  # the oracle must know of it, or every trial after this one is wrong, too
             pusher.stop()
+            expected = self.oracle.feed(pusher.sent, mute)
+            self._letters += pusher.poison
         self.platform.drain()
-        expected = self.oracle.feed(pusher.sent, mute)
-        self._letters += pusher.poison
         return self._verdict(name, pusher, expected, resume_s, stuck)
 
     def _resumed(self, fault: Fault) -> tuple[float, list[str]]:
