@@ -16,11 +16,11 @@ from bench.measure import Meter, Row
 from sentinel import log, topics
 from sentinel.settings import load
 from streams import worker
-from streams.checkpoint import Store
 from streams.correlate import CorrelateTask
 from streams.detect import DetectTask
 from streams.normalize import NormalizeTask
-from streams.stage import Output, Task
+from streams.runtime.checkpoint import Store
+from streams.runtime.stage import Output, Task
 from streams.transport import RecordBatch
 
 STAGES = ("normalize", "detect", "correlate")

@@ -22,7 +22,7 @@ from streams.correlate import CorrelateTask
 from streams.detect import DetectTask
 from streams.normalize import NormalizeTask
 from streams.normalizer import Normalizer
-from streams.stage import Task
+from streams.runtime.stage import Task
 from streams.transport import RecordBatch
 from streams.transport.offsets import Lease
 from streams.worker import own_rules

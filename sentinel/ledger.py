@@ -2,7 +2,7 @@
 
 Within a stage, ``in`` equals the sum of its outcomes; between stages, what one put
 out the next took in, once it has drained. ``balance`` is the sum of all differences,
-so anything but 0 is a bug. The counting itself is in ``streams/ledger.py``.
+so anything but 0 is a bug. The counting itself is in ``streams/runtime/ledger.py``.
 """
 
 from __future__ import annotations

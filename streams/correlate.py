@@ -8,11 +8,11 @@ from detectors.correlation import Correlator
 from schemas import avro
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
-from streams import telemetry
-from streams.letters import Origin, letter
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
-from streams.stage import Outgoing, Output, Stage, Task
+from streams.runtime import telemetry
+from streams.runtime.letters import Origin, letter
+from streams.runtime.stage import Outgoing, Output, Stage, Task
 from streams.transport import RecordBatch
 
 

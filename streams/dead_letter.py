@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.ledger import Ledger
-from streams.letters import TOPIC
+from streams.runtime.ledger import Ledger
+from streams.runtime.letters import TOPIC
+from streams.runtime.stage import Output, Stage, Task
 from streams.sinks.base import DeadLetterRow, Rows, Written
-from streams.stage import Output, Stage, Task
 from streams.transport import RecordBatch
 
 #: Bytes of a record that the row keeps.

@@ -17,11 +17,11 @@ from schemas.batch import EventBatch
 from sentinel import log
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
-from streams import telemetry
-from streams.letters import Origin, letter
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
-from streams.stage import Outgoing, Output, Stage, Task
+from streams.runtime import telemetry
+from streams.runtime.letters import Origin, letter
+from streams.runtime.stage import Outgoing, Output, Stage, Task
 from streams.transport import RecordBatch
 
 LOG = log.get(__name__)

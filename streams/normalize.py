@@ -19,10 +19,10 @@ from detectors.sigma import RuleSet
 from sentinel import log, topics
 from sentinel.errors import DecodeError, RecordError
 from sentinel.settings import Settings
-from streams import telemetry
-from streams.letters import Letter, Origin, letter
 from streams.normalizer import Normalizer, Units
-from streams.stage import Outgoing, Output, Stage, Task
+from streams.runtime import telemetry
+from streams.runtime.letters import Letter, Origin, letter
+from streams.runtime.stage import Outgoing, Output, Stage, Task
 from streams.transport import RecordBatch
 
 LOG = log.get(__name__)

@@ -26,8 +26,8 @@ from schemas.columns import scan  # noqa: F401 - to compile now, not when a batc
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
-from streams import telemetry
-from streams.letters import Origin
+from streams.runtime import telemetry
+from streams.runtime.letters import Origin
 
 LOG = log.get(__name__)
 #: Entities whose partition is remembered; cleared when full, it is only a cache.

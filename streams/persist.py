@@ -21,12 +21,12 @@ from schemas.batch import EventBatch
 from schemas.identity import uid_text
 from sentinel import log
 from sentinel.errors import RecordError, SchemaError
-from streams import telemetry
-from streams.ledger import Ledger
-from streams.letters import Origin, letter
 from streams.normalize import DEFAULT_TENANT
+from streams.runtime import telemetry
+from streams.runtime.ledger import Ledger
+from streams.runtime.letters import Origin, letter
+from streams.runtime.stage import Output, Stage, Task
 from streams.sinks.base import AlertEventRow, AlertRow, EventRow, Rows, Written
-from streams.stage import Output, Stage, Task
 from streams.transport import RecordBatch
 
 LOG = log.get(__name__)

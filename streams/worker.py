@@ -28,16 +28,17 @@ from sentinel.kafka.registry import schema_registry
 from sentinel.metrics import Health
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams import app, telemetry
-from streams.checkpoint import Store
+from streams import app
 from streams.correlate import CorrelateStage
 from streams.dead_letter import DeadLetterStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
-from streams.outlets import ProducerOutlet, SinkOutlet
 from streams.persist import PersistStage
+from streams.runtime import telemetry
+from streams.runtime.checkpoint import Store
+from streams.runtime.outlets import ProducerOutlet, SinkOutlet
+from streams.runtime.stage import Outlet, Runner, Stage
 from streams.sinks.base import Sink
-from streams.stage import Outlet, Runner, Stage
 
 LOG = log.get(__name__)
 #: Partitions of each topic, as the broker has them.

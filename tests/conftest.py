@@ -39,7 +39,7 @@ def kafka(stack: Stack) -> str:
 @pytest.fixture(scope="session")
 def postgres(stack: Stack) -> str:
     """Return the DSN of the owner of the shared database, migrated to the newest version."""
-    from streams.migrate import apply
+    from streams.runtime.migrate import apply
 
     apply(stack.postgres)
     return stack.postgres

@@ -22,7 +22,7 @@ from sentinel import metrics, topics
 from sentinel.cli import app, bench, status
 from sentinel.kafka import TopicState
 from sentinel.settings import Settings
-from streams.letterbox import Letter
+from streams.runtime.letterbox import Letter
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(ROOT.glob("*.md"))

@@ -27,7 +27,7 @@ from sentinel.local import Stack
 from sentinel.local.stack import environment_for_children
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams import migrate
+from streams.runtime import migrate
 
 PARTITIONS = 4
 CHILD_S = 600

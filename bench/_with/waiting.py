@@ -10,8 +10,8 @@ from collections.abc import Collection
 from sentinel import topics
 from sentinel.ledger import ORDER
 from sentinel.settings import Settings
-from streams import progress
-from streams.checkpoint import Store
+from streams.runtime import progress
+from streams.runtime.checkpoint import Store
 
 POLL_S = 0.5
 LONGEST_S = 180.0

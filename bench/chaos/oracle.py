@@ -18,7 +18,7 @@ from sentinel.settings import Settings
 from streams.correlate import CorrelateStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
-from streams.stage import Outgoing, Task
+from streams.runtime.stage import Outgoing, Task
 from streams.transport import RecordBatch
 from streams.transport.offsets import Lease
 from streams.worker import load_rules

@@ -30,8 +30,8 @@ from sentinel.local.probe import healthy
 from sentinel.local.stack import environment_for_children
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams import migrate, progress
-from streams.checkpoint import Store
+from streams.runtime import migrate, progress
+from streams.runtime.checkpoint import Store
 
 #: So low that models signal on the sample, too.
 THRESHOLD = 0.3

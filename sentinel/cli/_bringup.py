@@ -24,7 +24,7 @@ from sentinel.local.probe import HOST, healthy, listens
 from sentinel.local.stack import environment_for_children
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams import migrate
+from streams.runtime import migrate
 
 Report = Callable[[str], None]
 START_S = 180.0  # the first start compiles the models

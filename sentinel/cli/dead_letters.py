@@ -13,7 +13,7 @@ from sentinel import local
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
-from streams.letterbox import STATUSES, Letter, Letterbox
+from streams.runtime.letterbox import STATUSES, Letter, Letterbox
 
 app = typer.Typer(no_args_is_help=True)
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from sentinel import local
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.ledger import COLUMNS, Report
-from streams import progress
-from streams.checkpoint import Store
+from streams.runtime import progress
+from streams.runtime.checkpoint import Store
 
 
 def command(json: JsonOption = False) -> None:

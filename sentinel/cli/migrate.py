@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sentinel import local
 from sentinel.cli import _common
-from streams import migrate
+from streams.runtime import migrate
 
 
 def command(json: _common.JsonOption = False) -> None:

@@ -20,8 +20,8 @@ from sentinel.kafka import Producer
 from sentinel.reading import RawRecord
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams import progress
-from streams.checkpoint import Store
+from streams.runtime import progress
+from streams.runtime.checkpoint import Store
 
 #: Messages between two looks at the clock.
 PACE = 200

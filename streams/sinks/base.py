@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sentinel.settings import Settings
-from streams.checkpoint import Position
+from streams.runtime.checkpoint import Position
 
 #: Tenant and source, what the ledger counts by.
 Key = tuple[str, str]

@@ -26,7 +26,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from sentinel import log, postgres
 from sentinel.settings import Settings
-from streams.checkpoint import save_in
+from streams.runtime.checkpoint import save_in
 from streams.sinks import _storable
 from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
 

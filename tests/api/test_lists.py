@@ -13,7 +13,7 @@ from api.routes.events import Events
 from api.routes.operations import DeadLetters, Ledger
 from api.routes.stats import Counts
 from sentinel.settings import Settings
-from streams.checkpoint import Position, Store
+from streams.runtime.checkpoint import Position, Store
 
 
 async def all_pages(client: Any, path: str, **params: Any) -> list[dict[str, Any]]:

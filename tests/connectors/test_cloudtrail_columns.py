@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.cloudtrail import CloudTrail
+from connectors.cloudtrail import MANY, CloudTrail
 from detectors.sigma import RuleSet
 from schemas.batch import Strings
 from schemas.columns.records import Records
@@ -26,7 +26,7 @@ def compare(raws: list[bytes], rules: RuleSet) -> int:
     chosen = rules.select(connector.logsources)
     decoder = connector.decoder(frozenset().union(*(rule.fields for rule in chosen.rules)))
     matcher = chosen.matcher(decoder.getter, decoder.text)
-    records = connector.decode_all(decoder, raws)
+    records = decoder.all(raws)
     decoded = [decoder.decode(raw) for raw in raws]
     assert isinstance(records, Records)
     summaries = [connector.summarise(event) for event in decoded]
@@ -40,6 +40,16 @@ def compare(raws: list[bytes], rules: RuleSet) -> int:
     for row, rule in found[:50]:
         assert matcher.explain(records[row], rule) == matcher.explain(decoded[row], rule)
     return len(found)
+
+
+def test_very_many_are_decoded_on_demand_and_fewer_at_once() -> None:
+    connector = CloudTrail()
+    decoder = connector.decoder(frozenset())
+    raw = next(event.raw for event in simulate(3) if event.source == "cloudtrail")
+    assert isinstance(connector.decode_all(decoder, [raw] * MANY), Records)
+    assert isinstance(connector.decode_all(decoder, [raw] * (MANY - 1)), list)
+    twice = raw.replace(b"{", b'{"eventName":"a",', 1)
+    assert isinstance(connector.decode_all(decoder, [raw] * MANY + [twice]), list)
 
 
 def test_simulated_hour() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sentinel.errors import DecodeError
 from streams.dead_letter import PREVIEW, DeadLetterStage
-from streams.letters import Origin, letter
+from streams.runtime.letters import Origin, letter
 from streams.sinks.base import Written
 
 

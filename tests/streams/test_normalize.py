@@ -20,10 +20,10 @@ from sentinel.ledger import add_up
 from sentinel.registry import discover
 from sentinel.sample.hour import simulate
 from sentinel.settings import Settings
-from streams.letters import Origin
 from streams.normalize import NormalizeStage, NormalizeTask
 from streams.normalizer import partition_of
 from streams.persist import PersistStage
+from streams.runtime.letters import Origin
 from streams.worker import load_rules, own_rules
 
 PARTITIONS = 3

@@ -21,7 +21,7 @@ import streams.sinks
 from sentinel.errors import FencedError
 from sentinel.registry import discover
 from sentinel.settings import Settings
-from streams.checkpoint import Position, Store
+from streams.runtime.checkpoint import Position, Store
 from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows, Sink
 from streams.sinks.postgres import SQL, PostgresSink
 

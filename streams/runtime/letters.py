@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple, Self
 
 from sentinel.errors import RecordError
-from streams.stage import Outgoing
+from streams.runtime.stage import Outgoing
 
 TOPIC = "dead_letter"
 #: Longest detail kept in a header, characters.

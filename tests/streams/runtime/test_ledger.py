@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sentinel.ledger import COLUMNS, add_up
-from streams.ledger import Ledger
+from streams.runtime.ledger import Ledger
 
 NONE = frozenset[str]()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sentinel.ledger import COLUMNS, Key
-from streams import telemetry
+from streams.runtime import telemetry
 
 Counts = dict[str, int]
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sentinel import postgres as database
 from sentinel.errors import StackError
-from streams import migrate
+from streams.runtime import migrate
 
 TABLES = ("alerts", "alert_events", "events", "dead_letters")
 EVENT = """INSERT INTO events VALUES ($1, $2, (now() AT TIME ZONE 'UTC')::date, now(), now(),

@@ -18,10 +18,11 @@ from sentinel import postgres as database
 from sentinel.errors import FencedError
 from sentinel.settings import Settings
 from sentinel.testing import MemoryProducer
-from streams import app, stage
-from streams.checkpoint import Store
-from streams.outlets import ProducerOutlet
-from streams.stage import BEGINNING, Outgoing, Output, Runner, Stage, Task
+from streams import app
+from streams.runtime import stage
+from streams.runtime.checkpoint import Store
+from streams.runtime.outlets import ProducerOutlet
+from streams.runtime.stage import BEGINNING, Outgoing, Output, Runner, Stage, Task
 
 LAZY = Settings(checkpoint_s=1000)
 EAGER = Settings(checkpoint_s=0.000001)

@@ -38,7 +38,7 @@ class Position(NamedTuple):
     next_offset
         First offset that is not done yet.
     ledger
-        Counts up to there, anything that is JSON (`streams.ledger.Ledger.dump`).
+        Counts up to there, anything that is JSON (`streams.runtime.ledger.Ledger.dump`).
     state
         State up to there; None keeps the one saved before.
     """

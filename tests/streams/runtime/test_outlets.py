@@ -8,10 +8,10 @@ import pytest
 
 from sentinel.errors import KafkaError
 from sentinel.testing import MemoryProducer
-from streams.ledger import Ledger
-from streams.outlets import ProducerOutlet, SinkOutlet
+from streams.runtime.ledger import Ledger
+from streams.runtime.outlets import ProducerOutlet, SinkOutlet
+from streams.runtime.stage import Outgoing, Output
 from streams.sinks.base import Rows, Written
-from streams.stage import Outgoing, Output
 
 KEY = ("acme", "auditd")
 

@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sentinel.errors import DecodeError
-from streams.letters import MAX_DETAIL, Origin, letter
+from streams.runtime.letters import MAX_DETAIL, Origin, letter
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 numbers = st.integers(-(2**63), 2**63)

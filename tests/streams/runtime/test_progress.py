@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sentinel.kafka import TopicState
 from sentinel.ledger import lags
 from sentinel.settings import Settings
-from streams import progress
-from streams.checkpoint import Row
+from streams.runtime import progress
+from streams.runtime.checkpoint import Row
 
 
 def state(name: str, *spans: tuple[int, int]) -> TopicState:

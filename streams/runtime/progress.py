@@ -8,7 +8,7 @@ from typing import Any
 from sentinel.kafka import describe_topics
 from sentinel.ledger import ORDER, Lag, Report, add_up, draining, lags
 from sentinel.settings import Settings
-from streams.checkpoint import Store
+from streams.runtime.checkpoint import Store
 
 
 async def read(settings: Settings, store: Store) -> tuple[list[Lag], list[list[dict[str, Any]]]]:

@@ -21,8 +21,8 @@ from sentinel.errors import KafkaError, SettingsError
 from sentinel.kafka import Producer, client_config
 from sentinel.settings import Settings
 from sentinel.topics import RAW_PREFIX
-from streams.letters import TOPIC, Origin
 from streams.normalize import ORIGIN_HEADER, TENANT_HEADER
+from streams.runtime.letters import TOPIC, Origin
 
 SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
 #: Seconds to wait for one record of the topic.

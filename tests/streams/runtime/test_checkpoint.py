@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from sentinel.errors import FencedError
-from streams.checkpoint import Position, Saved, Store
+from streams.runtime.checkpoint import Position, Saved, Store
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from sentinel import log, metrics
 from sentinel.errors import FencedError
 from sentinel.settings import Settings
-from streams import telemetry
-from streams.checkpoint import Position, Store
-from streams.ledger import Ledger
+from streams.runtime import telemetry
+from streams.runtime.checkpoint import Position, Store
+from streams.runtime.ledger import Ledger
 from streams.sinks.base import Rows, Written
 from streams.transport import RecordBatch
 

@@ -13,7 +13,7 @@ from yoyo.migrations import default_migration_table
 
 from sentinel.errors import StackError
 
-DIRECTORY = Path(__file__).parents[1] / "infra" / "postgres" / "migrations"
+DIRECTORY = Path(__file__).parents[2] / "infra" / "postgres" / "migrations"
 #: Key of the advisory lock: the bytes of "sentinel" as a number.
 LOCK = int.from_bytes(b"sentinel", "big")
 _MAY_CREATE = "SELECT 1 WHERE has_schema_privilege('public', 'CREATE')"

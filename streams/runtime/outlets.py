@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sentinel.kafka import Producer
-from streams.checkpoint import Position
-from streams.ledger import Ledger
+from streams.runtime.checkpoint import Position
+from streams.runtime.ledger import Ledger
+from streams.runtime.stage import Output
 from streams.sinks.base import Rows, Sink, Written
-from streams.stage import Output
 
 
 class ProducerOutlet:
