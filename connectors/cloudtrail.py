@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from operator import attrgetter
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 import numpy as np
@@ -38,6 +38,9 @@ from sentinel.errors import DecodeError, MappingError
 
 MAX_EVENT_BYTES: Final = 1 << 20
 """Largest record accepted; CloudTrail itself stops at 256 KiB, or 1 MiB when enriched."""
+MANY: Final = 4000
+"""Records from which on it pays to look for those that are alike: with 100 of ours, normalize
+takes 0.9 times the time with 5,000 in a batch, 1.15 times with 1,000, 1.6 times with 100."""
 FUTURE_MS: Final = 24 * 3600 * 1000
 """How far ahead of this machine's clock an event may be, in milliseconds."""
 PAST_MS: Final = 946_684_800_000
@@ -145,12 +148,11 @@ class CloudTrail(Connector):
         return CloudTrailDecoder(fields)
 
     def decode_all(self, decoder: Any, units: Sequence[bytes]) -> Sequence[Any]:
-        """Decode many records at once: on demand, where none of them is unusual."""
+        """Decode many records at once; very many on demand, where none of them is unusual."""
         if max(map(len, units), default=0) > MAX_EVENT_BYTES:
             return super().decode_all(decoder, units)
-        records: Records | None = decoder.all(units)
-        if records is not None:
-            return records
+        if len(units) >= MANY and (records := decoder.all(units)) is not None:
+            return cast(Records, records)
         decoded: list[Any] = decoder.decode_many(units)
         return decoded
 

@@ -9,7 +9,7 @@ fields need not be worked out for every row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,11 @@ from schemas.batch import Strings
 
 if TYPE_CHECKING:  # numba takes half a second to load, and only streams of events need it
     from schemas.columns.spans import Spans
+
+
+_NOT_YET: Final = object()
+#: So few rows are looked at one by one: finding those that are alike takes longer.
+FEW_ROWS: Final = 24
 
 
 class Alike:
@@ -111,30 +116,41 @@ class Records(Sequence[Any]):
         """
         if attr == self._whole:
             return self.raws[row]
-        found = self._values.get(attr)
-        if found is None:
+        known = self._values.get(attr)
+        if known is None:
             if attr not in self._cells:
                 raise AttributeError(attr)
-            found = self._values[attr] = self._decode(self._cells[attr])
-        return found[0][found[1][row]]
+            known = self._values[attr] = self._column(self._cells[attr])
+        values, index = known
+        found = values[index[row]]
+        if found is _NOT_YET:
+            (text,) = self.spans.texts(self._cells[attr].key, slice(row, row + 1))
+            found = values[index[row]] = self._cells[attr].decode(text) if text else None
+        return found
 
-    def _decode(self, cell: Cell) -> tuple[list[Any], list[int]]:
-        """Decode a key: the value of each kind, and the kind of each row."""
+    def _column(self, cell: Cell) -> tuple[list[Any], list[int]]:
+        """Return the value of each kind of a key, and the kind of each row.
+
+        What is required is decoded at once, so that no event is taken that has another type.
+        """
         kinds = self.spans.alike(cell.key)
+        if not cell.required:
+            return [_NOT_YET] * len(kinds.firsts), kinds.index.tolist()
         texts = self.spans.texts(cell.key, kinds.firsts)
-        if cell.required and b"" in texts:
+        if b"" in texts:
             raise ValueError(f"expected {cell.key} in every event, found one without")
-        decode = cell.decode
-        return [decode(each) if each else None for each in texts], kinds.index.tolist()
+        return list(map(cell.decode, texts)), kinds.index.tolist()
 
     def alike(self, fields: Iterable[str | None], rows: NDArray[np.int64] | None = None) -> Alike:
         """Say which of `rows`, of all by default, are alike in the top-level keys of `fields`.
 
-        No row is like another where a field depends on the whole event, as its text does.
+        No row is said to be like another where a field depends on the whole event, as its
+        text does, and among a few rows.
         `firsts` are places in `rows`.
         """
         keys = sorted({field.partition(".")[0] if field else "" for field in fields})
-        if keys and all(map(self.spans.knows, keys)):
+        few = rows is not None and len(rows) <= FEW_ROWS
+        if not few and all(map(self.spans.knows, keys)):
             return self.spans.alike(*keys) if rows is None else self.spans.among(keys, rows)
         each = np.arange(len(self) if rows is None else len(rows), dtype=np.int32)
         return Alike(each, each)
