@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import confluent_kafka
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin import NewTopic as New
+from confluent_kafka.admin import NewTopic as New  # type: ignore[attr-defined]
 
 import connectors
 from bench._with import events
