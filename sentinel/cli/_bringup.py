@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import connectors
@@ -28,6 +28,12 @@ from streams.runtime import migrate
 
 Report = Callable[[str], None]
 START_S = 180.0  # the first start compiles the models
+#: The workers and their stages: what writes to the stores has a process of its own, so that
+#: neither the way to an alert nor the way to a row waits for the other's computations.
+WORKERS = {
+    "worker": ("normalize", "detect", "correlate"),
+    "persist": ("persist", "dead_letter"),
+}
 
 SUMMARY = """\
 Sentinel is up. Ctrl-C or `sentinel down` stops it; its data stays in {home}.
@@ -74,9 +80,10 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
         if schemas := register(stack.connected()):
             report(f"registered schemas: {', '.join(schemas)}")
         token = ensure_token(stack.home)
-        report(f"starting the worker and the API (token: {shown(token)})")
+        report(f"starting the workers and the API (token: {shown(token)})")
         port = _api_port(stack, report)
-        stack.add(_worker(stack), _api(stack, port))
+        workers = [_worker(stack, name, stages) for name, stages in WORKERS.items()]
+        stack.add(*workers, _api(stack, port))
         stack.note(api=f"http://{HOST}:{port}", up=True)
     except BaseException:  # an interrupt too must leave nothing running
         stack.stop()
@@ -166,11 +173,11 @@ def _command(name: str) -> list[str]:
     return [sys.executable, "-m", "sentinel.cli", name]
 
 
-def _worker(stack: Stack) -> Service:
-    port = stack.identity.ports["worker"]
+def _worker(stack: Stack, name: str, stages: Sequence[str]) -> Service:
+    port = stack.identity.ports[name]
     return Service(
-        name="worker",
-        command=_command("worker"),
+        name=name,
+        command=[*_command("worker"), *(f"--stage={stage}" for stage in stages)],
         ready=lambda: healthy(port),
         env=environment_for_children() | stack.env() | {"SENTINEL_METRICS_PORT": str(port)},
         start_s=START_S,
