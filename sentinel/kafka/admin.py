@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
+import stamina
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it lists no __all__
     AdminClient,
@@ -25,6 +26,11 @@ T = TypeVar("T")
 
 TIMEOUT_S = 30.0
 BROKER_DEFAULT = -1
+_PASSING = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 _log = log.get("kafka.admin")
 
 
@@ -230,16 +236,27 @@ def _offsets(
     }
     if not request:
         return {}
-    return {
-        (place.topic, place.partition): int(_result(future, "offsets").offset)
-        for place, future in admin.list_offsets(request).items()
-    }
+    for attempt in stamina.retry_context(
+        on=_PassingError, attempts=None, timeout=TIMEOUT_S, wait_initial=0.05, wait_max=1
+    ):
+        with attempt:
+            found = {
+                (place.topic, place.partition): int(_result(future, "offsets").offset)
+                for place, future in admin.list_offsets(request).items()
+            }
+    return found
+
+
+class _PassingError(errors.KafkaError):
+    """A partition is being moved, or was made a moment ago: it is there soon."""
 
 
 def _result(future: Future[T], what: str) -> T:
     try:
         return future.result(TIMEOUT_S)
     except (KafkaException, TimeoutError) as error:
+        if isinstance(error, KafkaException) and error.args[0].code() in _PASSING:
+            raise _PassingError(f"the broker is still preparing the {what}: {error}") from error
         raise errors.KafkaError(f"the broker did not give or take the {what}: {error}") from error
 
 

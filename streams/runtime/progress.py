@@ -23,8 +23,8 @@ async def read(settings: Settings, store: Store) -> tuple[list[Lag], list[list[d
 
 
 def _rows(ledger: Any) -> list[dict[str, Any]]:
-    """Return the rows of a checkpoint's ledger; a partition just claimed has none."""
-    return ledger["rows"] if ledger else []
+    """Return the rows of a checkpoint's ledger; one just claimed, or not of a stage, has none."""
+    return ledger.get("rows", []) if isinstance(ledger, dict) else []
 
 
 async def report(settings: Settings, store: Store) -> tuple[Report, list[Lag]]:
