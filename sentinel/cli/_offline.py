@@ -1,4 +1,4 @@
-"""What `match` and `normalize` share: the events in files, without a broker."""
+"""What `match`, `normalize` and `push` share: a source by name, the events in files."""
 
 from __future__ import annotations
 

@@ -10,15 +10,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-import connectors
 from connectors.base import Connector
 from sentinel import local, reading, topics
-from sentinel.cli import _common
+from sentinel.cli import _common, _offline
 from sentinel.cli._common import JsonOption
 from sentinel.errors import KafkaError, SettingsError
 from sentinel.kafka import Producer
 from sentinel.reading import RawRecord
-from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams.runtime import progress
 from streams.runtime.checkpoint import Store
@@ -38,13 +36,11 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Push logs; the broker has them all when this returns."""
-    found = discover(connectors, Connector)  # type: ignore[type-abstract]
-    if source not in found:
-        raise SettingsError(f"expected --source among {', '.join(found)}, found {source!r}")
+    connector = _offline.connector(source)
     settings = local.connect(_common.settings())
     started = time.monotonic()
     with _bar() as bar:
-        count = _send(settings, found[source](), source, paths, tenant, rate, bar)
+        count = _send(settings, connector, source, paths, tenant, rate, bar)
     if not count:
         raise SettingsError(f"expected records in {', '.join(paths)}, found none")
     if wait:

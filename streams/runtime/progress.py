@@ -36,7 +36,7 @@ async def report(settings: Settings, store: Store) -> tuple[Report, list[Lag]]:
 async def drained(settings: Settings, store: Store) -> bool:
     """Return whether every stage has handled all there is, and nothing is held back.
 
-    One look is enough: stages are read in the order of the flow, and a stage whose
+    One pass is enough: stages are read in the order of the flow, and a stage whose
     checkpoint has reached the end has made all its output before that checkpoint.
     """
     for stage in ORDER:
