@@ -94,7 +94,7 @@ class Matcher:
         found: list[tuple[int, int]] = []
         failed: list[tuple[int, int, Exception]] = []
         for ordinal, rows in self._candidates.by_rule(events):
-            alike = events.alike(self.rules[ordinal].fields, rows)
+            alike = events.alike(self.rules[ordinal].reads, rows)
             outcomes = [self._outcome(ordinal, events[row]) for row in rows[alike.firsts].tolist()]
             if not any(outcomes):
                 continue

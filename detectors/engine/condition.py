@@ -158,8 +158,11 @@ class Rule(msgspec.Struct, frozen=True, eq=False, tag="rule"):
     path: str = ""
 
     @property
+    def reads(self) -> frozenset[str | None]:
+        """What the rule reads: fields, and None for the whole text, which keywords read."""
+        return frozenset(name for leaf in leaves(self.node) for name in fields_of(leaf))
+
+    @property
     def fields(self) -> frozenset[str]:
         """The fields that the rule reads; keywords read none."""
-        return frozenset(
-            name for leaf in leaves(self.node) for name in fields_of(leaf) if name is not None
-        )
+        return frozenset(name for name in self.reads if name is not None)

@@ -150,7 +150,7 @@ class Records(Sequence[Any]):
         """
         keys = sorted({field.partition(".")[0] if field else "" for field in fields})
         few = rows is not None and len(rows) <= FEW_ROWS
-        if not few and all(map(self.spans.knows, keys)):
+        if not few and keys and all(map(self.spans.knows, keys)):
             return self.spans.alike(*keys) if rows is None else self.spans.among(keys, rows)
         each = np.arange(len(self) if rows is None else len(rows), dtype=np.int32)
         return Alike(each, each)
