@@ -15,7 +15,7 @@ and, where the whole event is wanted (stores, API, ``sentinel normalize``),
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 OCSF = dict[str, Any]
@@ -121,6 +121,10 @@ class Connector(ABC):
 
     #: Sigma log sources whose rules can match events of this source.
     logsources: ClassVar[tuple[LogSource, ...]]
+    #: Ways in of this source alone, by name: ``module:class`` of a reader (see
+    #: `connectors._reading.base`), imported only when it runs. Files, HTTP, Kafka and S3
+    #: are there for every source.
+    readers: ClassVar[Mapping[str, str]] = {}
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Cut one Kafka message into raw events (an envelope, several lines, or itself).

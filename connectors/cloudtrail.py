@@ -14,30 +14,25 @@ Source: AWS CloudTrail User Guide, "CloudTrail record contents".
 
 from __future__ import annotations
 
-import json
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import repeat
 from operator import attrgetter
 from typing import Any, ClassVar, Final, cast
 
-import msgspec
 import numpy as np
 
 from connectors._cloudtrail import ocsf_map
 from connectors._cloudtrail.classes import classify
 from connectors._cloudtrail.envelope import records
 from connectors._cloudtrail.identity import Identity, entity
+from connectors._json.decoder import MAX_EVENT_BYTES, JsonDecoder
 from connectors.base import OCSF, Columns, Connector, LogSource, Summary
 from schemas.columns.records import Records
 from schemas.ocsf import AUTHENTICATION
-from schemas.typed import TypedJson, attribute
-from sentinel.errors import DecodeError, MappingError
+from schemas.typed import attribute
+from sentinel.errors import MappingError
 
-MAX_EVENT_BYTES: Final = 1 << 20
-"""Largest record accepted; CloudTrail itself stops at 256 KiB, or 1 MiB when enriched."""
 MANY: Final = 4000
 """Records from which on it pays to look for those that are alike: with 100 of ours, normalize
 takes 0.9 times the time with 5,000 in a batch, 1.15 times with 1,000, 1.6 times with 100."""
@@ -81,52 +76,19 @@ _FIELDS: Final = (
     )
     | _OUTCOMES
 )
-_RAW: Final = "<raw>"  # the bytes of the record itself; CloudTrail has no such field
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MEMO: Final = 1 << 16
-_texts: Final = msgspec.json.Decoder(float_hook=str).decode
 
 
-class CloudTrailDecoder(TypedJson):
-    """`TypedJson` with a limit on the size of a record, and its text for Sigma's keywords."""
+class CloudTrailDecoder(JsonDecoder):
+    """`JsonDecoder` that can also leave very many records undecoded until they are looked at."""
 
     def __init__(self, fields: frozenset[str]) -> None:
-        super().__init__(_REQUIRED, _FIELDS | fields | {_RAW}, dotted_keys=False)
-        self._raw = self.getter(_RAW)
-        self._raw_name = self._root.children[_RAW].attr
-
-    def decode(self, raw: bytes) -> Any:
-        """Decode one record; DecodeError ``too_large`` beyond `MAX_EVENT_BYTES`."""
-        if len(raw) > MAX_EVENT_BYTES:
-            raise DecodeError(
-                "too_large",
-                f"expected a CloudTrail record of at most {MAX_EVENT_BYTES} bytes, "
-                f"found {len(raw)}; split the message into its records",
-            )
-        event = super().decode(raw)
-        setattr(event, self._raw_name, raw)
-        return event
-
-    def decode_many(self, raws: Sequence[bytes]) -> list[Any]:
-        """Decode many records; the caller has looked at their sizes."""
-        decoded = super().decode_many(raws)
-        deque(map(setattr, decoded, repeat(self._raw_name), raws), maxlen=0)
-        return decoded
+        super().__init__("CloudTrail", _REQUIRED, _FIELDS | fields, dotted_keys=False)
 
     def all(self, raws: Sequence[bytes]) -> Records | None:
         """Return records to decode on demand, or None where one of them is unusual."""
         return self.records(raws, self._raw_name)
-
-    def text(self, event: Any) -> str:
-        """Return every value of a decoded record, one a line: where keywords are searched."""
-        texts: list[str] = []
-        waiting: list[Any] = [_texts(self._raw(event))]
-        for value in waiting:  # grows while it is walked, so that depth costs no stack
-            if isinstance(value, dict | list):
-                waiting.extend(value.values() if isinstance(value, dict) else value)
-            elif value is not None:
-                texts.append(value if isinstance(value, str) else json.dumps(value))
-        return "\n".join(texts)
 
 
 class CloudTrail(Connector):

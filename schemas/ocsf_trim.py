@@ -20,33 +20,59 @@ from typing import Any
 CLASSES = (
     "account_change",
     "api_activity",
+    "application_error",
     "application_lifecycle",
+    "application_security_posture_finding",
     "authentication",
     "authorize_session",
     "base_event",
+    "cloud_resources_inventory_info",
+    "compliance_finding",
+    "data_security_finding",
     "datastore_activity",
     "detection_finding",
+    "device_config_state_change",
+    "dhcp_activity",
+    "dns_activity",
+    "email_activity",
     "entity_management",
     "event_log_actvity",  # the schema's own spelling
     "file_activity",
+    "file_hosting",
+    "ftp_activity",
     "group_management",
+    "http_activity",
+    "iam_analysis_finding",
+    "incident_finding",
+    "inventory_info",
     "kernel_activity",
     "kernel_extension_activity",
     "memory_activity",
     "module_activity",
     "network_activity",
+    "ntp_activity",
     "peripheral_activity",
     "process_activity",
+    "rdp_activity",
+    "scan_activity",
     "scheduled_job_activity",
     "script_activity",
+    "smb_activity",
+    "software_info",
     "ssh_activity",
+    "tunnel_activity",
     "user_access",
+    "user_inventory",
+    "vulnerability_finding",
+    "web_resources_activity",
 )
 ABOUT = (
     "Open Cybersecurity Schema Framework (OCSF) schema, Apache-2.0, by the OCSF project; "
     "cut down by schemas/ocsf_trim.py"
 )
-PROFILES = frozenset({"cloud", "container", "host", "linux/linux_users", "security_control"})
+PROFILES = frozenset(
+    {"cloud", "container", "host", "incident", "linux/linux_users", "osint", "security_control"}
+)
 
 
 def _attribute(spec: dict[str, Any]) -> dict[str, Any]:

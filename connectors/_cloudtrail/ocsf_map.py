@@ -10,8 +10,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 
-from connectors._cloudtrail.fields import MAX_DATA, Fields, compact, milliseconds, some
 from connectors._cloudtrail.target import auth_session, changed_user, group, policies, resources
+from connectors._json.fields import MAX_DATA, Fields, compact, some
+from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 from schemas.ocsf import (
     ACCOUNT_CHANGE,
@@ -146,7 +147,7 @@ def _session(fields: Fields) -> dict[str, Any]:
     base = "userIdentity.sessionContext"
     mfa = fields.text(f"{base}.attributes.mfaAuthenticated")
     session = some(
-        created_time=milliseconds(fields.text(f"{base}.attributes.creationDate")),
+        created_time=moment(fields.text(f"{base}.attributes.creationDate")),
         issuer=fields.text(f"{base}.sessionIssuer.arn"),
     )
     if mfa in ("true", "false"):

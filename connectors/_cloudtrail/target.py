@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors._cloudtrail.fields import Fields, some
+from connectors._json.fields import Fields, some
 
 MAX_RESOURCES: Final = 32
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -42,7 +41,7 @@ class Fields:
         try:
             record = _decode(unit)
         except (ValueError, RecursionError) as error:
-            raise DecodeError("json", f"expected a CloudTrail record, found: {error}") from error
+            raise DecodeError("json", f"expected a JSON object, found: {error}") from error
         self.record: dict[str, Any] = record if isinstance(record, dict) else {}
         self._used: set[str] = set()
 
@@ -86,17 +85,6 @@ def compact(value: Any) -> str:
         return msgspec.json.encode(value).decode()
     except RecursionError:
         return "(nested too deep)"
-
-
-def milliseconds(text: str) -> int | None:
-    """Return an ISO 8601 time in milliseconds since the epoch, or None."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
 
 
 def some(**values: Any) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""Decoding the JSON objects of one source, and looking into what was decoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from schemas.typed import TypedJson
+from sentinel.errors import DecodeError
+
+MAX_EVENT_BYTES: Final = 1 << 20
+"""Largest event accepted; no source here writes larger ones on purpose."""
+RAW: Final = "<raw>"  # the bytes of the event itself; no source has such a field
+_texts: Final = msgspec.json.Decoder(float_hook=str).decode
+
+
+class JsonDecoder(TypedJson):
+    """`TypedJson` with a limit on the size of an event, and its text for Sigma's keywords.
+
+    Parameters
+    ----------
+    source
+        What the source is called in messages to people.
+    required, fields, dotted_keys
+        As for `TypedJson`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        required: Mapping[str, type],
+        fields: frozenset[str],
+        *,
+        dotted_keys: bool = True,
+    ) -> None:
+        super().__init__(required, fields | {RAW}, dotted_keys=dotted_keys)
+        self._source = source
+        self._raw = self.getter(RAW)
+        self._raw_name = self._root.children[RAW].attr
+        #: Class of everything that `decode` returns: `View` finds its getters by it.
+        self.record: type = self._root.struct
+
+    def decode(self, raw: bytes) -> Any:
+        """Decode one event; DecodeError ``too_large`` beyond `MAX_EVENT_BYTES`."""
+        if len(raw) > MAX_EVENT_BYTES:
+            raise DecodeError(
+                "too_large",
+                f"expected an event of {self._source} of at most {MAX_EVENT_BYTES} bytes, "
+                f"found {len(raw)}; split the message into its events",
+            )
+        event = super().decode(raw)
+        setattr(event, self._raw_name, raw)
+        return event
+
+    def decode_many(self, raws: Sequence[bytes]) -> list[Any]:
+        """Decode many events; the caller has looked at their sizes."""
+        decoded = super().decode_many(raws)
+        for event, raw in zip(decoded, raws, strict=True):
+            setattr(event, self._raw_name, raw)
+        return decoded
+
+    def text(self, event: Any) -> str:
+        """Return every value of a decoded event, one a line: where keywords are searched."""
+        return "\n".join(texts(self._raw(event)))
+
+
+def texts(raw: bytes) -> list[str]:
+    """Return every value of a JSON document as text."""
+    found: list[str] = []
+    waiting: list[Any] = [_texts(raw)]
+    for value in waiting:  # grows while it is walked, so that depth costs no stack
+        if isinstance(value, dict | list):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif value is not None:
+            found.append(value if isinstance(value, str) else json.dumps(value))
+    return found
+
+
+class View:
+    """A decoded event and how to look into it; values are as `schemas.typed.walk` gives them."""
+
+    __slots__ = ("_event", "_getters")
+
+    def __init__(self, event: Any, getters: Mapping[str, Callable[[Any], Any]]) -> None:
+        self._event = event
+        self._getters = getters
+
+    def get(self, path: str) -> Any:
+        """Return what is at `path`, one of the connector's `fields`; None where nothing is."""
+        return self._getters[path](self._event)
+
+    def text(self, *paths: str) -> str:
+        """Return the first text that is not empty at `paths`; numbers as text; else ``""``."""
+        for path in paths:
+            value = self._getters[path](self._event)
+            if value.__class__ is str:
+                if value:
+                    return str(value)
+            elif value.__class__ is int:
+                return str(value)
+        return ""

@@ -1,0 +1,51 @@
+"""What an analyst pivots on in an OCSF event, each value once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from connectors.base import OCSF
+
+#: Path, OCSF observable type (``observable.type_id``) and its caption.
+PATHS: Final = (
+    ("src_endpoint.ip", 2, "IP Address"),
+    ("dst_endpoint.ip", 2, "IP Address"),
+    ("device.ip", 2, "IP Address"),
+    ("src_endpoint.hostname", 1, "Hostname"),
+    ("dst_endpoint.hostname", 1, "Hostname"),
+    ("device.hostname", 1, "Hostname"),
+    ("actor.user.name", 4, "User Name"),
+    ("user.name", 4, "User Name"),
+    ("actor.user.email_addr", 5, "Email Address"),
+    ("user.email_addr", 5, "Email Address"),
+    ("actor.user.uid", 31, "User Object: uid"),
+    ("user.uid", 31, "User Object: uid"),
+    ("group.name", 32, "Group Object: name"),
+    ("http_request.user_agent", 16, "HTTP User-Agent"),
+    ("http_request.url.url_string", 6, "URL String"),
+    ("query.hostname", 1, "Hostname"),
+    ("process.name", 9, "Process Name"),
+    ("process.cmd_line", 13, "Command Line"),
+    ("process.file.path", 45, "File Path"),
+    ("file.path", 45, "File Path"),
+    ("file.name", 7, "File Name"),
+)
+#: Values kept of one event; more of them is a list, not a pivot.
+MOST: Final = 32
+
+
+def observables(event: OCSF) -> list[dict[str, Any]]:
+    """Return the ``observables`` of an event: those at `PATHS` and the ids of its resources."""
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for path, type_id, kind in PATHS:
+        value: Any = event
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, str) and value:
+            row = {"name": path, "type": kind, "type_id": type_id, "value": value}
+            found.setdefault((type_id, value), row)
+    for index, item in enumerate(event.get("resources", ())):
+        if uid := item.get("uid"):
+            row = {"name": f"resources[{index}].uid", "type": "Resource UID", "type_id": 10}
+            found.setdefault((10, uid), row | {"value": uid})
+    return list(found.values())[:MOST]
