@@ -45,7 +45,8 @@ class Summary(NamedTuple):
     time
         Event time, milliseconds since the epoch, UTC.
     class_uid, activity_id, status_id, severity_id
-        OCSF ids; status 0 unknown, 1 success, 2 failure.
+        OCSF ids; status 0 unknown, 1 success, 2 failure; of a finding its own
+        (1 new, 2 in progress, 3 suppressed, 4 resolved, 5 archived).
     entity
         The acting entity: who did it, stable over sessions (an ARN without the
         session name, ``host/user``). Key of the ``events`` topic.

@@ -112,6 +112,13 @@ def _captions(class_uid: int, activity_id: int) -> tuple[int, str, str, str]:
     return spec["category_uid"], spec["category_name"], spec["caption"], activity
 
 
+@cache
+def status_name(class_uid: int, status_id: int) -> str:
+    """Return the caption of a status: of findings 1 is "New", of all else "Success"."""
+    name: str = classes()[class_uid]["attributes"]["status_id"]["enum"][str(status_id)]["caption"]
+    return name
+
+
 def head(
     class_uid: int, activity_id: int, *, time: int, severity_id: int, operation: str = ""
 ) -> dict[str, Any]:
@@ -143,6 +150,17 @@ def head(
         "type_name": f"{caption}: {activity}",
         "type_uid": class_uid * 100 + activity_id,
     }
+
+
+@cache
+def status_name(class_uid: int, status_id: int) -> str:
+    """Return the caption of a status: a finding is New or Resolved, not a success.
+
+    >>> status_name(API_ACTIVITY, 1), status_name(DETECTION_FINDING, 1)
+    ('Success', 'New')
+    """
+    named = classes()[class_uid]["attributes"]["status_id"]["enum"]
+    return str(named.get(str(status_id), STATUS_NAMES[0]))
 
 
 def validate(event: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields, some
 from connectors._json.observables import observables
 from connectors.base import OCSF, Connector, Summary
-from schemas.ocsf import STATUS_NAMES, VERSION, head
+from schemas.ocsf import VERSION, head, status_name
 
 
 class JsonConnector(Connector):
@@ -94,7 +94,8 @@ class JsonConnector(Connector):
             severity_id=summary.severity_id,
             operation=summary.operation,
         )
-        event |= {"status": STATUS_NAMES[summary.status_id], "status_id": summary.status_id}
+        status = status_name(summary.class_uid, summary.status_id)
+        event |= {"status": status, "status_id": summary.status_id}
         event |= self.objects(fields, summary)
         event["metadata"] = {
             **some(product=dict(self.product), profiles=list(self.profiles), uid=summary.native_id),
