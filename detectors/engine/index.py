@@ -271,9 +271,11 @@ class _Part:
 def _presence(node: c.Node) -> frozenset[Witness]:
     """Return the presence of any field of a rule that an event without any does not match.
 
-    Empty where such an event matches: then the rule has to run on every event.
+    Empty where such an event matches: then the rule has to run on every event. An event
+    that has no value at all has no text either, and no keyword is in it, not even an empty
+    one; a text that is empty is a value.
     """
-    if evaluate(node, lambda field: "" if field is None else None):
+    if evaluate(node, lambda field: None):
         return frozenset()
     fields = {name for leaf in c.leaves(node) for name in c.fields_of(leaf)}
     return frozenset(Witness(name, "present") for name in fields)

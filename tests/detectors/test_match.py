@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.engine import condition as c
@@ -103,7 +103,17 @@ def ids(found: list[tuple[int, Rule]]) -> list[tuple[int, str]]:
     return [(row, each.id) for row, each in found]
 
 
+#: Keywords that every text has, and an event without any: a negation of them holds there.
+EMPTY_KEYWORDS: list[c.Node] = [
+    c.Leaf(None, "exact", ""),
+    c.Leaf(None, "prefix", ""),
+    c.Leaf(None, "contains", "\ufb01KAK"),
+    c.Not(c.Leaf(None, "prefix", "", cased=True)),
+]
+
+
 @settings(max_examples=400, deadline=None)
+@example(EMPTY_KEYWORDS, [{}, {"f": ""}, {"f": None}, {"f": []}])
 @given(st.lists(nodes(), min_size=1, max_size=8), st.lists(events(), max_size=6))
 def test_indexed_equals_brute_force(conditions, batch):
     rules = [rule(node, str(index)) for index, node in enumerate(conditions)]
