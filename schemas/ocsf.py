@@ -112,13 +112,6 @@ def _captions(class_uid: int, activity_id: int) -> tuple[int, str, str, str]:
     return spec["category_uid"], spec["category_name"], spec["caption"], activity
 
 
-@cache
-def status_name(class_uid: int, status_id: int) -> str:
-    """Return the caption of a status: of findings 1 is "New", of all else "Success"."""
-    name: str = classes()[class_uid]["attributes"]["status_id"]["enum"][str(status_id)]["caption"]
-    return name
-
-
 def head(
     class_uid: int, activity_id: int, *, time: int, severity_id: int, operation: str = ""
 ) -> dict[str, Any]:
