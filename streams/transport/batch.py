@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ class Limits:
     batch_records, batch_bytes
         Largest batch; a single larger record is a batch of its own.
     queued_batches, queued_bytes
-        What may wait for the agent before the pump stops reading.
+        What may wait for the agent before the pump stops reading. Batches are as small as
+        fetches are, and merged when the agent takes them, so it is the bytes that matter.
     assign_s, revoke_s
         Longest time for the hooks of an assignment (then the process fails) and of a
         revocation (then the partition is given up with what is acknowledged).
@@ -31,7 +32,7 @@ class Limits:
 
     batch_records: int = 5000
     batch_bytes: int = 8 << 20
-    queued_batches: int = 8
+    queued_batches: int = 64
     queued_bytes: int = 16 << 20
     assign_s: float = 60.0
     revoke_s: float = 5.0
@@ -89,6 +90,17 @@ class RecordBatch:
     def revoked(self) -> bool:
         """Whether the partition has been given up or rewound since: stop, write nothing more."""
         return not self.lease.live
+
+    def append(self, others: Iterable[RecordBatch]) -> None:
+        """Take in the records of the batches that follow under the same lease."""
+        for other in others:
+            self.last = other.last
+            self.offsets += other.offsets
+            self.keys += other.keys
+            self.values += other.values
+            self.timestamps += other.timestamps
+            self.headers += other.headers
+            self.size += other.size
 
     def split(self, limits: Limits) -> Iterator[RecordBatch]:
         """Return the batch in parts within `limits`."""

@@ -17,6 +17,7 @@ from mode.utils.futures import notify
 
 from sentinel import log
 from streams.transport.batch import Limits, RecordBatch
+from streams.transport.inbox import Inbox
 from streams.transport.offsets import Lease, OffsetLedger, Partition
 from streams.transport.pump import Pump
 
@@ -80,7 +81,11 @@ class Consumer(base.Consumer):
         super().__init__(*args, **kwargs)
         self.batch_app = cast(BatchApp, self.app)
         self.ledger = OffsetLedger()
-        self._inbox: asyncio.Queue[RecordBatch] = asyncio.Queue()
+        self._inbox = Inbox(self.batch_app.limits)
+        #: Whether no batch is on its way through Faust: one at a time, so that the agent finds
+        #: all others in the inbox, to be merged.
+        self._way_free = asyncio.Event()
+        self._way_free.set()
         self._acked_some = asyncio.Event()
 
     # -- from the conductor: subscribe, deliver -------------------------------------------
@@ -95,8 +100,10 @@ class Consumer(base.Consumer):
     async def _delivery(self) -> None:
         """Pass batches to the conductor, in order, no faster than the agent takes them."""
         while not self.should_stop:
+            await self._way_free.wait()
             batch = await self._inbox.get()
             if batch.lease.open:
+                self._way_free.clear()
                 await self.callback(self._to_message(TP(*batch.lease.tp), batch))
             else:
                 self._finished_waiting(batch)
@@ -104,12 +111,19 @@ class Consumer(base.Consumer):
     def take(self, batch: RecordBatch) -> RecordBatch:
         """Stream processor: enter the batch in the ledger at the moment the agent gets it.
 
+        What waits behind it of the same lease becomes part of it, as far as `Limits` go.
+
         Raises
         ------
         faust.exceptions.Skip
             The partition was given up while the batch waited; the agent does not see it.
         """
+        self._way_free.set()
         self._finished_waiting(batch)
+        rest = self._inbox.rest(batch)
+        for each in rest:
+            self._finished_waiting(each)
+        batch.append(rest)
         if not self.ledger.take(batch.lease, batch.first, batch.last):
             raise Skip
         return batch
@@ -172,7 +186,7 @@ class Consumer(base.Consumer):
     def on_pump_batches(self, batches: list[RecordBatch]) -> None:
         """Queue batches for delivery."""
         for batch in batches:
-            self._inbox.put_nowait(batch)
+            self._inbox.put(batch)
 
     async def on_pump_assigned(self, tps: list[Partition]) -> Mapping[Partition, int]:
         """Tell conductor and stage; return the offsets the stage wants to start at."""
