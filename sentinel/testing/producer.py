@@ -1,4 +1,4 @@
-"""Doubles that behave like the real thing, for tests: a producer in memory and a clock."""
+"""A producer in memory."""
 
 from __future__ import annotations
 
@@ -80,22 +80,3 @@ class MemoryProducer:
     def to(self, topic: str) -> list[Sent]:
         """Return what was sent to `topic`, in order."""
         return [message for message in self.sent if message.topic == topic]
-
-
-class Clock:
-    """A clock that moves only when told to; call it for the seconds since the epoch."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Return the time, in seconds since the epoch, UTC."""
-        return self.now
-
-    def ms(self) -> int:
-        """Return the time, in milliseconds since the epoch, UTC."""
-        return int(self.now * 1000)
-
-    def move(self, seconds: float) -> None:
-        """Let `seconds` pass."""
-        self.now += seconds
