@@ -20,7 +20,8 @@ def batch(lease: Lease, first: int, sizes: list[int]) -> RecordBatch:
     values: list[bytes | None] = [b"x" * size if size else None for size in sizes]
     offsets = list(range(first, first + len(sizes)))
     headers: list[Any] = [[("o", str(offset).encode())] for offset in offsets]
-    return RecordBatch(lease, offsets, [None] * len(sizes), values, offsets, headers)
+    stamps = list(offsets)
+    return RecordBatch(lease, offsets, [None] * len(sizes), values, stamps, headers)
 
 
 def take(inbox: Inbox) -> tuple[RecordBatch, list[RecordBatch]]:
