@@ -1,0 +1,1 @@
+"""What Okta alone needs."""
