@@ -61,15 +61,23 @@ class JsonConnector(Connector):
         ``unmapped``. ``metadata`` may be given in part: it is merged into the frame's.
         """
 
+    def spellings(self, field: str) -> Sequence[str]:
+        """Return what else a Sigma `field` is called; see `JsonDecoder`."""
+        del field
+        return ()
+
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the events of a message; see `connectors._json.envelope`."""
         return self.envelope.cut(value)
 
     def decoder(self, fields: frozenset[str]) -> JsonDecoder:
         """Return a decoder for `columns_of` and the Sigma `fields` given."""
-        made = JsonDecoder(str(self.product["name"]), self.required, self.reads | fields)
+        others = {field: paths for field in fields if (paths := self.spellings(field))}
+        made = JsonDecoder(
+            str(self.product["name"]), self.required, self.reads | fields, spellings=others
+        )
         wanted = {*self.reads, *self.required}
-        self._getters[made.record] = {path: made.getter(path) for path in wanted}
+        self._getters[made.record] = {path: made.plain(path) for path in wanted}
         return made
 
     def decode_all(self, decoder: Any, units: Sequence[bytes]) -> Sequence[Any]:

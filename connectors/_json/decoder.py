@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
-from schemas.typed import TypedJson
+from schemas.typed import Getter, TypedJson
 from sentinel.errors import DecodeError
 
 MAX_EVENT_BYTES: Final = 1 << 20
@@ -26,6 +27,10 @@ class JsonDecoder(TypedJson):
         What the source is called in messages to people.
     required, fields, dotted_keys
         As for `TypedJson`.
+    spellings
+        Other paths of a field, tried in order where the event lacks it under its own name:
+        products that ship the same event rename its fields, and rules speak of any of them.
+        What is an object there, `getter` gives as JSON text.
     """
 
     def __init__(
@@ -35,9 +40,12 @@ class JsonDecoder(TypedJson):
         fields: frozenset[str],
         *,
         dotted_keys: bool = True,
+        spellings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        super().__init__(required, fields | {RAW}, dotted_keys=dotted_keys)
+        others = {path for paths in spellings.values() for path in paths}
+        super().__init__(required, fields | {RAW} | others, dotted_keys=dotted_keys)
         self._source = source
+        self._spellings = spellings
         self._raw = self.getter(RAW)
         self._raw_name = self._root.children[RAW].attr
         #: Class of everything that `decode` returns: `View` finds its getters by it.
@@ -62,9 +70,40 @@ class JsonDecoder(TypedJson):
             setattr(event, self._raw_name, raw)
         return decoded
 
+    def getter(self, field: str) -> Getter:
+        """Return a function from an event to the value of `field`, in any of its spellings."""
+        if field not in self._spellings:
+            return super().getter(field)
+        ways = [super(JsonDecoder, self).getter(path) for path in (field, *self._spellings[field])]
+
+        def find(event: Any) -> Any:
+            for way in ways:
+                value = way(event)
+                if value is not None:
+                    return _flat(value)
+            return None
+
+        return find
+
+    def plain(self, path: str) -> Getter:
+        """Return a function from an event to what is at `path` itself."""
+        return super().getter(path)
+
     def text(self, event: Any) -> str:
         """Return every value of a decoded event, one a line: where keywords are searched."""
         return "\n".join(texts(self._raw(event)))
+
+
+def _flat(value: Any) -> Any:
+    """Return a scalar or a list of them as it is, and objects as JSON text."""
+    if value.__class__ is list:
+        return [_flat(item) if item.__class__ in (dict, list) else item for item in value]
+    if value.__class__ is not dict:
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:
+        return None
 
 
 def texts(raw: bytes) -> list[str]:
