@@ -104,6 +104,8 @@ def lags(states: Iterable[State], offsets: Mapping[tuple[str, str, int], int]) -
     found = []
     for state in states:
         row = topics.BY_NAME.get(state.name) or topics.BY_NAME["raw.*"]
+        if row.compact:  # a table that is looked up, not a stream that is worked off
+            continue
         for stage in row.readers:
             for partition, (start, end) in enumerate(zip(state.start, state.end, strict=True)):
                 done = max(offsets.get((stage, state.name, partition), 0), start)

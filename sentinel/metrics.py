@@ -67,6 +67,34 @@ API_REQUESTS = Counter(
     "sentinel_api_requests", "Requests the API answered.", ["method", "route", "status"]
 )
 
+CONNECTOR_RECORDS = Counter(
+    "sentinel_connector_records", "Records an input put into its topic.", ["input", "source"]
+)
+CONNECTOR_BYTES = Counter(
+    "sentinel_connector_bytes", "Bytes of those records.", ["input", "source"]
+)
+CONNECTOR_PAGES = Counter(
+    "sentinel_connector_pages", "Pages an input delivered.", ["input", "source"]
+)
+CONNECTOR_SKIPPED = Counter(
+    "sentinel_connector_skipped",
+    "What an input found that is no record of its source.",
+    ["input", "source", "reason"],
+)
+CONNECTOR_ERRORS = Counter(
+    "sentinel_connector_errors", "Failed attempts to read, by kind.", ["input", "source", "kind"]
+)
+CONNECTOR_LAG = Gauge(
+    "sentinel_connector_lag_seconds",
+    "How far an input is behind its source, where that says so.",
+    ["input", "source"],
+)
+CONNECTOR_STORED = Gauge(
+    "sentinel_connector_position_timestamp_seconds",
+    "When the position of an input was stored last, seconds since the epoch.",
+    ["input", "source"],
+)
+
 _tenants: set[str] = set()
 
 

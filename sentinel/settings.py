@@ -6,6 +6,7 @@ the command that starts a process, and handed down.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +45,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of metrics; 0: a free one.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
+    connectors: str = Field("", description="YAML file of the inputs to read; see CONTRIBUTING.")
+    mappings: str = Field("", description="Directory of mapping files: sources without Python.")
+
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")
     model_threshold: float = Field(0.6, ge=0, le=1, description="Score at which a model alerts.")
     repeat_window_s: int = Field(
@@ -75,3 +79,35 @@ def load() -> Settings:
             for e in error.errors()
         ]
         raise SettingsError("; ".join(lines)) from error
+
+
+#: How a value of a configuration file names a secret that is kept elsewhere.
+ENV, FILE = "env:", "file:/"
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a value names a secret instead of being one."""
+    return text.startswith((ENV, FILE))
+
+
+def resolve(text: str) -> str:
+    """Return what ``env:NAME`` or ``file:/path`` stands for; any other text is itself.
+
+    The line break at the end of a file is no part of the secret.
+
+    Raises
+    ------
+    SettingsError
+        The variable is not set, or the file cannot be read.
+    """
+    if text.startswith(ENV):
+        found = os.environ.get(text.removeprefix(ENV))
+        if found is None:
+            raise SettingsError(f"expected the variable of {text} to be set, it is not")
+        return found
+    if text.startswith(FILE):
+        try:
+            return Path(text.removeprefix("file:")).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"expected a readable file at {text}, found: {error}") from error
+    return text

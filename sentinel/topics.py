@@ -30,6 +30,8 @@ class Topic:
         How long records are kept; -1 for ever.
     max_bytes
         Largest record the broker takes.
+    compact
+        Whether the broker keeps the newest record of each key (``cleanup.policy``).
     """
 
     name: str
@@ -39,8 +41,11 @@ class Topic:
     readers: tuple[str, ...]
     retention_ms: int
     max_bytes: int
+    compact: bool = False
 
 
+POSITIONS = "connector.positions"
+ARRIVALS = "connector.arrivals"
 TOPICS: tuple[Topic, ...] = (
     Topic("raw.*", "producer's", "raw", "connectors", ("normalize",), 7 * DAY_MS, 16 * MIB),
     Topic(
@@ -63,6 +68,17 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic("alerts", "tenant + alert id", "alert", "correlate", ("persist",), 30 * DAY_MS, 64 * MIB),
     Topic("dead_letter", "none", "raw", "any stage", ("dead_letter",), 30 * DAY_MS, 20 * MIB),
+    Topic(POSITIONS, "tenant + input", "raw", "connectors", ("connectors",), -1, MIB, compact=True),
+    Topic(
+        ARRIVALS,
+        "tenant + input + object",
+        "raw",
+        "connectors",
+        ("reconcile",),
+        90 * DAY_MS,
+        MIB,
+        compact=True,
+    ),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
 

@@ -17,6 +17,7 @@ needs no retries of its own but for what its client library does.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -45,11 +46,16 @@ class Record(NamedTuple):
         own get theirs from it, so that reading twice does not double them. Empty: none.
     key
         Kafka key, where records that belong together must stay in one partition.
+    problem
+        What is wrong, where the record cannot be read as it should: a reason of one lower
+        case word, a colon and one sentence (``gzip: expected the end of …, found …``). The
+        record becomes a dead letter with that reason; `value` is what there is of it.
     """
 
     value: bytes
     id: str = ""
     key: bytes | None = None
+    problem: str = ""
 
 
 class Page(NamedTuple):
@@ -67,12 +73,16 @@ class Page(NamedTuple):
     skipped
         Records of the source that are none of ours (a digest file, a heartbeat), by reason.
         Counted in the metrics; anything that may be an event belongs into `records`.
+    done
+        `Listed.id` of what has been read to its end with this page, also where there was no
+        record in it. Readers that cannot list leave it out.
     """
 
     records: Sequence[Record]
     position: Position
     lag_s: float | None = None
     skipped: Mapping[str, int] = MappingProxyType({})
+    done: Sequence[str] = ()
 
 
 class Check(NamedTuple):
@@ -155,6 +165,11 @@ class Reader(ABC):
         An instance of the class's `Settings`.
     connector
         The source; readers of several sources ask it for keys and log sources.
+
+    Attributes
+    ----------
+    stopping
+        Set when the runner is to stop: a reader that waits waits on it, and then ends.
     """
 
     Settings: ClassVar[type[ReaderSettings]] = ReaderSettings
@@ -162,6 +177,7 @@ class Reader(ABC):
     def __init__(self, settings: Any, connector: Connector) -> None:
         self.settings = settings
         self.connector = connector
+        self.stopping = threading.Event()
 
     @abstractmethod
     def read(self, position: Position | None) -> Iterator[Page]:

@@ -20,12 +20,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it lists no
 from sentinel import errors, log
 from sentinel.kafka.config import client_config
 from sentinel.settings import Settings
-from sentinel.topics import BY_NAME, RAW_PREFIX, TOPICS, Topic, raw
+from sentinel.topics import BY_NAME, MIB, RAW_PREFIX, TOPICS, Topic, raw
 
 T = TypeVar("T")
 
 TIMEOUT_S = 30.0
 BROKER_DEFAULT = -1
+#: Small segments, since the one that is written to is never compacted.
+COMPACTION = {"segment.bytes": str(16 * MIB), "min.cleanable.dirty.ratio": "0.2"}
 _PASSING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -66,8 +68,10 @@ def topic_config(row: Topic) -> dict[str, str]:
     Timestamps are the broker's: a producer that stamps events with their event time
     would otherwise make retention delete old logs as soon as they arrive.
     """
-    return {
-        "cleanup.policy": "delete",
+    policies = ["compact"] * row.compact + ["delete"] * (not row.compact or row.retention_ms > 0)
+    more = COMPACTION if row.compact else {}
+    return more | {
+        "cleanup.policy": ",".join(policies),
         "retention.ms": str(row.retention_ms),
         "max.message.bytes": str(row.max_bytes),
         "message.timestamp.type": "LogAppendTime",

@@ -1,0 +1,146 @@
+"""Inputs, which bring logs in: list, describe, test, or run those of SENTINEL_CONNECTORS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connectors._reading.base import Check, SourceError
+from connectors._reading.ways import load, ways
+from connectors._running import config, runner
+from connectors._running.config import Input
+from connectors._sources import sources
+from sentinel import local, log
+from sentinel.cli import _common
+from sentinel.cli._common import JsonOption
+from sentinel.errors import SettingsError
+from sentinel.settings import Settings
+
+app = typer.Typer(no_args_is_help=True)
+Names = Annotated[list[str] | None, typer.Argument(help="Names of inputs; none: all of them.")]
+
+
+@app.command("list")
+def list_(json: JsonOption = False) -> None:
+    """List the configured inputs, and every source with its ways in."""
+    settings = _common.settings()
+    known = sources(settings)
+    inputs = config.read(Path(settings.connectors), known) if settings.connectors else []
+    rows = [(i.name, i.source, i.way, i.tenant) for i in inputs]
+    columns = ("name", "source", "reader", "tenant")
+    every = [(name, list(ways(cls)), _about(cls)) for name, cls in known.items()]
+    if json:
+        shown = [dict(zip(columns, row, strict=True)) for row in rows]
+        listed = [{"source": name, "readers": found, "about": text} for name, found, text in every]
+        _common.print_json({"inputs": shown, "sources": listed})
+        return
+    if rows:
+        _common.print_table(f"Inputs of {settings.connectors}", columns, rows)
+    else:
+        _common.note("no inputs: SENTINEL_CONNECTORS names the file that lists them")
+    table = ((name, ", ".join(found), text) for name, found, text in every)
+    _common.print_table("Sources", ("source", "readers", "about"), table)
+
+
+@app.command()
+def describe(
+    source: Annotated[str, typer.Argument(help="Name of a source.")], json: JsonOption = False
+) -> None:
+    """Describe the ways into a source and their settings."""
+    known = sources(_common.settings())
+    if source not in known:
+        raise SettingsError(f"expected a source among {', '.join(known)}, found {source!r}")
+    for name, place in ways(known[source]).items():
+        try:
+            kind = load(place)
+        except SettingsError as error:
+            _common.note(f"{name}: {error}")
+            continue
+        fields = list(config.describe(kind.Settings))
+        about = (kind.__doc__ or "").strip().split("\n")[0]
+        if json:
+            shown = [field._asdict() for field in fields]
+            _common.print_json({"reader": name, "about": about, "settings": shown})
+        else:
+            columns = ("setting", "type", "default", "meaning")
+            _common.print_table(f"{name}: {about}", columns, fields)
+
+
+@app.command()
+def test(name: Annotated[str, typer.Argument(help="Name of an input.")]) -> None:
+    """Try the credentials and rights of an input; exit status 1 where something is missing."""
+    settings = _common.settings()
+    (target,) = _chosen(settings, [name])
+    reader = target.open()
+    failed = 0
+    try:
+        for check in _checks(reader.check()):
+            mark = "ok     " if check.ok else "MISSING"
+            failed += not check.ok
+            _common.console.print(
+                f"{mark}  {check.what}" + (f": {check.detail}" if check.detail else ""),
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+    finally:
+        reader.close()
+    if failed:
+        raise SettingsError(f"{name}: {failed} of the checks failed; see what is missing above")
+
+
+def _checks(found: Iterator[Check]) -> Iterator[Check]:
+    """Yield checks; a failure of the source in one of them is a check that failed."""
+    try:
+        yield from found
+    except SourceError as error:
+        yield Check("the source", ok=False, detail=str(error))
+
+
+@app.command()
+def run(
+    names: Names = None,
+    once: Annotated[bool, typer.Option(help="End when all there is has been read.")] = False,
+    since: Annotated[
+        str, typer.Option(help="Read again from this time on (ISO 8601), not from the position.")
+    ] = "",
+) -> None:
+    """Run inputs until stopped."""
+    settings = local.connect(_common.settings(), "kafka")
+    log.configure(settings.log_level)
+    inputs = _chosen(settings, names or [])
+    failed = runner.run(settings, inputs, once=once, since=_moment(since) if since else None)
+    if failed:
+        said = "\n".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise SettingsError(f"expected every input to be read, found\n{said}")
+
+
+def _moment(text: str) -> datetime:
+    """Read a time; UTC where it names no zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"expected a time like 2026-03-02T09:15:00Z, found {text!r}") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _chosen(settings: Settings, names: list[str]) -> list[Input]:
+    """Return the inputs of these names, or all."""
+    if not settings.connectors:
+        raise SettingsError(
+            "expected the file of inputs in SENTINEL_CONNECTORS, found none; "
+            "CONTRIBUTING.md says what is in it, `sentinel connector describe SOURCE` the settings"
+        )
+    inputs = config.read(Path(settings.connectors), sources(settings))
+    known = {target.name: target for target in inputs}
+    if missing := [name for name in names if name not in known]:
+        raise SettingsError(f"expected inputs among {', '.join(known)}, found {', '.join(missing)}")
+    return [known[name] for name in names] if names else inputs
+
+
+def _about(cls: type) -> str:
+    return (cls.__doc__ or "").strip().split("\n")[0]
