@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from connectors._json.decoder import MAX_EVENT_BYTES, JsonDecoder, View
 from connectors._json.envelope import Envelope
@@ -19,6 +19,9 @@ from connectors._json.fields import Fields, some
 from connectors._json.observables import observables
 from connectors.base import OCSF, Connector, Summary
 from schemas.ocsf import VERSION, head, status_name
+
+#: The field that rules of a category find an event's category in; see `detectors.fields`.
+CATEGORY: Final = "@category"
 
 
 class JsonConnector(Connector):
@@ -66,6 +69,15 @@ class JsonConnector(Connector):
         del field
         return ()
 
+    def category(self, event: View) -> str:
+        """Return the Sigma category of a decoded event, out of `reads`; empty: it has none.
+
+        A rule of a category asks for its fields with the category in front (see
+        `detectors.fields`): `spellings` says what ``process_creation.Image`` is here.
+        """
+        del event
+        return ""
+
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the events of a message; see `connectors._json.envelope`."""
         return self.envelope.cut(value)
@@ -77,7 +89,9 @@ class JsonConnector(Connector):
             str(self.product["name"]), self.required, self.reads | fields, spellings=others
         )
         wanted = {*self.reads, *self.required}
-        self._getters[made.record] = {path: made.plain(path) for path in wanted}
+        getters = {path: made.plain(path) for path in wanted}
+        self._getters[made.record] = getters
+        made.compute(CATEGORY, lambda event: self.category(View(event, getters)) or None)
         return made
 
     def decode_all(self, decoder: Any, units: Sequence[bytes]) -> Sequence[Any]:

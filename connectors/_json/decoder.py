@@ -46,6 +46,7 @@ class JsonDecoder(TypedJson):
         super().__init__(required, fields | {RAW} | others, dotted_keys=dotted_keys)
         self._source = source
         self._spellings = spellings
+        self._computed: dict[str, Getter] = {}
         self._raw = self.getter(RAW)
         self._raw_name = self._root.children[RAW].attr
         #: Class of everything that `decode` returns: `View` finds its getters by it.
@@ -72,6 +73,8 @@ class JsonDecoder(TypedJson):
 
     def getter(self, field: str) -> Getter:
         """Return a function from an event to the value of `field`, in any of its spellings."""
+        if field in self._computed:
+            return self._computed[field]
         if field not in self._spellings:
             return super().getter(field)
         ways = [super(JsonDecoder, self).getter(path) for path in (field, *self._spellings[field])]
@@ -84,6 +87,10 @@ class JsonDecoder(TypedJson):
             return None
 
         return find
+
+    def compute(self, field: str, how: Getter) -> None:
+        """Let `getter` give what `how` makes of a decoded event for `field`."""
+        self._computed[field] = how
 
     def plain(self, path: str) -> Getter:
         """Return a function from an event to what is at `path` itself."""
