@@ -14,6 +14,7 @@ from typing import cast
 
 import msgspec
 
+from connectors._reading import fault
 from connectors.base import Assembler, Connector
 from detectors.sigma import RuleSet
 from sentinel import log, topics
@@ -115,6 +116,7 @@ class NormalizeTask(Task):
         """Cut one message up and check the sizes of the events in it."""
         if not value:
             raise DecodeError("empty", "expected a raw event, found an empty message")
+        fault.check(value)
         try:
             parts = tuple(self._connector.split(value))
         except RecordError:

@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import connectors
+from connectors._reading.fault import fault
 from connectors.base import Connector
 from detectors.sigma import RuleSet
 from schemas.batch import EventBatch
@@ -192,6 +193,19 @@ def test_poison_costs_only_itself(records):
     assert [int(letter[1]) for letter in letters(made)] == list(
         range(10, 10 + len(BAD["cloudtrail"]))
     )
+
+
+def test_what_a_reader_could_not_read_is_a_letter_that_says_why(records):
+    good = sample("cloudtrail")[:3]
+    for source in ("cloudtrail", "auditd"):
+        lost = fault("truncated", "expected the end of a gzip file", "s3://b/k#7", b"half an ev")
+        ((raw, offset, _, reason),) = letters(
+            task(source).process(records([lost.value], first=5)).records
+        )
+        assert (offset, reason) == ("5", "truncated")
+        assert raw.endswith(b"half an ev")
+    made = task("cloudtrail").process(records([*good, lost.value, *good])).records
+    assert len(letters(made)) == 1
 
 
 def test_an_event_that_is_too_large_is_a_letter(records):
