@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas.columns.records import Cell, Records
+from schemas.narrow import Narrow
 from sentinel.errors import DecodeError, MappingError, RecordError
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ class _Node:
         )
         return self.struct
 
+    def narrow(self, filled: Iterable[str]) -> Narrow:
+        """Return the parser of what `build` made that knows only `filled` and what it has seen."""
+        slots = {name: (c.attr, c.type, *c.default()) for name, c in self.children.items()}
+        always = [*filled, *(name for name, c in self.children.items() if c.must())]
+        return Narrow(self.struct, slots, always)
+
     def annotation(self) -> Any:
         """Return what msgspec shall decode here; anything fits what is optional."""
         if self.whole:
@@ -182,10 +189,17 @@ class TypedJson:
         dots in its name (``{"a.b": 1}``) is found as well, at the top level.
     dotted_keys
         False where the source has no such keys: saves a tenth of the time.
+    filled
+        Those of `fields` that no object has and that the caller sets himself.
     """
 
     def __init__(
-        self, required: Mapping[str, type], fields: Iterable[str], *, dotted_keys: bool = True
+        self,
+        required: Mapping[str, type],
+        fields: Iterable[str],
+        *,
+        dotted_keys: bool = True,
+        filled: Iterable[str] = (),
     ) -> None:
         self._root = _Node()
         fields = frozenset(fields)
@@ -198,6 +212,7 @@ class TypedJson:
         self._paths = {*fields, *required}
         self._getters: dict[str, Getter] = {}
         self._parse = msgspec.json.Decoder(self._root.build()).decode
+        self._narrow = self._root.narrow(filled)
         self._inside = [path for path in required if self._is_inside_whole(path)]
         self._required = dict(required)
         self._cells = {
@@ -221,7 +236,7 @@ class TypedJson:
         if not raw.isascii():
             _check_utf8(raw)
         try:
-            record = self._parse(raw)
+            record = self._parsed(raw)
         except (ValueError, RecursionError) as error:
             raise _explain(error, raw) from error
         for path in self._inside:
@@ -238,7 +253,25 @@ class TypedJson:
         """
         if self._inside or not all(map(bytes.isascii, raws)):
             return [self.decode(raw) for raw in raws]
+        narrow = self._narrow
+        try:
+            return list(map(narrow.parse, raws))
+        except msgspec.ValidationError:
+            narrow.learn(raws)
         return list(map(self._parse, raws))
+
+    @property
+    def seen(self) -> frozenset[str] | None:
+        """Every top-level key of every object decoded so far, but in `records`; None: unknown."""
+        return self._narrow.seen
+
+    def _parsed(self, raw: bytes) -> Any:
+        """Parse one object."""
+        try:
+            return self._narrow.parse(raw)
+        except msgspec.ValidationError:
+            self._narrow.learn([raw])
+        return self._parse(raw)
 
     def records(self, raws: Sequence[bytes], whole: str = "") -> Records | None:
         """Return objects as `Records`, or None where one of them is unusual.

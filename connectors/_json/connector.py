@@ -24,6 +24,14 @@ from schemas.ocsf import VERSION, head, status_name
 CATEGORY: Final = "@category"
 
 
+class _Getters(dict[type, Mapping[str, Callable[[Any], Any]]]):
+    """The getters of what a decoder returns, by its class; see `schemas.narrow`."""
+
+    def __missing__(self, narrow: Any) -> Mapping[str, Callable[[Any], Any]]:
+        found = self[narrow] = self[narrow._wide_]
+        return found
+
+
 class JsonConnector(Connector):
     """A source of JSON objects.
 
@@ -49,7 +57,7 @@ class JsonConnector(Connector):
     profiles: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
-        self._getters: dict[type, Mapping[str, Callable[[Any], Any]]] = {}
+        self._getters = _Getters()
         self._core = self.decoder(frozenset())
 
     @abstractmethod
