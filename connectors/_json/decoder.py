@@ -43,7 +43,9 @@ class JsonDecoder(TypedJson):
         spellings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         others = {path for paths in spellings.values() for path in paths}
-        super().__init__(required, fields | {RAW} | others, dotted_keys=dotted_keys)
+        super().__init__(
+            required, fields | {RAW} | others, dotted_keys=dotted_keys, filled=(RAW,)
+        )
         self._source = source
         self._spellings = spellings
         self._computed: dict[str, Getter] = {}
