@@ -102,14 +102,14 @@ class Reader:
 
     def _read(self, name: str, stream: IO[bytes]) -> Iterator[RawRecord]:
         try:
-            for index, data in enumerate(records(_unpacked(stream))):
+            for index, data in enumerate(records(unpacked(stream))):
                 yield RawRecord(f"{name}:{index}", data)
         except (OSError, EOFError, zlib.error) as error:
             self.unreadable.append((name, str(error)))
 
 
-def _unpacked(stream: IO[bytes]) -> IO[bytes]:
-    """Return the stream, unpacked where it is gzip, whatever its name says."""
+def unpacked(stream: IO[bytes]) -> IO[bytes]:
+    """Return a binary stream, unpacked where it is gzip, whatever its name says."""
     buffered = (
         stream if isinstance(stream, BufferedReader) else BufferedReader(cast(RawIOBase, stream))
     )

@@ -173,6 +173,8 @@ class Reader(ABC):
     """
 
     Settings: ClassVar[type[ReaderSettings]] = ReaderSettings
+    #: Whether `read` itself waits for what comes (HTTP, sockets): it is then called again at once.
+    waits: ClassVar[bool] = False
 
     def __init__(self, settings: Any, connector: Connector) -> None:
         self.settings = settings

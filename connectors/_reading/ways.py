@@ -19,7 +19,7 @@ COMMON: Final[Mapping[str, str]] = {
     "s3": "connectors._aws.s3:S3Objects",
     "s3-sqs": "connectors._aws.sqs:S3Notified",
     "stdin": "connectors._reading.stdin:StdinReader",
-    "tail": "connectors._reading.tail:TailReader",
+    "tail": "connectors._reading.tailing.reader:TailReader",
     "unix": "connectors._reading.unix:UnixReader",
 }
 

@@ -8,12 +8,12 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from connectors._reading.base import DeniedError, Position, Reader, SourceError
+from connectors._reading.base import DeniedError, Page, Position, Reader, SourceError
 from connectors._running.config import Input
 from connectors._running.delivery import Delivery
 from connectors._running.positions import Positions
 from sentinel import log, metrics
-from sentinel.errors import FencedError, SentinelError
+from sentinel.errors import FencedError, KafkaError, SentinelError
 from sentinel.kafka import Producer
 from sentinel.metrics import Health
 from sentinel.settings import Settings
@@ -60,6 +60,7 @@ class Work(threading.Thread):
         self.target = target
         self.failed = ""
         self._settings = settings
+        self._labels = (target.name, target.source)
         self._once = once
         self._since = since
         self._stop_asked = threading.Event()
@@ -85,10 +86,9 @@ class Work(threading.Thread):
 
     def run(self) -> None:
         """Read until stopped; a failure of this input is no one else's."""
-        labels = (self.target.name, self.target.source)
         with log.bound(input=self.target.name, source=self.target.source):
             while not self._stop_asked.is_set():
-                wait = self.target.settings.poll_s
+                wait = 0.0 if self.target.reader.waits else self.target.settings.poll_s
                 kind = ""
                 try:
                     self._round()
@@ -107,7 +107,7 @@ class Work(threading.Thread):
                     LOG.exception("a reader failed", action="reader_bug")
                     wait = self._waiting(error)
                 if kind:
-                    metrics.CONNECTOR_ERRORS.labels(*labels, kind).inc()
+                    metrics.CONNECTOR_ERRORS.labels(*self._labels, kind).inc()
                 if self._once and (not kind or self._failures >= GIVE_UP):
                     break
                 self._stop_asked.wait(wait)
@@ -115,7 +115,8 @@ class Work(threading.Thread):
 
     def _round(self) -> None:
         """Read what there is now, page by page."""
-        reader, delivery = self._opened(), self._claimed()
+        reader = self._opened()
+        self._claimed()
         self._state = "reading"
         pages = reader.read(self._position)
         try:
@@ -124,16 +125,32 @@ class Work(threading.Thread):
                 # the source that the page before this one has arrived.
                 if self._stop_asked.is_set():
                     break
-                delivery.deliver(page)
-                self._position = page.position
-                self._stored = time.time()
-                self._failures = 0
+                self._deliver(page)
         finally:
             close = getattr(pages, "close", None)
             if close is not None:
                 close()
         self._failures = 0
         self._state = "waiting"
+
+    def _deliver(self, page: Page) -> None:
+        """Deliver a page, again and again where Kafka fails: not every source has it twice."""
+        while True:
+            try:
+                self._claimed().deliver(page)
+            except FencedError:
+                raise
+            except KafkaError as error:
+                metrics.CONNECTOR_ERRORS.labels(*self._labels, "kafka").inc()
+                wait = self._waiting(error)
+                self._let_go()
+                if self._stop_asked.wait(wait) or self.failed:
+                    raise
+            else:
+                self._position = page.position
+                self._stored = time.time()
+                self._failures = 0
+                return
 
     def _opened(self) -> Reader:
         """Return the reader, made at the first call."""

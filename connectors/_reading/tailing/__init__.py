@@ -1,0 +1,1 @@
+"""Log files that grow and are rotated: the reader, and how files are told apart."""
