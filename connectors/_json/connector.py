@@ -44,6 +44,9 @@ class JsonConnector(Connector):
     reads
         Dotted paths of the optional fields that `columns_of` looks at. They and `required`
         count as mapped: what `columns_of` made of them has its place in `objects`.
+    looks_into
+        Dotted paths of objects that `columns_of` looks into. They do not count as mapped, but
+        for what `objects` takes out of them.
     envelope
         How messages wrap events.
     profiles
@@ -53,6 +56,7 @@ class JsonConnector(Connector):
     product: ClassVar[Mapping[str, Any]]
     required: ClassVar[Mapping[str, type]] = {}
     reads: ClassVar[frozenset[str]] = frozenset()
+    looks_into: ClassVar[frozenset[str]] = frozenset()
     envelope: ClassVar[Envelope] = Envelope()
     profiles: ClassVar[tuple[str, ...]] = ()
 
@@ -93,10 +97,11 @@ class JsonConnector(Connector):
     def decoder(self, fields: frozenset[str]) -> JsonDecoder:
         """Return a decoder for `columns_of` and the Sigma `fields` given."""
         others = {field: paths for field in fields if (paths := self.spellings(field))}
+        wanted = self.reads | self.looks_into
         made = JsonDecoder(
-            str(self.product["name"]), self.required, self.reads | fields, spellings=others
+            str(self.product["name"]), self.required, wanted | fields, spellings=others
         )
-        wanted = {*self.reads, *self.required}
+        wanted |= self.required.keys()
         getters = {path: made.plain(path) for path in wanted}
         self._getters[made.record] = getters
         made.compute(CATEGORY, lambda event: self.category(View(event, getters)) or None)

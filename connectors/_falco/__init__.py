@@ -1,0 +1,1 @@
+"""What Falco alone needs."""
