@@ -10,6 +10,11 @@ from typing import Any, Final
 #: OCSF's ``email_t``.
 _EMAIL: Final = re.compile(r"[a-zA-Z0-9!#$%&'*+-/=?^_`{|}~.]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: One of these an endpoint must have.
+_NAMES: Final = frozenset(
+    {"domain", "hostname", "instance_uid", "interface_name", "interface_uid", "ip", "name"}
+    | {"svc_name", "uid"}
+)
 _PORTS: Final = 1 << 16
 _LONG: Final = 1 << 53
 """Numbers beyond it are not exact in every store that reads our events."""
@@ -73,7 +78,8 @@ def texts(value: Any) -> list[str]:
 def endpoint(value: Any, **more: Any) -> dict[str, Any]:
     """Return a network endpoint: its address, or what is there in place of one as its name.
 
-    `more` is added where there is something to be more of, without what says nothing.
+    `more` is added without what says nothing; an endpoint of which nothing but that is known
+    is called unknown, as OCSF wants it to have a name of some kind.
     """
     found: dict[str, Any] = {}
     if ip := address(value):
@@ -81,7 +87,7 @@ def endpoint(value: Any, **more: Any) -> dict[str, Any]:
     elif named := text(value):
         found["name"] = named
     found |= {name: item for name, item in more.items() if item not in (None, "", {}, [])}
-    return found
+    return found if not found or found.keys() & _NAMES else {"name": "unknown", **found}
 
 
 def user(name: Any = "", uid: Any = "", mail: Any = "", **more: Any) -> dict[str, Any]:
