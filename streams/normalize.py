@@ -7,14 +7,14 @@ not affected.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NamedTuple, NoReturn, cast
 
 import msgspec
 
-from connectors._reading import fault
 from connectors.base import Assembler, Connector
 from detectors.sigma import RuleSet
 from sentinel import log, topics
@@ -30,7 +30,20 @@ LOG = log.get(__name__)
 DEFAULT_TENANT = "default"
 TENANT_HEADER = "tenant"
 ORIGIN_HEADER = "sentinel-origin"
+#: Set by the connectors' runner: the name of the record at its source, and what is wrong with it.
+RECORD_HEADER = "record-id"
+PROBLEM_HEADER = "record-problem"
+MAX_RECORD_ID = 2048
 Header = list[tuple[str, bytes]] | None
+
+
+class Headers(NamedTuple):
+    """What the headers of a raw message state."""
+
+    tenant: str = DEFAULT_TENANT
+    origin: Origin | None = None
+    record: str = ""
+    problem: str = ""
 
 
 class NormalizeTask(Task):
@@ -82,9 +95,16 @@ class NormalizeTask(Task):
             arrived=batch.timestamps,
         )
         for row, headers in enumerate(batch.headers) if any(batch.headers) else ():
-            units.tenants[row], origin = _read(headers)
-            if origin:
-                units.origins[row] = origin
+            if not headers:
+                continue
+            told = _read(headers)
+            if told.problem:
+                return None
+            units.tenants[row] = told.tenant
+            if told.origin:
+                units.origins[row] = told.origin
+            if told.record:
+                units.records[row] = told.record
         return units
 
     def _cut(
@@ -95,28 +115,30 @@ class NormalizeTask(Task):
     ) -> None:
         """Cut one message into units; what cannot be cut up becomes a letter."""
         offset, value, arrived, headers = record
-        tenant, origin = _read(headers)
+        tenant, origin, record_id, problem = _read(headers)
         try:
-            parts = self._split(value)
+            parts = self._split(value) if not problem else _refused(problem)
         except RecordError as error:
             self.ledger.add(
                 "normalize", tenant, self._normalizer.source, {"in": 1, "dead_lettered": 1}
             )
             place = Origin(*self._place, offset)
-            letters.append(self._letter(value or b"", tenant, place, origin or place, error))
+            letter = self._letter(value or b"", tenant, place, origin or place, error)
+            letters.append(_named(letter, record_id, problem))
             return
         if self._assembles:
             parts = self._assemble(parts, offset, tenant)
         for part, raw in enumerate(parts):
             if origin:
                 units.origins[len(units.raws)] = origin._replace(unit=origin.unit + part)
+            if record_id:
+                units.records[len(units.raws)] = record_id
             units.add(raw, tenant, offset, part, 2 * offset, arrived)
 
     def _split(self, value: bytes | None) -> Sequence[bytes]:
         """Cut one message up and check the sizes of the events in it."""
         if not value:
             raise DecodeError("empty", "expected a raw event, found an empty message")
-        fault.check(value)
         try:
             parts = tuple(self._connector.split(value))
         except RecordError:
@@ -151,7 +173,8 @@ class NormalizeTask(Task):
         batches, bad = self._normalizer.normalize(units, self._place, first, last)
         for row, error in bad:
             place, origin = units.place(row, self._place), units.origin(row, self._place)
-            letters.append(self._letter(units.raws[row], units.tenants[row], place, origin, error))
+            letter = self._letter(units.raws[row], units.tenants[row], place, origin, error)
+            letters.append(_named(letter, units.records.get(row, "")))
         self._taken(units.tenants, [units.tenants[row] for row, _ in bad])
         records = [Outgoing("events", b.encode(), p) for p, b in batches]
         return Output(records + [item.outgoing() for item in letters])
@@ -225,15 +248,38 @@ def _new(connector: Connector) -> Assembler:
     return assembler
 
 
-def _read(headers: Header) -> tuple[str, Origin | None]:
-    """Return the tenant and, of a replayed dead letter, the origin that headers state."""
-    tenant, origin = DEFAULT_TENANT, None
+def _read(headers: Header) -> Headers:
+    """Return what headers state: the tenant, and of a replayed dead letter the origin."""
+    tenant, origin, record, problem = Headers()
     for name, value in headers or ():
-        if name == TENANT_HEADER and value:
+        if not value:
+            continue
+        if name == TENANT_HEADER:
             tenant = value.decode("utf-8", "replace")[:128]
-        elif name == ORIGIN_HEADER and value:
+        elif name == RECORD_HEADER:
+            record = value.decode("utf-8", "replace")[:MAX_RECORD_ID]
+        elif name == ORIGIN_HEADER:
             origin = Origin.parse(value)
-    return tenant, origin
+        elif name == PROBLEM_HEADER:
+            problem = value.decode("utf-8", "replace")
+    return Headers(tenant, origin, record, problem)
+
+
+def _refused(problem: str) -> NoReturn:
+    """Raise what a reader found wrong: ``reason: detail``."""
+    reason, _, detail = problem.partition(": ")
+    if not re.fullmatch(r"[a-z_]{1,32}", reason):
+        reason, detail = "unreadable", problem
+    raise DecodeError(reason, detail or problem)
+
+
+def _named(letter: Letter, record: str, problem: str = "") -> Letter:
+    """Keep in a dead letter what its message was called, so that a replay keeps its ids."""
+    if record:
+        letter.headers[RECORD_HEADER] = record
+    if problem:
+        letter.headers[PROBLEM_HEADER] = problem
+    return letter
 
 
 class NormalizeStage(Stage):

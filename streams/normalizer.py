@@ -53,6 +53,9 @@ class Units:
     origins
         Where it first was, by row, of replayed dead letters: an id that is made from the
         place stays what it was.
+    records
+        The name that its message has at the source, by row, where it has one: ids are made
+        from it instead of from the place, so that what is read twice is the same event.
     """
 
     raws: list[bytes] = field(default_factory=list)
@@ -62,6 +65,7 @@ class Units:
     arrived: list[int] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
     origins: dict[int, Origin] = field(default_factory=dict)
+    records: dict[int, str] = field(default_factory=dict)
 
     def add(
         self, raw: bytes, tenant: str, offset: int, part: int, sequence: int, arrived: int
@@ -82,6 +86,12 @@ class Units:
         """Return where a unit first was."""
         return self.origins.get(row) or self.place(row, place)
 
+    def name(self, row: int, place: Place) -> str:
+        """Return what the id of a unit is made of where its source gives it none."""
+        origin = self.origin(row, place)
+        record = self.records.get(row)
+        return f"{record}#{origin.unit}" if record else origin.text
+
     def keep(self, rows: Sequence[int]) -> Units:
         """Return the units at `rows`."""
         where = {old: new for new, old in enumerate(rows)}
@@ -93,6 +103,7 @@ class Units:
             arrived=[self.arrived[row] for row in rows],
             parts=[self.parts[row] for row in rows] if self.parts else [],
             origins={where[row]: o for row, o in self.origins.items() if row in where},
+            records={where[row]: name for row, name in self.records.items() if row in where},
         )
 
 
@@ -212,7 +223,7 @@ class Normalizer:
             entity, operation, service, src_ip, user_agent, region,
         ) = columns  # fmt: skip
         if None in native:
-            native = [ident or units.origin(row, place).text for row, ident in enumerate(native)]
+            native = [ident or units.name(row, place) for row, ident in enumerate(native)]
         raws = units.raws
         return EventBatch(
             source=self.source,

@@ -21,7 +21,7 @@ from sentinel.errors import KafkaError, SettingsError
 from sentinel.kafka import Producer, client_config
 from sentinel.settings import Settings
 from sentinel.topics import RAW_PREFIX
-from streams.normalize import ORIGIN_HEADER, TENANT_HEADER
+from streams.normalize import ORIGIN_HEADER, RECORD_HEADER, TENANT_HEADER
 from streams.runtime.letters import TOPIC, Origin
 
 SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
@@ -156,6 +156,8 @@ class Letterbox:
             for letter, record in zip(letters, records, strict=True):
                 origin = record.headers.get(ORIGIN_HEADER, letter.origin)
                 headers = {TENANT_HEADER: letter.tenant, ORIGIN_HEADER: origin}
+                if name := record.headers.get(RECORD_HEADER):
+                    headers[RECORD_HEADER] = name
                 topic, partition = letter.origin.split("/")[:2]
                 producer.send(topic, record.value, partition=int(partition), headers=headers)
             await producer.flush()

@@ -17,6 +17,7 @@ from connectors._reading.fault import fault
 from connectors.base import Connector
 from detectors.sigma import RuleSet
 from schemas.batch import EventBatch
+from schemas.identity import event_uid
 from sentinel.ledger import add_up
 from sentinel.registry import discover
 from sentinel.sample.hour import simulate
@@ -75,6 +76,11 @@ def run(task, records, source, cuts, start=0, end=None):
     for first, last in pairwise(edges):
         made += task.process(records(messages[first:last], f"raw.{source}", 0, first)).records
     return made
+
+
+def batches(outgoing):
+    """Return the batches of events among what was made."""
+    return [EventBatch.decode(each.value) for each in outgoing if each.topic == "events"]
 
 
 def events(outgoing):
@@ -197,15 +203,56 @@ def test_poison_costs_only_itself(records):
 
 def test_what_a_reader_could_not_read_is_a_letter_that_says_why(records):
     good = sample("cloudtrail")[:3]
+    lost = fault("truncated", "expected the end of a gzip file", "s3://b/k#7", b"half an ev")
+    headers = [("record-problem", lost.problem.encode()), ("record-id", lost.id.encode())]
     for source in ("cloudtrail", "auditd"):
-        lost = fault("truncated", "expected the end of a gzip file", "s3://b/k#7", b"half an ev")
-        ((raw, offset, _, reason),) = letters(
-            task(source).process(records([lost.value], first=5)).records
-        )
-        assert (offset, reason) == ("5", "truncated")
-        assert raw.endswith(b"half an ev")
-    made = task("cloudtrail").process(records([*good, lost.value, *good])).records
-    assert len(letters(made)) == 1
+        made = task(source).process(records([lost.value], first=5, headers=[headers])).records
+        ((raw, offset, _, reason),) = letters(made)
+        assert (raw, offset, reason) == (b"half an ev", "5", "truncated")
+    every = [None, None, None, headers, None, None, None]
+    batch = records([*good, lost.value, *good], headers=every)
+    assert len(letters(task("cloudtrail").process(batch).records)) == 1
+
+
+def test_events_without_an_id_get_theirs_from_the_name_of_the_record(records):
+    """Read again, they come at other offsets and with others in a message, and are the same."""
+    event = {k: v for k, v in json.loads(sample("cloudtrail")[0]).items() if k != "eventID"}
+    two = json.dumps({"Records": [event, event]}).encode()
+    named = [("record-id", b"s3://logs/key#0")]
+    first = task("cloudtrail").process(records([two], first=3, headers=[named])).records
+    again = task("cloudtrail").process(records([two], first=90, headers=[named])).records
+    unnamed = task("cloudtrail").process(records([two], first=90)).records
+    ids = [
+        {uid for each in batches(made) for uid in map(each.uid_of, range(len(each)))}
+        for made in (first, again, unnamed)
+    ]
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 2
+    assert not ids[0] & ids[2]
+
+    one = json.dumps(event).encode()
+    whole = task("cloudtrail").process(records([one], headers=[named])).records
+    (batch,) = batches(whole)
+    assert batch.uid_of(0) == event_uid("default", "cloudtrail", "s3://logs/key#0#0")
+
+
+def test_a_replayed_letter_of_a_named_record_keeps_its_id(records):
+    event = {k: v for k, v in json.loads(sample("cloudtrail")[0]).items() if k != "eventID"}
+    broken = event | {"eventTime": "never"}
+    value = json.dumps({"Records": [event, broken]}).encode()
+    named = [("record-id", b"s3://logs/key#0")]
+    made = task("cloudtrail").process(records([value], headers=[named])).records
+    (outgoing,) = [each for each in made if each.topic == "dead_letter"]
+    assert outgoing.headers["record-id"] == "s3://logs/key#0"
+    origin = "{topic}/{partition}/{offset}/{index}".format(**outgoing.headers)
+    headers = [*named, ("sentinel-origin", origin.encode())]
+    again = (
+        task("cloudtrail")
+        .process(records([json.dumps(event).encode()], first=70, headers=[headers]))
+        .records
+    )
+    (batch,) = batches(again)
+    assert batch.uid_of(0) == event_uid("default", "cloudtrail", "s3://logs/key#0#1")
 
 
 def test_an_event_that_is_too_large_is_a_letter(records):
