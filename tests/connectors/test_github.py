@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ def test_panthers_audit_events_map_and_validate():
         try:
             assert validate(CONNECTOR.to_ocsf(json.dumps(found).encode())) == []
         except RecordError as error:
-            refused.append((error.reason, "@timestamp" in found or "created_at" in found))
+            refused.append(error.reason)
     assert len(audit) == 101
-    assert refused == [("missing_field", False)] * 28
+    # Four have a time that somebody made unreadable (00:00:00000000).
+    assert Counter(refused) == {"missing_field": 27, "timestamp": 4}
