@@ -1,0 +1,1 @@
+"""Prowler: five shapes of the same finding, read through one table."""

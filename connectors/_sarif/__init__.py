@@ -1,0 +1,1 @@
+"""SARIF: runs taken apart, each result with its rule."""

@@ -1,0 +1,1 @@
+"""Trivy: its kinds of reports taken apart, and each kind of finding in OCSF."""
