@@ -77,8 +77,8 @@ def table(value: Any) -> dict[str, Any]:
 
 def data(value: Any) -> str:
     """Return `value` as JSON text, or nothing where it is too long to embed."""
-    said = value if value.__class__ is str else compact(value) if value else ""
-    return said if len(said) <= MAX_DATA else ""
+    found = value if value.__class__ is str else compact(value) if value else ""
+    return found if len(found) <= MAX_DATA else ""
 
 
 @lru_cache(4096)
