@@ -15,10 +15,9 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import connectors
 import detectors.rules
 import streams.sinks
-from connectors.base import Connector
+from connectors._sources import sources
 from detectors.sigma import RuleSet
 from schemas import avro
 from sentinel import log, metrics
@@ -63,12 +62,12 @@ def load_rules(settings: Settings) -> RuleSet:
 
 
 def _normalize(settings: Settings, partitions: Partitions) -> Stage:
-    found = discover(connectors, Connector)  # type: ignore[type-abstract]
+    found = sources(settings)
     return NormalizeStage(settings, found, load_rules(settings), partitions["events"])
 
 
 def _persist(settings: Settings, partitions: Partitions) -> Stage:
-    return PersistStage(discover(connectors, Connector))  # type: ignore[type-abstract]
+    return PersistStage(sources(settings))
 
 
 #: How each stage is made, in the order of the flow.
@@ -109,8 +108,7 @@ def partitions_of(settings: Settings) -> dict[str, int]:
     KafkaError
         One is missing: topics are made by ``sentinel topics create``, never in passing.
     """
-    sources = discover(connectors, Connector)  # type: ignore[type-abstract]
-    states = describe_topics(settings, sources)
+    states = describe_topics(settings, sources(settings))
     if missing := [state.name for state in states if not state.exists]:
         raise KafkaError(
             f"expected the topics {', '.join(missing)}, the broker has none of them; "

@@ -6,14 +6,15 @@ topics need Kafka, the worker needs both, and a person wants the API last.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import connectors
-from connectors.base import Connector
+from connectors._running import config
+from connectors._sources import sources
 from sentinel.cli import _common
 from sentinel.cli.topics import register
 from sentinel.errors import SettingsError, StackError
@@ -22,7 +23,6 @@ from sentinel.local import Service, Stack
 from sentinel.local.home import ensure_token, find
 from sentinel.local.probe import HOST, healthy, listens
 from sentinel.local.stack import environment_for_children
-from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams.runtime import migrate
 
@@ -69,13 +69,15 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
     SentinelError
         A step failed, with the reason; nothing is left running.
     """
+    known = sources(settings)
+    if settings.connectors:  # a mistake in it is told now, not in a log
+        config.read(Path(settings.connectors), known)
     stack = Stack(settings, search)
     stack.start(report)
     try:
         for name in migrate.apply(stack.postgres):
             report(f"migrated the database: {name}")
-        sources = discover(connectors, Connector)  # type: ignore[type-abstract]
-        if topics := create_topics(stack.connected(), sources):
+        if topics := create_topics(stack.connected(), known):
             report(f"made topics: {', '.join(topics)}")
         if schemas := register(stack.connected()):
             report(f"registered schemas: {', '.join(schemas)}")
@@ -83,6 +85,8 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
         report(f"starting the workers and the API (token: {shown(token)})")
         port = _api_port(stack, report)
         workers = [_worker(stack, name, stages) for name, stages in WORKERS.items()]
+        if settings.connectors:
+            workers.append(_inputs(stack))
         stack.add(*workers, _api(stack, port))
         stack.note(api=f"http://{HOST}:{port}", up=True)
     except BaseException:  # an interrupt too must leave nothing running
@@ -180,6 +184,20 @@ def _worker(stack: Stack, name: str, stages: Sequence[str]) -> Service:
         command=[*_command("worker"), *(f"--stage={stage}" for stage in stages)],
         ready=lambda: healthy(port),
         env=environment_for_children() | stack.env() | {"SENTINEL_METRICS_PORT": str(port)},
+        start_s=START_S,
+        stop_s=30.0,
+    )
+
+
+def _inputs(stack: Stack) -> Service:
+    """Return what reads the configured inputs; one that fails must not hold up the rest."""
+    port = stack.identity.ports["connectors"]
+    return Service(
+        name="connectors",
+        command=[*_command("connector"), "run"],
+        ready=lambda: listens(port),
+        # All variables: the file of inputs names those of secrets, clouds' libraries have more.
+        env=dict(os.environ) | stack.env() | {"SENTINEL_METRICS_PORT": str(port)},
         start_s=START_S,
         stop_s=30.0,
     )

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import connectors
+from connectors._sources import sources
 from connectors.base import Connector
 from schemas.identity import event_uid
 from sentinel.cli import _common
 from sentinel.errors import RecordError, SettingsError
 from sentinel.reading import Reader, summary
-from sentinel.registry import discover
 
 #: Tenant of events that no one said the tenant of; the same as in the stream.
 TENANT = "default"
@@ -51,7 +50,7 @@ class Problems:
 
 def connector(source: str) -> Connector:
     """Return the connector of a source; raise SettingsError where there is none."""
-    found = discover(connectors, Connector)  # type: ignore[type-abstract]
+    found = sources(_common.settings())
     if source not in found:
         raise SettingsError(f"expected --source among {', '.join(found)}, found {source!r}")
     return found[source]()

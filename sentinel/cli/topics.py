@@ -6,15 +6,13 @@ from collections.abc import Iterable
 
 import typer
 
-import connectors
-from connectors.base import Connector
+from connectors._sources import sources
 from schemas import avro
 from sentinel import local
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.kafka import TopicState, create_topics, describe_topics
 from sentinel.kafka.registry import schema_registry
-from sentinel.registry import discover
 from sentinel.settings import Settings
 
 app = typer.Typer(help=__doc__, invoke_without_command=True)
@@ -60,7 +58,7 @@ def _settings() -> Settings:
 
 
 def _sources() -> Iterable[str]:
-    return sorted(discover(connectors, Connector))  # type: ignore[type-abstract]
+    return sorted(sources(_common.settings()))
 
 
 def register(settings: Settings) -> dict[str, int]:
