@@ -15,8 +15,10 @@ and, where the whole event is wanted (stores, API, ``sentinel normalize``),
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, ClassVar, NamedTuple, Protocol
+
+from sentinel import reading
 
 OCSF = dict[str, Any]
 #: One sequence for each field of `Summary`.
@@ -126,6 +128,24 @@ class Connector(ABC):
     #: `connectors._reading.base`), imported only when it runs. Files, HTTP, Kafka and S3
     #: are there for every source.
     readers: ClassVar[Mapping[str, str]] = {}
+    #: Whether a file is one document that only `records` can cut up.
+    whole: ClassVar[bool] = False
+
+    def records(self, stream: IO[bytes], time_ms: int | None = None) -> Iterator[bytes]:
+        """Return the messages that an unpacked file, or the body of a request, becomes.
+
+        Override where a file is one document that may be larger than a message (16 MiB), and
+        set `whole`: a way in must then not cut it up in its own way.
+
+        Parameters
+        ----------
+        stream
+            Read to its end; what it raises goes on to the caller.
+        time_ms
+            When it was written, milliseconds since the epoch, for sources that do not say;
+            None: now.
+        """
+        return reading.records(stream)
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Cut one Kafka message into raw events (an envelope, several lines, or itself).

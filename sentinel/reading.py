@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -23,7 +24,7 @@ import msgspec
 STDIN = "-"
 
 #: What a log file in a directory is called: ``a.json``, ``audit.log.3``, ``b.jsonl.gz``.
-_LOG_NAME = re.compile(r".*\.(json|jsonl|ndjson|log)(\.\d+)?(\.gz)?\Z", re.IGNORECASE)
+_LOG_NAME = re.compile(r".*\.(json|jsonl|ndjson|log|sarif)(\.\d+)?(\.gz)?\Z", re.IGNORECASE)
 
 #: Folders of an S3 delivery tree that hold checksums of log files, not logs.
 _NOT_LOGS = frozenset({"CloudTrail-Digest"})
@@ -63,11 +64,20 @@ class Reader:
         Files, directories (searched recursively), or ``-`` for standard input.
     stdin
         What ``-`` stands for.
+    cut
+        Cuts a stream into records, given when it was written in milliseconds since the
+        epoch; `records` where nothing is given.
     """
 
-    def __init__(self, paths: Iterable[Path | str], stdin: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        paths: Iterable[Path | str],
+        stdin: IO[bytes] | None = None,
+        cut: Callable[[IO[bytes], int | None], Iterator[bytes]] | None = None,
+    ) -> None:
         self.paths = [str(path) for path in paths]
         self.stdin = stdin
+        self._cut = cut or (lambda stream, _: records(stream))
         #: Files in directories that do not look like logs.
         self.skipped: list[str] = []
         #: (file, reason) of what could not be read to its end.
@@ -77,7 +87,7 @@ class Reader:
         """Yield every record; see the class for what is left out."""
         for path in self.paths:
             if path == STDIN:
-                yield from self._read(STDIN, self.stdin or sys.stdin.buffer)
+                yield from self._read(STDIN, self.stdin or sys.stdin.buffer, None)
                 continue
             for file in self._files(Path(path)):
                 try:
@@ -86,7 +96,8 @@ class Reader:
                     self.unreadable.append((str(file), error.strerror or str(error)))
                     continue
                 with stream:
-                    yield from self._read(str(file), stream)
+                    written = os.fstat(stream.fileno()).st_mtime_ns // 1_000_000
+                    yield from self._read(str(file), stream, written)
 
     def _files(self, path: Path) -> Iterator[Path]:
         if not path.is_dir():
@@ -100,9 +111,9 @@ class Reader:
             else:
                 self.skipped.append(str(file))
 
-    def _read(self, name: str, stream: IO[bytes]) -> Iterator[RawRecord]:
+    def _read(self, name: str, stream: IO[bytes], written: int | None) -> Iterator[RawRecord]:
         try:
-            for index, data in enumerate(records(unpacked(stream))):
+            for index, data in enumerate(self._cut(unpacked(stream), written)):
                 yield RawRecord(f"{name}:{index}", data)
         except (OSError, EOFError, zlib.error) as error:
             self.unreadable.append((name, str(error)))

@@ -14,9 +14,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import IO, Any, ClassVar, Final, NamedTuple
 
 from connectors._findings import frame, identity, report
+from connectors._findings.document import SMALL, whole
 from connectors._findings.report import Document, Scan
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
@@ -24,7 +25,7 @@ from connectors._json.fields import Fields, some
 from connectors._json.times import milliseconds, moment
 from connectors.base import OCSF, Summary
 from schemas.ocsf import SCAN_ACTIVITY
-from sentinel.errors import DecodeError, MappingError
+from sentinel.errors import DecodeError, MappingError, RecordError
 
 #: Activity of a finding: Create; what it means in the light of earlier scans is said by
 #: `detectors.findings`. Activity of a scan: Completed.
@@ -109,6 +110,7 @@ class ScannerConnector(JsonConnector):
         "scan.time": int,
         "scan.total": int,
     }
+    whole: ClassVar[bool] = True
     #: Fields of a unit that `finding_columns` looks at.
     looks_at: ClassVar[frozenset[str]] = frozenset()
 
@@ -141,12 +143,20 @@ class ScannerConnector(JsonConnector):
             return (value,)
         return list(self._units(value, None))
 
-    def cut(self, document: Document, time_ms: int | None) -> Iterator[bytes]:
-        """Cut a report of any size into messages that `split` understands."""
-        if report.is_units(document):
-            yield from report.messages(bytes(memoryview(document)).split(b"\n"))
-        else:
-            yield from report.messages(self._units(document, time_ms))
+    def records(self, stream: IO[bytes], time_ms: int | None = None) -> Iterator[bytes]:
+        """Cut a report of any size into messages that `split` understands.
+
+        What is no report goes on as it is, or the start of it: `split` says what is wrong.
+        """
+        with whole(stream) as document:
+            try:
+                if report.is_units(document):
+                    found: Iterable[bytes] = bytes(memoryview(document)).splitlines()
+                else:
+                    found = self._units(document, time_ms)
+                yield from report.messages(found)
+            except RecordError:
+                yield bytes(memoryview(document)[:SMALL])
 
     def _units(self, document: Document, time_ms: int | None) -> Iterator[bytes]:
         inner, given = report.opened(document)

@@ -123,7 +123,8 @@ class FilesReader(Reader):
         problem = ""
         with file.path.open("rb") as stream:
             try:
-                for index, value in enumerate(reading.records(reading.unpacked(stream))):
+                cut = self.connector.records(reading.unpacked(stream), file.mtime_ns // 1_000_000)
+                for index, value in enumerate(cut):
                     if index >= start:
                         yield index + 1, pile.add(Record(value, f"{file.id}#{index}"))
             except (EOFError, zlib.error) as error:

@@ -33,7 +33,6 @@ from connectors._reading.base import (
 )
 from connectors._reading.paging import Pile
 from connectors.base import Connector
-from sentinel import reading
 
 #: Seconds that a client may take for its request, and that it waits for the broker.
 REQUEST_S: Final = 30.0
@@ -148,7 +147,7 @@ class HttpReader(Reader):
             return
         address = (self.settings.host, self.settings.port)
         try:
-            self._server = Server(address, self.settings, self._queue)
+            self._server = Server(address, self.settings, self._queue, self.connector)
         except (PermissionError, ssl.SSLError) as error:
             raise DeniedError(f"cannot listen on {address}: {error}") from error
         except OSError as error:
@@ -183,9 +182,14 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def __init__(
-        self, address: tuple[str, int], settings: HttpSettings, waiting: queue.Queue[Push]
+        self,
+        address: tuple[str, int],
+        settings: HttpSettings,
+        waiting: queue.Queue[Push],
+        connector: Connector,
     ) -> None:
         self.settings = settings
+        self.connector = connector
         self.waiting = waiting
         self._counting = threading.Lock()
         self._held = 0
@@ -310,7 +314,7 @@ class Handler(BaseHTTPRequestHandler):
         name = (self.headers.get("Idempotency-Key") or "")[:256]
         return [
             Record(value, f"http:{name}#{index}" if name else "")
-            for index, value in enumerate(reading.records(io.BytesIO(body)))
+            for index, value in enumerate(self.server.connector.records(io.BytesIO(body)))
         ]
 
     def _deliver(self, records: list[Record]) -> HTTPStatus:

@@ -25,7 +25,7 @@ def command(
     """
     connector = _offline.connector(source)
     decoder = connector.decoder(frozenset())
-    reader, problems = Reader(paths), Problems()
+    reader, problems = Reader(paths, cut=connector.records), Problems()
     read = 0
     for unit in _offline.units(reader, connector, problems):
         try:

@@ -80,7 +80,7 @@ def _send(
     task = bar.add_task(f"pushing to {topic}", total=None)
     count = 0
     with Producer(settings) as producer:
-        reader = reading.Reader(paths)
+        reader = reading.Reader(paths, cut=connector.records)
         for _, raw in _paced(reader, rate):
             producer.send(topic, raw, key=connector.partition_key(raw), headers=headers)
             count += 1
