@@ -15,6 +15,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.columns.records import Texts
+
 #: Namespace of all ids made here: uuid5(NAMESPACE_URL, "https://sentinel.invalid/event").
 NAMESPACE = UUID("af5eada3-fb44-52aa-a1cb-9d25f544efe1")
 
@@ -38,25 +40,36 @@ def event_uid(tenant: str, source: str, native_id: str) -> bytes:
     return bytes(digest)
 
 
-def event_uids(tenants: Sequence[str], source: str, native_ids: Sequence[str]) -> NDArray[np.uint8]:
+def event_uids(
+    tenants: Sequence[str], source: str, native_ids: Sequence[str] | Texts
+) -> NDArray[np.uint8]:
     """Return `event_uid` of many events of one source: ``uint8[n, 16]``."""
     heads = {
         tenant: _SEED + f"{tenant}\0{source}\0".encode(errors="surrogatepass")
         for tenant in dict.fromkeys(tenants)
     }
-    if len(heads) == 1:
-        head = heads[tenants[0]]
-        names = [head + ident.encode(errors="surrogatepass") for ident in native_ids]
+    if isinstance(native_ids, Texts):
+        uids = _digests(tenants, heads, native_ids)
     else:
         names = [
             heads[tenant] + ident.encode(errors="surrogatepass")
             for tenant, ident in zip(tenants, native_ids, strict=True)
         ]
-    digests = b"".join([sha1(name, usedforsecurity=False).digest() for name in names])
-    uids = np.frombuffer(digests, np.uint8).reshape(-1, 20)[:, :16].copy()
+        found = b"".join([sha1(name, usedforsecurity=False).digest() for name in names])
+        uids = np.frombuffer(found, np.uint8).reshape(-1, 20)[:, :16].copy()
     uids[:, 6] = uids[:, 6] & 0x0F | 0x50  # version 5
     uids[:, 8] = uids[:, 8] & 0x3F | 0x80  # variant of RFC 9562
     return uids
+
+
+def _digests(tenants: Sequence[str], heads: dict[str, bytes], texts: Texts) -> NDArray[np.uint8]:
+    from schemas.columns.sha import digests  # compiled code, which takes its time to load
+
+    which = np.zeros(len(tenants), np.int32)
+    if len(heads) > 1:
+        places = dict(zip(heads, range(len(heads)), strict=True))
+        which = np.fromiter(map(places.__getitem__, tenants), np.int32, len(tenants))
+    return digests(list(heads.values()), which, *texts)
 
 
 def uid_text(uid: bytes) -> str:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from schemas.columns.records import Cell, Records
+from schemas.columns.records import Cell, Column, Records
 from schemas.narrow import Narrow
 from sentinel.errors import DecodeError, MappingError, RecordError
 
 if TYPE_CHECKING:
-    from schemas.columns.spans import Keys
+    from schemas.columns.lexicon import Lexicon
 
 Getter = Callable[[Any], Any]
 
@@ -220,7 +220,10 @@ class TypedJson:
             for name, node in self._root.children.items()
             if name.isascii()
         }
-        self._keys: Keys | None = None
+        self._checks = [
+            Column(_Decodes(attr), cell.key) for attr, cell in self._cells.items() if cell.required
+        ]
+        self._lexicon: Lexicon | None = None
 
     def decode(self, raw: bytes) -> Any:
         """Decode one JSON object, to be looked into with `getter` alone.
@@ -273,22 +276,39 @@ class TypedJson:
             self._narrow.learn([raw])
         return self._parse(raw)
 
-    def records(self, raws: Sequence[bytes], whole: str = "") -> Records | None:
+    def records(self, raws: Sequence[bytes], whole: str = "", kept: str = "") -> Records | None:
         """Return objects as `Records`, or None where one of them is unusual.
+
+        Objects that lack what is required, or have a key with dots where such keys are looked
+        for, are unusual, too.
 
         Parameters
         ----------
         whole
             Attribute that is the bytes of the object, if any.
+        kept
+            Key whose values are wanted end to end, if any; always the same.
         """
-        if self._inside or self._dotted:
+        if self._inside or len(self._cells) < len(self._root.children):
             return None  # then a value does not hang on its own key alone
-        from schemas.columns.spans import Keys, Spans  # compiled code, which takes its time to load
+        if self._lexicon is None:
+            from schemas.columns.lexicon import Lexicon  # compiled code, which takes long to load
 
-        if self._keys is None:
-            self._keys = Keys([cell.key for cell in self._cells.values()])
-        spans = Spans.of(self._keys, raws)
-        return None if spans is None else Records(raws, spans, self._cells, whole)
+            self._lexicon = Lexicon(
+                [cell.key for cell in self._cells.values() if cell.key not in self._dotted],
+                self._dotted,
+                kept,
+            )
+        spans = self._lexicon.scan(raws)
+        if spans is None:
+            return None
+        found = Records(spans, self._cells, whole)
+        try:
+            for column in self._checks:
+                found.numbers(column)
+        except (ValueError, RecursionError):
+            return None
+        return found
 
     def getter(self, path: str) -> Getter:
         """Return a function from what `decode` returned to the value at the dotted `path`.
@@ -327,6 +347,17 @@ class TypedJson:
     def _make(self, path: str) -> Getter:
         literal = self._root.children[path].attr if path in self._dotted else ""
         return self._root.getter(path.split("."), literal)
+
+
+class _Decodes:
+    """1 where an attribute of an event can be decoded; raises where it cannot."""
+
+    def __init__(self, attr: str) -> None:
+        self._attr = attr
+
+    def __call__(self, event: Any) -> int:
+        getattr(event, self._attr)
+        return 1
 
 
 def attribute(name: str) -> str:

@@ -22,7 +22,8 @@ from detectors.match import Matcher
 from detectors.online.signals import Subject, subject
 from detectors.sigma import Rule, RuleSet
 from schemas.batch import EventBatch, Hit, RuleRef, Strings
-from schemas.columns import scan  # noqa: F401 - to compile now, not when a batch waits
+from schemas.columns import lexicon, sha  # noqa: F401 - to compile now, not when a batch waits
+from schemas.columns.records import Texts
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
@@ -222,7 +223,7 @@ class Normalizer:
             native, times, classes, activities, statuses, severities,
             entity, operation, service, src_ip, user_agent, region,
         ) = columns  # fmt: skip
-        if None in native:
+        if not isinstance(native, Texts) and None in native:
             native = [ident or units.name(row, place) for row, ident in enumerate(native)]
         raws = units.raws
         return EventBatch(

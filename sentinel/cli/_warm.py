@@ -20,7 +20,11 @@ def main() -> None:
     """Fetch, compile, and say what took how long."""
     artifacts.fetch("kafka", _common.note, verify=True)
     models = [info.name for info in pkgutil.iter_modules(detectors.models.__path__)]
-    names = ["schemas.columns.scan", *(f"{detectors.models.__name__}.{name}" for name in models)]
+    names = [
+        "schemas.columns.lexicon",
+        "schemas.columns.sha",
+        *(f"{detectors.models.__name__}.{name}" for name in models),
+    ]
     began = time.monotonic()
     with _common.progress_console.status("compiling the models"):
         for name in names:
