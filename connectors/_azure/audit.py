@@ -45,7 +45,12 @@ def objects(fields: Fields, summary: Summary) -> OCSF:
         src_endpoint=source(summary.src_ip),
         status_detail=said(fields, "resultReason", "resultDescription"),
     )
-    return event | _BY_CLASS[summary.class_uid](targets, actor, summary)
+    return event | changed(targets, actor, summary)
+
+
+def changed(targets: list[dict[str, Any]], actor: OCSF, summary: Summary) -> OCSF:
+    """Return whom and what an activity of the directory changed, by the class of the event."""
+    return _BY_CLASS[summary.class_uid](targets, actor, summary)
 
 
 def _details(fields: Fields) -> list[dict[str, Any]]:
