@@ -1,0 +1,1 @@
+"""What Gatekeeper alone needs."""
