@@ -32,7 +32,8 @@ __all__ = ["EXIT_FAILED", "StageApp", "build", "run", "serve"]
 EXIT_FAILED = 70
 """Exit status (EX_SOFTWARE of sysexits.h) that asks the supervisor for a restart."""
 STOP_S = 9.0
-COMMIT_S = 0.25
+COMMIT_S = 1.0
+"""Time between two commits to Kafka, for whoever looks there: stages go by their checkpoints."""
 MIB = 1 << 20
 _CLASSIC_ONLY = ("session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy")
 #: What of Faust is switched off, and how raw batches pass through it.
@@ -72,6 +73,7 @@ class StageApp(faust.App):
     consumer_config: Mapping[str, Any]
     hooks: Hooks | None
     limits: Limits
+    in_turn: bool
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
         """Return the services to start; no monitor, whose sensors cost time and tell nobody."""
@@ -123,6 +125,7 @@ def build(
     *,
     instance: str = "",
     limits: Limits | None = None,
+    in_turn: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> StageApp:
     """Return the app of a stage; its consumer group is ``sentinel.<stage>``.
@@ -141,6 +144,9 @@ def build(
         Static member name, unique among the workers of the stage and stable over restarts
         (such as ``host-1``): a worker that comes back within 10 s gets its partitions without
         a rebalance. Empty: a dynamic member.
+    in_turn
+        Give the agent a batch of a partition only once it has called `RecordBatch.done` of
+        the one before: for agents that work on several partitions at a time.
     extra
         librdkafka settings that override the defaults.
     """
@@ -150,6 +156,7 @@ def build(
     app.consumer_config = consumer_config(settings, group, instance, extra)
     app.hooks = hooks
     app.limits = limits or Limits()
+    app.in_turn = in_turn
 
     async def guarded(stream: StreamT[Any]) -> None:
         stream.add_processor(app.consumer.take)

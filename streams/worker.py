@@ -150,8 +150,9 @@ class Worker:
             outlet = SinkOutlet(self._producer, self._sinks)
         runner = Runner(stage, self._store, outlet, self._settings)
         built = app.build(
-            self._settings, stage.name, stage.topics(), runner.run, runner, instance=self._instance
-        )
+            self._settings, stage.name, stage.topics(), runner.run, runner,
+            instance=self._instance, in_turn=outlet.together > 1,
+        )  # fmt: skip
         runner.end = built.end
         return built
 

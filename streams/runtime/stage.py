@@ -14,7 +14,7 @@ import os
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -114,6 +114,9 @@ class Stage(ABC):
 class Outlet(Protocol):
     """Where a runner sends what its tasks make."""
 
+    #: Most batches, each of another partition, that are worth having under way together.
+    together: int
+
     async def deliver(self, output: Output, position: Callable[..., Position]) -> bool:
         """Send `output`; return whether the position was saved with it, in one transaction.
 
@@ -169,6 +172,9 @@ class Runner:
         self._owner = uuid.uuid4()
         self._held: dict[tuple[str, int], Held] = {}
         self._saving = asyncio.Lock()
+        #: Work beside the agent: a checkpoint, batches under way together.
+        self._beside: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(outlet.together)
         self._saved_at = time.monotonic()
         self._busy_at = time.monotonic()
         self._ticker: asyncio.Task[None] | None = None
@@ -211,15 +217,36 @@ class Runner:
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._tick())
         async for event in _events(stream):
-            try:
-                await self._handle(event)
-            except FencedError as error:
-                self._die("fenced", error)
-            except Exception as error:  # noqa: BLE001 - the boundary: restart from the checkpoint
-                self._die("failed", error)
+            if self._outlet.together == 1:
+                await self._guard(self._handle(event))
+            else:
+                await self._room.acquire()
+                self._start(self._handle(event)).add_done_callback(lambda _: self._room.release())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do `work` beside the agent."""
+        task = asyncio.create_task(self._guard(work))
+        self._beside.add(task)  # asyncio itself would let go of it
+        task.add_done_callback(self._beside.discard)
+        return task
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work`; end the process if it fails."""
+        try:
+            await work
+        except FencedError as error:
+            self._die("fenced", error)
+        except Exception as error:  # noqa: BLE001 - the boundary: restart from the checkpoint
+            self._die("failed", error)
 
     async def _handle(self, event: Any) -> None:
         """Process one batch and deliver what comes of it."""
+        try:
+            await self._process(event)
+        finally:
+            event.value.done()
+
+    async def _process(self, event: Any) -> None:
         batch: RecordBatch = event.value
         key = (batch.topic, batch.partition)
         held = self._held.get(key)
@@ -243,7 +270,10 @@ class Runner:
                 held.saved_offset = batch.last + 1
                 held.acknowledge(held.saved_offset)
         if not saved and time.monotonic() - self._saved_at >= self._interval:
-            await self.checkpoint()
+            self._saved_at = time.monotonic()
+            # Beside, for batches need not wait for it; one that takes long delays the next.
+            if not self._saving.locked():
+                self._start(self.checkpoint())
 
     def _position(
         self, key: tuple[str, int], held: Held, more: Ledger | None = None, *, flush: bool = False
@@ -265,7 +295,8 @@ class Runner:
         async with self._saving:
             taken: list[tuple[Held, Position]] = []
             for key, held in list(self._held.items()):
-                if keys is None or key in keys:
+                if (keys is None or key in keys) and (held.dirty or held.lock.locked()):
+                    await asyncio.sleep(0)  # a state may be large: let batches go between two
                     async with held.lock:
                         if held.dirty:
                             taken.append((held, self._position(key, held)))
@@ -287,16 +318,11 @@ class Runner:
         while True:
             await asyncio.sleep(IDLE_S / 2)
             now = time.monotonic()
-            try:
-                if now - self._busy_at >= IDLE_S and now - self._saved_at >= IDLE_GAP_S:
-                    await self.checkpoint()
-                for (topic, partition), held in list(self._held.items()):
-                    if self._quiet(topic, partition, held, now):
-                        await self._flush(topic, partition, held)
-            except FencedError as error:
-                self._die("fenced", error)
-            except Exception as error:  # noqa: BLE001 - the boundary: restart from the checkpoint
-                self._die("failed", error)
+            if now - self._busy_at >= IDLE_S and now - self._saved_at >= IDLE_GAP_S:
+                await self._guard(self.checkpoint())
+            for (topic, partition), held in list(self._held.items()):
+                if self._quiet(topic, partition, held, now):
+                    await self._guard(self._flush(topic, partition, held))
 
     def _quiet(self, topic: str, partition: int, held: Held, now: float) -> bool:
         """Return whether a partition holds something back that nothing will complete.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,13 @@ class RecordBatch:
         Bytes of all values.
     lease
         The tenure of the partition under which they were read.
+    done
+        To be called when the batch is dealt with, by an agent that is given one batch of a
+        partition at a time (`streams.app.build`); nothing to others.
     """
 
     __slots__ = (
-        "first", "headers", "keys", "last", "lease", "offsets", "partition", "size",
+        "done", "first", "headers", "keys", "last", "lease", "offsets", "partition", "size",
         "timestamps", "topic", "values",
     )  # fmt: skip
 
@@ -79,6 +82,7 @@ class RecordBatch:
         self.timestamps = timestamps
         self.headers = headers
         self.size = sum(map(len, filter(None, values)))
+        self.done: Callable[[], None] = _nothing
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -124,6 +128,10 @@ class RecordBatch:
             self.lease, self.offsets[part], self.keys[part], self.values[part],
             self.timestamps[part], self.headers[part],
         )  # fmt: skip
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def columns(lease: Lease, messages: list[Message]) -> RecordBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import wrap_future
 from collections.abc import Awaitable, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Protocol, cast
 
 from confluent_kafka import libversion
@@ -52,6 +53,7 @@ class BatchApp(Protocol):
     consumer_config: Mapping[str, Any]
     hooks: Hooks | None
     limits: Limits
+    in_turn: bool
 
     def fail(self, error: BaseException) -> None:
         """End the process with status 70."""
@@ -126,6 +128,9 @@ class Consumer(base.Consumer):
         batch.append(rest)
         if not self.ledger.take(batch.lease, batch.first, batch.last):
             raise Skip
+        if self.batch_app.in_turn:
+            self._inbox.hold_back(batch.lease)
+            batch.done = partial(self._inbox.let_go, batch.lease)
         return batch
 
     def _finished_waiting(self, batch: RecordBatch) -> None:
@@ -180,6 +185,17 @@ class Consumer(base.Consumer):
 
     async def on_task_error(self, exc: BaseException) -> None:
         """Do nothing: an agent that raised ends the process, with nothing more committed."""
+
+    @Service.task
+    async def _commit_handler(self) -> None:
+        """Commit now and then; Faust's own timer complains of a broker that takes its time."""
+        while not self.should_stop:
+            await self.sleep(self.commit_interval)
+            await self.commit()
+
+    @Service.task
+    async def _commit_livelock_detector(self) -> None:
+        """Do nothing: Faust would look at every partition for nothing."""
 
     # -- from the pump: Owner -------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class Inbox:
         self._limits = limits
         self._waiting: OrderedDict[Lease, deque[RecordBatch]] = OrderedDict()
         self._some = asyncio.Event()
+        self._held_back: set[Lease] = set()
 
     def put(self, batch: RecordBatch) -> None:
         """Add a batch, which follows those of its lease that were added before."""
@@ -30,14 +31,26 @@ class Inbox:
 
     async def get(self) -> RecordBatch:
         """Remove and return the first batch of the lease whose turn it is; wait for one."""
-        while not self._waiting:
+        while (lease := self._next()) is None:
             self._some.clear()
             await self._some.wait()
-        lease, batches = self._waiting.popitem(last=False)
+        batches = self._waiting.pop(lease)
         batch = batches.popleft()
         if batches:
             self._waiting[lease] = batches
         return batch
+
+    def _next(self) -> Lease | None:
+        return next((lease for lease in self._waiting if lease not in self._held_back), None)
+
+    def hold_back(self, lease: Lease) -> None:
+        """Return nothing of `lease` until `let_go`."""
+        self._held_back.add(lease)
+
+    def let_go(self, lease: Lease) -> None:
+        """Undo `hold_back`."""
+        self._held_back.discard(lease)
+        self._some.set()
 
     def rest(self, batch: RecordBatch) -> list[RecordBatch]:
         """Remove and return what waits right behind `batch`, as far as all fits into one batch."""

@@ -145,7 +145,7 @@ async def test_a_partition_given_up_in_an_outage_is_not_saved_by_its_former_owne
     assert (await saved(store, mine.place)).next_offset is None
 
 
-async def test_a_worker_that_was_overtaken_stops(worker, store, records, death):
+async def test_a_worker_that_was_overtaken_stops(worker, store, records, death, until):
     """It was frozen; another has the partition. Its save fails, and it ends with status 70."""
     zombie = worker(EAGER)
     await zombie.start()
@@ -155,8 +155,7 @@ async def test_a_worker_that_was_overtaken_stops(worker, store, records, death):
     await other.handled(2)
     await other.runner.checkpoint()
     event = zombie.put(records([b"a"], *zombie.place))
-    with pytest.raises(DiedError):
-        await asyncio.wait_for(zombie.agent, 20)
+    await until(lambda: death)
     assert set(death) == {70}
     assert not event.acked
     assert (await saved(store, zombie.place)).next_offset == 2

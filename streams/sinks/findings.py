@@ -1,0 +1,262 @@
+"""Findings of scanners, each once, with its state over all scans, in PostgreSQL.
+
+Delivery: idempotent. A scan's id and the numbers of its findings are those of the report, so
+that a batch written twice adds nothing, and a finding changes its state only by a scan that
+is not the one that gave it its state (`detectors.findings`). A scan is judged, and what it
+lacks resolved, in the transaction in which the last of its findings arrives, whatever the
+order; it may take as many batches as it likes. Keeps no positions: the caller saves them.
+
+Taken are events that say which scan they are of (``metadata.correlation_uid``) and their
+number in it (``metadata.sequence``); findings of services that keep states of their own
+(Security Hub, GuardDuty) are events like any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from detectors.findings import Known, Sighting, missing, seen
+from schemas.ocsf import (
+    APPLICATION_SECURITY_POSTURE_FINDING,
+    COMPLIANCE_FINDING,
+    DATA_SECURITY_FINDING,
+    DETECTION_FINDING,
+    SCAN_ACTIVITY,
+    VULNERABILITY_FINDING,
+)
+from sentinel import postgres
+from sentinel.settings import Settings
+from streams.sinks import _storable
+from streams.sinks.base import EventRow, Positions, Rows, Sink, Written
+
+SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
+CLASSES: Final = frozenset(
+    {
+        *(VULNERABILITY_FINDING, COMPLIANCE_FINDING, DETECTION_FINDING, DATA_SECURITY_FINDING),
+        *(APPLICATION_SECURITY_POSTURE_FINDING, SCAN_ACTIVITY),
+    }
+)
+#: OCSF ``status_id`` of findings, and ``compliance.status_id`` of a check that passed.
+SUPPRESSED, RESOLVED, PASS = 3, 4, 1
+#: Days that the book on a scan is kept.
+KEEP_DAYS: Final = 30
+FORGET_S: Final = 3600.0
+
+
+class _Metadata(msgspec.Struct):
+    correlation_uid: str = ""
+    sequence: int | None = None
+
+
+class _Info(msgspec.Struct):
+    uid: str = ""
+    title: str = ""
+
+
+class _Compliance(msgspec.Struct):
+    status_id: int = 0
+
+
+class _Event(msgspec.Struct):
+    """What is read of an event."""
+
+    metadata: _Metadata = field(default_factory=_Metadata)
+    finding_info: _Info = field(default_factory=_Info)
+    compliance: _Compliance = field(default_factory=_Compliance)
+    num_detections: int | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Event).decode
+
+
+@dataclass(slots=True)
+class _Part:
+    """The findings of one scan in a batch, by number; and how many it has, if its end is here."""
+
+    time: int = 0
+    total: int | None = None
+    rows: dict[int, tuple[EventRow, _Event]] = field(default_factory=dict)
+
+
+#: Tenant, tool, target and scan.
+_Key = tuple[str, str, str, str]
+
+
+class FindingsSink(Sink):
+    """Writes to the tables ``findings`` and ``finding_scans``, as ``sentinel_worker``.
+
+    Parameters
+    ----------
+    settings
+        `findings` switches it on, `postgres` is the DSN.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._dsn = settings.postgres
+        self._pool: Any = None
+        self._forget_at = 0.0
+
+    async def open(self) -> None:
+        """Connect, waiting until PostgreSQL is there."""
+        async for attempt in postgres.retrying():
+            with attempt:
+                self._pool = await postgres.open_pool(
+                    self._dsn,
+                    postgres.WORKER,
+                    tenant=postgres.ALL_TENANTS,
+                    size=2,
+                    init=_prepare,
+                )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+    async def write(self, rows: Rows, positions: Positions = ()) -> Written:
+        """Write the findings of a batch; other rows are not ours. Positions are the caller's."""
+        parts = _parts(rows.events)
+        if parts:
+            async for attempt in postgres.retrying():
+                with attempt:
+                    await self._write(parts)
+        return Written()
+
+    async def _write(self, parts: dict[_Key, _Part]) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            for key in sorted(parts):  # always in the same order, so that no two wait in a ring
+                await _write_part(connection, key, parts[key])
+            if time.monotonic() >= self._forget_at:
+                await connection.execute(SQL["forget"], KEEP_DAYS)
+                self._forget_at = time.monotonic() + FORGET_S
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.execute(SQL["prepare"])
+
+
+def _parts(events: Iterable[EventRow]) -> dict[_Key, _Part]:
+    """Return the findings in a batch, by scan."""
+    found: dict[_Key, _Part] = defaultdict(_Part)
+    for row in events:
+        if row.class_uid not in CLASSES:
+            continue
+        try:
+            event = _decode(row.ocsf)
+            scan = str(UUID(event.metadata.correlation_uid))
+        except (msgspec.DecodeError, ValueError):
+            continue  # no scan of ours
+        key = (row.tenant, _storable.text(row.service), _storable.text(row.entity), scan)
+        if row.class_uid == SCAN_ACTIVITY and event.num_detections is not None:
+            found[key].total, found[key].time = event.num_detections, row.time
+        elif event.metadata.sequence is not None and event.finding_info.uid:
+            part = found[key]
+            part.rows[event.metadata.sequence] = (row, event)
+            part.time = part.time or row.time
+    return found
+
+
+async def _write_part(connection: Any, key: _Key, part: _Part) -> None:
+    """Write the findings of one scan; judge it where it is whole now."""
+    tenant, tool, target, scan = key
+    ranges = "{" + ",".join(f"[{start},{end})" for start, end in _ranges(sorted(part.rows))) + "}"
+    whole = await connection.fetchval(
+        SQL["scan"], tenant, UUID(scan), tool, target, part.time, part.total, ranges
+    )
+    await _see(connection, key, part)
+    if not whole:
+        return
+    if target:
+        await _miss(connection, key, part.time)
+    await connection.execute(SQL["judged"], tenant, UUID(scan))
+
+
+async def _see(connection: Any, key: _Key, part: _Part) -> None:
+    """Bring the state of every finding that was seen up to date."""
+    tenant, tool, target, scan = key
+    uids = sorted({UUID(event.finding_info.uid) for _, event in part.rows.values()})
+    known = {
+        row[0]: Known(*row[1:]) for row in await connection.fetch(SQL["known"], tenant, tool, uids)
+    }
+    changed: dict[UUID, tuple[Known, EventRow, _Event]] = {}
+    for row, event in part.rows.values():
+        uid = UUID(event.finding_info.uid)
+        passed = event.compliance.status_id == PASS or row.status_id == RESOLVED
+        after = seen(known.get(uid), Sighting(str(uid), scan, part.time or row.time, passed))
+        if after is not None:
+            known[uid] = after
+            changed[uid] = (after, row, event)
+    if changed:
+        await connection.execute(SQL["upsert"], tenant, tool, target, *_columns(changed))
+
+
+def _columns(changed: dict[UUID, tuple[Known, EventRow, _Event]]) -> list[list[Any]]:
+    """Return the columns that `upsert` takes, one list each."""
+    rows = [
+        (
+            uid,
+            row.source,
+            row.class_uid,
+            _storable.text(row.operation),
+            _storable.text(event.finding_info.title),
+            row.severity_id,
+            row.status_id == SUPPRESSED,
+            known.state,
+            UUID(known.scan),
+            known.first_seen,
+            known.last_seen,
+            known.judged,
+            _json(row.ocsf),
+        )
+        for uid, (known, row, event) in sorted(changed.items())
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def _miss(connection: Any, key: _Key, when: int) -> None:
+    """Resolve what the scan does not have."""
+    tenant, tool, target, scan = key
+    others = await connection.fetch(SQL["others"], tenant, tool, target, UUID(scan))
+    gone = [
+        (row[0], after)
+        for row in others
+        if (after := missing(known := Known(*row[1:]), scan, when)) != known
+    ]
+    if gone:
+        await connection.execute(
+            SQL["missing"],
+            tenant,
+            tool,
+            [uid for uid, _ in gone],
+            [after.state for _, after in gone],
+            [UUID(after.scan) for _, after in gone],
+            [after.judged for _, after in gone],
+        )
+
+
+def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return sorted numbers as ranges without their ends.
+
+    >>> _ranges([0, 1, 2, 5])
+    [(0, 3), (5, 6)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = (found[-1][0], number + 1)
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+def _json(ocsf: str | bytes) -> str:
+    """Return JSON without what ``jsonb`` refuses."""
+    found = ocsf if isinstance(ocsf, str) else ocsf.decode("utf-8", "replace")
+    return _storable.json(found) if "\\u" in found else found
