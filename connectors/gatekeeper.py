@@ -135,9 +135,9 @@ class Gatekeeper(JsonConnector):
 
 
 def _denied(kind: str, event: str, process: str, reason: str) -> bool:
-    return (event == _ADMISSION and process == "admission") or (
-        kind == "event" and reason == _REFUSED
-    )
+    if kind == "event":
+        return reason == _REFUSED
+    return event == _ADMISSION and process == "admission"
 
 
 def _resource_name(said: Any) -> str:
