@@ -18,13 +18,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from connectors._azure import activity
-from connectors._azure.objects import SEVERITY, bare, opened
+from connectors._azure.objects import SEVERITY
 from connectors._azure.operations import classify
 from connectors._azure.spellings import ACTIVITY, everywhere
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
+from connectors._json.records import bare, opened
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, LogSource, Summary
 from sentinel.errors import MappingError

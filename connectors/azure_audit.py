@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Final
 from connectors._azure import audit
 from connectors._azure.directory import classify
 from connectors._azure.entra import Spelled, canonical
-from connectors._azure.objects import bare
 from connectors._azure.spellings import AUDIT, everywhere
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
+from connectors._json.records import bare
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, LogSource, Summary
 from sentinel.errors import MappingError

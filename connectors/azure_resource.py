@@ -17,12 +17,13 @@ from typing import Any, ClassVar, Final
 
 from connectors._azure import resource_log
 from connectors._azure.activity import who
-from connectors._azure.objects import SEVERITY, bare, opened
+from connectors._azure.objects import SEVERITY
 from connectors._azure.spellings import everywhere
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
+from connectors._json.records import bare, opened
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, LogSource, Summary
 from sentinel.errors import MappingError

@@ -21,12 +21,12 @@ from typing import Any, ClassVar, Final
 
 from connectors._azure import risk, signin
 from connectors._azure.entra import Spelled, canonical
-from connectors._azure.objects import bare
 from connectors._azure.spellings import SIGN_IN, everywhere
 from connectors._json.connector import JsonConnector
-from connectors._json.decoder import View
+from connectors._json.decoder import JsonDecoder, View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
+from connectors._json.records import bare
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, LogSource, Summary
 from schemas.ocsf import AUTHENTICATION, DETECTION_FINDING
@@ -40,7 +40,7 @@ _SPELLED: Final = Spelled(
     *("userId", "servicePrincipalName", "servicePrincipalId", "appDisplayName", "appId"),
     *("resourceDisplayName", "ipAddress", "userAgent", "clientAppUsed", "status.errorCode"),
     *("location.countryOrRegion", "riskLevelDuringSignIn", "riskLevel", "riskState"),
-    *("riskEventType", "resultType"),
+    *("riskEventType", "resultType", "status.additionalDetails", "status.failureReason"),
 )
 _OUTER: Final = frozenset({"resultType", "resulttype", "callerIpAddress", "calleripaddress"})
 _OKAY: Final = frozenset({"0", "Success", "success"})
@@ -67,6 +67,15 @@ class AzureSignin(JsonConnector):
     def spellings(self, field: str) -> Sequence[str]:
         """Return the names of `field` in the other spellings."""
         return SIGN_IN.get(field) or everywhere(field)
+
+    def decoder(self, fields: frozenset[str]) -> JsonDecoder:
+        """Return a decoder; rules ask ``Status`` for the outcome as well as for its details."""
+        made = super().decoder(fields)
+        getters = {path: made.plain(path) for path in self.reads}
+        if "Status" in fields:
+            own = made.plain("Status")
+            made.compute("Status", lambda event: _outcome(View(event, getters), own(event)))
+        return made
 
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is the user, else the service principal, else the app."""
@@ -112,3 +121,12 @@ class AzureSignin(JsonConnector):
 def _status(code: str) -> int:
     """Return OCSF's status of an error code of Entra ID: 0 is none."""
     return (1 if code in _OKAY else 2) if code else 0
+
+
+def _outcome(event: View, own: Any) -> list[str]:
+    """Return all that a sign-in says of its outcome: Success or Failure, and why."""
+    at = _SPELLED.of(event)
+    code = event.text(at["status.errorCode"], at["resultType"], "resultType", "resulttype")
+    said = [("", "Success", "Failure")[_status(code)]]
+    said += [event.text(at["status.additionalDetails"]), event.text(at["status.failureReason"])]
+    return [text for text in (*said, own if isinstance(own, str) else "") if text]

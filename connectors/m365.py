@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from connectors._azure.objects import bare
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import JsonDecoder, View
 from connectors._json.fields import Fields
 from connectors._json.objects import items, text
+from connectors._json.records import bare
 from connectors._json.times import milliseconds
 from connectors._m365 import envelope, mail, ocsf_map
 from connectors._m365.classes import classify

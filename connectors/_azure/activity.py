@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors._azure.objects import (
-    cloud,
-    data,
-    found,
-    inside,
-    opened,
-    resource,
-    said,
-    source,
-    subscription,
-    table,
-    took,
-)
+from connectors._azure.objects import cloud, resource, subscription
 from connectors._json.fields import Fields, some
 from connectors._json.objects import email, text
+from connectors._json.records import data, found, inside, opened, said, source, table, took
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 from schemas.ocsf import USER_ACCESS

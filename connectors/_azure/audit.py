@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors._azure.objects import cloud, data, said, source, table
+from connectors._azure.objects import cloud
 from connectors._json.fields import Fields, some
 from connectors._json.objects import email, items, text
+from connectors._json.records import data, said, source, table
 from connectors.base import OCSF, Summary
 from schemas.ocsf import (
     ACCOUNT_CHANGE,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from connectors._azure.objects import opened
 from connectors._json.decoder import View
+from connectors._json.records import opened
 
 #: Columns whose name is not that of the field with a capital letter.
 _COLUMNS: Final = {

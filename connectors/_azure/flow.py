@@ -15,9 +15,10 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors._azure.objects import cloud, said, source, subscription
+from connectors._azure.objects import cloud, subscription
 from connectors._json.fields import Fields, some
 from connectors._json.objects import items, text, whole
+from connectors._json.records import said, source
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 

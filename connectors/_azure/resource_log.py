@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 from connectors._azure.activity import who
-from connectors._azure.objects import cloud, inside, resource, said, source, subscription, took
+from connectors._azure.objects import cloud, resource, subscription
 from connectors._azure.operations import classify as manager_operation
 from connectors._json.fields import Fields, some
 from connectors._json.objects import email, text, whole
+from connectors._json.records import inside, said, source, took
 from connectors.base import OCSF, Summary
 from schemas.ocsf import API_ACTIVITY, DATASTORE_ACTIVITY, OTHER
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors._azure.objects import cloud, said
+from connectors._azure.objects import cloud
 from connectors._azure.signin import person, place
 from connectors._json.fields import Fields, some
+from connectors._json.records import said
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 

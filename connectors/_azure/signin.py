@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors._azure.objects import cloud, said, source, table
+from connectors._azure.objects import cloud
 from connectors._json.fields import Fields, some
 from connectors._json.objects import email, items, text, texts, whole
+from connectors._json.records import said, source, table
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 

@@ -47,7 +47,6 @@ SIGN_IN: Final = {
     "ResultDescription": _WHY,
     "Resultdescription": (*_WHY, "ResultDescription"),
     "ResultType": _RESULT,
-    "Status": ("resultSignature", "status", "properties.status"),
     "Username": _UPN,
     "properties.message": (
         *("authenticationProtocol", "properties.authenticationProtocol"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors._azure.objects import inside, said
 from connectors._json.fields import Fields, some
 from connectors._json.objects import address, email, items, text, texts, whole
+from connectors._json.records import inside, said
 from connectors.base import OCSF, Summary
 
 _DIRECTIONS: Final = {

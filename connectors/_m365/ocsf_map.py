@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from connectors._azure.audit import changed
-from connectors._azure.objects import data, inside, opened, said, source
 from connectors._json.fields import Fields, some
 from connectors._json.objects import email, items, text, texts, whole
+from connectors._json.records import data, inside, opened, said, source
 from connectors._json.times import moment
 from connectors._m365 import mail
 from connectors.base import OCSF, Summary
