@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from detectors.engine.access import Getter, Text, dict_getter, event_text, remembering
-from detectors.engine.candidates import ByColumn, ByKey, Look
+from detectors.engine.access import Getter, Raw, Text, dict_getter, event_text, remembering
 from detectors.engine.codegen import Compiler, Memos
 from detectors.engine.condition import Rule
 from detectors.engine.explain import explain_rule
-from detectors.engine.index import LOOK, Index
 from detectors.engine.leaves import evaluate
+from detectors.engine.witness.candidates import Candidates, Seen
+from detectors.engine.witness.index import clauses_of
 from schemas.columns.records import Records
 
 __all__ = ["Getter", "GetterFactory", "Matcher", "Text", "dict_getter", "event_text"]
@@ -40,6 +40,12 @@ class Matcher:
     text
         The text of an event, or its texts, in which keywords are searched; without it
         that is the event itself (str, bytes) or every value in a dict event.
+    seen
+        Knows the top-level keys of all events decoded so far: a field that no event has is
+        not looked at.
+    raw
+        The JSON of an event whose values, all of them, are its text, one a line: keywords
+        are looked for in it first, because that is cheap.
 
     Attributes
     ----------
@@ -49,7 +55,12 @@ class Matcher:
     """
 
     def __init__(
-        self, rules: Sequence[Rule], getter_factory: GetterFactory, text: Text | None = None
+        self,
+        rules: Sequence[Rule],
+        getter_factory: GetterFactory,
+        text: Text | None = None,
+        seen: Seen | None = None,
+        raw: Raw | None = None,
     ) -> None:
         self.rules = tuple(rules)
         self.fields: frozenset[str] = frozenset().union(*(rule.fields for rule in self.rules))
@@ -58,15 +69,16 @@ class Matcher:
             name: getter_factory(name) for name in sorted(self.fields)
         }
         self._getters[None] = remembering(text or event_text)
-        memos = Memos()
-        self._compiler = Compiler(self._getters, memos)
+        self._compiler = Compiler(self._getters, Memos())
         self._compiled: list[tuple[Callable[[Any], bool], Callable[[Any], bool]] | None]
         self._compiled = [None] * len(self.rules)
+        clauses = [
+            clause
+            for ordinal, rule in enumerate(self.rules)
+            for clause in clauses_of(ordinal, rule.node)
+        ]
         by_key = getter_factory is dict_getter
-        index = Index([rule.node for rule in self.rules], LOOK / 100 if by_key else LOOK)
-        looks = [Look(name, self._getters[name], column, memos) for name, column in index]
-        everything = tuple(range(len(self.rules)))
-        self._candidates = (ByKey if by_key else ByColumn)(looks, index.always, everything)
+        self._candidates = Candidates(clauses, self._getters, seen, raw, by_key=by_key)
 
     def match(self, events: Sequence[Any]) -> list[tuple[int, Rule]]:
         """Return (row, rule) of every match, by row and then in the order of `rules`.

@@ -147,6 +147,16 @@ class RuleSet:
         """Compile the rules for events whose fields `getter_factory` finds."""
         return Matcher(self.rules, getter_factory, text)
 
+    def reading(self, decoder: Any) -> Matcher:
+        """Compile the rules for what a connector's decoder returns (see `connectors.base`).
+
+        What it has of `text`, where keywords are searched, of `raw`, its JSON, and of `seen`,
+        the top-level keys of all events so far, is used; see `Matcher`.
+        """
+        text, raw = getattr(decoder, "text", None), getattr(decoder, "raw", None)
+        seen = decoder if hasattr(decoder, "seen") else None
+        return Matcher(self.rules, decoder.getter, text, seen, raw)
+
 
 def _fits(wanted: LogSource, source: Source) -> bool:
     return (

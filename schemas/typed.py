@@ -268,6 +268,14 @@ class TypedJson:
         """Every top-level key of every object decoded so far, but in `records`; None: unknown."""
         return self._narrow.seen
 
+    def ways(self, path: str) -> tuple[str, ...] | None:
+        """Return the paths at which `getter` looks for `path`; None: at the whole event.
+
+        An event has no value there if its top-level keys are neither one of the paths nor
+        what one begins with, up to its first dot.
+        """
+        return (path,)
+
     def _parsed(self, raw: bytes) -> Any:
         """Parse one object."""
         try:

@@ -41,7 +41,7 @@ CATCHES_ALL = {
     "streams/": "the boundary of an agent: a failed batch is cut up, or the worker restarts",
     "connectors/_running/work.py": "a reader that fails in any way must not stop the others",
     "detectors/match.py": "no rule may cost an event; what it raised is reported",
-    "detectors/engine/candidates.py": "the index looks at values that the rules then judge",
+    "detectors/engine/witness/looks.py": "the index looks at values that the rules then judge",
 }
 #: A module of this name is a drawer: it has no job of its own.
 DRAWERS = {"utils", "util", "helpers", "helper", "misc"}

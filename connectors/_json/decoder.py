@@ -43,13 +43,12 @@ class JsonDecoder(TypedJson):
         spellings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         others = {path for paths in spellings.values() for path in paths}
-        super().__init__(
-            required, fields | {RAW} | others, dotted_keys=dotted_keys, filled=(RAW,)
-        )
+        super().__init__(required, fields | {RAW} | others, dotted_keys=dotted_keys, filled=(RAW,))
         self._source = source
         self._spellings = spellings
         self._computed: dict[str, Getter] = {}
-        self._raw = self.getter(RAW)
+        #: Returns the JSON of a decoded event.
+        self.raw: Callable[[Any], bytes] = self.getter(RAW)
         self._raw_name = self._root.children[RAW].attr
         #: Class of everything that `decode` returns: `View` finds its getters by it.
         self.record: type = self._root.struct
@@ -94,13 +93,17 @@ class JsonDecoder(TypedJson):
         """Let `getter` give what `how` makes of a decoded event for `field`."""
         self._computed[field] = how
 
+    def ways(self, path: str) -> tuple[str, ...] | None:
+        """Return the paths at which `getter` looks for a field; see `TypedJson.ways`."""
+        return None if path in self._computed else (path, *self._spellings.get(path, ()))
+
     def plain(self, path: str) -> Getter:
         """Return a function from an event to what is at `path` itself."""
         return super().getter(path)
 
     def text(self, event: Any) -> str:
         """Return every value of a decoded event, one a line: where keywords are searched."""
-        return "\n".join(texts(self._raw(event)))
+        return "\n".join(texts(self.raw(event)))
 
 
 def _flat(value: Any) -> Any:
@@ -120,10 +123,15 @@ def texts(raw: bytes) -> list[str]:
     found: list[str] = []
     waiting: list[Any] = [_texts(raw)]
     for value in waiting:  # grows while it is walked, so that depth costs no stack
-        if isinstance(value, dict | list):
-            waiting.extend(value.values() if isinstance(value, dict) else value)
+        kind = value.__class__
+        if kind is str:
+            found.append(value)
+        elif kind is dict:
+            waiting += value.values()
+        elif kind is list:
+            waiting += value
         elif value is not None:
-            found.append(value if isinstance(value, str) else json.dumps(value))
+            found.append(json.dumps(value))
     return found
 
 

@@ -4,9 +4,7 @@
 ``parse``      pySigma's objects to that tree, or the reason why not
 ``values``     one canonical text and one case folding for every value
 ``leaves``     one detection item as a predicate over a field's value; the reference evaluator
-``literals``   the literal that a regular expression cannot do without
-``index``      the witness index: which rules an event can match at all
-``candidates`` the index over a batch of events
+``witness``    which rules an event can match at all
 ``access``     fields and text of plain events
 ``codegen``    a rule as one generated Python expression
 ``explain``    why a rule matched, for an analyst

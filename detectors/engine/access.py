@@ -10,6 +10,7 @@ from schemas.typed import walk
 
 Getter = Callable[[Any], Any]
 Text = Callable[[Any], str | list[str]]
+Raw = Callable[[Any], bytes]
 
 
 def dict_getter(field: str) -> Getter:

@@ -9,10 +9,10 @@ made here; nothing of a rule or an event ever becomes code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from detectors.engine import condition as c
-from detectors.engine.leaves import evaluate, fieldref_test, leaf_test
+from detectors.engine.leaves import any_part_test, evaluate, fieldref_test, leaf_test
 
 Getter = Callable[[Any], Any]
 Compiled = Callable[[Any], bool]
@@ -45,12 +45,13 @@ class Memo(dict[Any, Any]):
     An unhashable value (a list, an object) raises TypeError: call `answer` instead.
     """
 
-    __slots__ = ("answer", "memos", "truths")
+    __slots__ = ("answer", "memos", "misses", "truths")
 
     def __init__(self, answer: Callable[[Any], Any], memos: Memos) -> None:
         super().__init__()
         self.answer = answer
         self.memos = memos
+        self.misses = 0
         self.truths = (answer(False), answer(True))
         memos.all.append(self)
 
@@ -59,6 +60,7 @@ class Memo(dict[Any, Any]):
         if kind is bool:  # True, 1 and 1.0 are one key but not one value: none is kept
             return self.truths[value]
         found = self.answer(value)
+        self.misses += 1
         if kind is str:
             if len(value) > MEMO_CHARS:
                 return found
@@ -112,10 +114,18 @@ def predicate(node: c.Node) -> Callable[[Any], bool]:
     if isinstance(node, c.Not):
         inner = predicate(node.arg)
         return lambda value: not inner(value)
-    tests = [predicate(arg) for arg in node.args]
     if isinstance(node, c.All):
+        tests = [predicate(arg) for arg in node.args]
         return lambda value: all(test(value) for test in tests)
+    parts = [arg for arg in node.args if _is_part(arg)]
+    tests = [predicate(arg) for arg in node.args if not _is_part(arg)]
+    if parts:
+        tests.insert(0, any_part_test(parts))
     return lambda value: any(test(value) for test in tests)
+
+
+def _is_part(node: c.Node) -> TypeGuard[c.Leaf]:
+    return isinstance(node, c.Leaf) and node.op == "contains" and not node.cased
 
 
 class Compiler:

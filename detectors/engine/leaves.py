@@ -8,7 +8,7 @@ the text as it is, everything else the folded text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
@@ -143,6 +143,23 @@ def leaf_test(leaf: c.Leaf) -> Test:
         if value.__class__ is str:  # by far the most common
             return test(value)
         return any(test(item) for item in elements(value))
+
+    return holds
+
+
+def any_part_test(leaves: Sequence[c.Leaf]) -> Test:
+    """Return the predicate that any of many ``contains`` leaves holds, not one ``cased``.
+
+    A value is folded once for all of them.
+    """
+    wanted = [fold(leaf.text) for leaf in leaves]
+
+    def holds(value: Any) -> bool:
+        for item in (value,) if value.__class__ is str else elements(value):
+            text = fold(text_of(item))
+            if any(want in text for want in wanted):
+                return True
+        return False
 
     return holds
 

@@ -3,170 +3,172 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from operator import and_
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.engine.access import Getter
-from detectors.engine.codegen import MEMO_CHARS, MEMO_ENTRIES, Memo, Memos, Shapes
-from detectors.engine.index import Column
+from detectors.engine.access import Getter, Raw
+from detectors.engine.witness.index import Clause
+from detectors.engine.witness.looks import TextLook
+from detectors.engine.witness.plan import SAMPLE, Plan
 from schemas.columns.records import Records
 
 
-class Look:
-    """One field of the index: how to get it, and what its values lead to."""
+class Seen(Protocol):
+    """What a decoder knows of the events that it has decoded; see `schemas.typed`."""
 
-    def __init__(self, field: str | None, get: Getter, column: Column, memos: Memos) -> None:
-        self.field = field
-        self.get = get
-        self.memo = Memo(Texts(column).rules if field is None else column.rules, memos)
+    @property
+    def seen(self) -> frozenset[str] | None:
+        """Top-level keys that any event so far has had; None where that is not known."""
 
-    def careful(self, event: Any, everything: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the candidates of one event, whatever its value; all of them on an error."""
-        try:
-            value = self.get(event)
-            if self.field is not None and value.__class__ is list:
-                found = self._of_list(value)
-            elif isinstance(value, list | dict):
-                found = self.memo.answer(value)
-            else:
-                found = self.memo[value]
-        except Exception:  # noqa: BLE001 - the rules will meet and report the same error
-            return everything
-        return found
-
-    def _of_list(self, values: list[Any]) -> tuple[int, ...]:
-        """Return the candidates of a list, element by element because those come again."""
-        found: tuple[int, ...] = ()
-        try:
-            for value in values:
-                found = _merged(found, self.memo[value])
-        except TypeError:  # an object, or a list in the list
-            found = self.memo.answer(values)
-        return found
+    def ways(self, path: str, /) -> tuple[str, ...] | None:
+        """Return the paths where a field is looked for; None: anywhere."""
 
 
-class Texts:
-    """Leads the texts of an event to the rules whose keywords may be in one of them.
+#: A plan is made again after so many events and then ever later, but not sooner after one
+#: that promised too much.
+_AGAIN, _SOONEST = 8192, 256
 
-    Most texts lead nowhere and come again: those are remembered, and only the others
-    are searched, all at once.
+
+class Candidates:
+    """Finds candidates with a plan that follows the events.
+
+    Parameters
+    ----------
+    clauses
+        Of all rules.
+    getters
+        By field; None gives the whole text.
+    seen
+        Without it, events that are no dicts may have any field.
+    raw
+        See `TextLook`.
+    by_key
+        Events are plain dicts, whose own keys tell what they have.
     """
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
-        self._boring: set[str] = set()
-        plain = not column.exact and not any("\n" in part.text for part in column.parts)
-        self._together = plain
-
-    def rules(self, value: Any) -> tuple[int, ...]:
-        """Return the rules that the texts lead to, ascending."""
-        column, boring = self._column, self._boring
-        if value.__class__ is not list or not self._together:
-            return column.rules(value)
-        unknown = [text for text in value if text not in boring]
-        found = column.anywhere("\n".join(unknown))
-        if found is column.present:
-            if len(boring) > MEMO_ENTRIES:
-                boring.clear()
-            boring.update(text for text in unknown if len(text) <= MEMO_CHARS)
-        return found
-
-
-class ByColumn:
-    """Candidates of a batch, field by field: for decoded events with fixed fields."""
-
     def __init__(
-        self, looks: Sequence[Look], always: tuple[int, ...], everything: tuple[int, ...]
+        self,
+        clauses: Sequence[Clause],
+        getters: dict[str | None, Getter],
+        seen: Seen | None,
+        raw: Raw | None,
+        *,
+        by_key: bool = False,
     ) -> None:
-        self.looks = looks
-        self.always = always
-        self.everything = everything
-        self._nested: set[Look] = set()
+        self._clauses = clauses
+        self._getters = getters
+        self._seen = seen
+        self._raw = raw
+        self._by_key = by_key
+        self._keys = {
+            field: _keys((field,) if seen is None else seen.ways(field))
+            for field in getters
+            if field is not None
+        }
+        self._all_keys = frozenset().union(*(keys or () for keys in self._keys.values()))
+        self._known: frozenset[str] | None = frozenset()
+        self._plan: Plan | None = None
+        self._due = 0
+        self._events = 0
 
     def of(self, events: Sequence[Any]) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yield (row, candidates) in row order where there are any."""
-        hits: dict[int, tuple[int, ...]] = {}
-        if self.always:
-            hits = dict.fromkeys(range(len(events)), self.always)
-        for look in self.looks:
-            for row, found in enumerate(self._look(look, events)):
-                if found:
-                    hits[row] = _merged(hits.get(row, ()), found)
-        for row in sorted(hits):
-            yield row, hits[row]
+        if not events:
+            return
+        plan = self._fitting(events, self._met(events))
+        left = [plan.everything] * len(events)
+        for look in plan.looks:
+            if isinstance(look, TextLook):
+                look.narrow(events, left)
+            else:
+                left = list(map(and_, left, look.all(events)))
+        count, ordinals = 0, plan.ordinals
+        for row, bits in enumerate(left):
+            if bits:
+                found = ordinals(bits)
+                count += len(found)
+                yield row, found
+        self._judge(plan, count, len(events))
 
     def by_rule(self, events: Records) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Yield each rule that is a candidate, and the rows where it is, rules ascending."""
-        where: dict[int, NDArray[np.bool_]] = {
-            rule: np.ones(len(events), bool) for rule in self.always
-        }
-        for look in self.looks:
+        if not events:
+            return
+        plan = self._fitting(events, events.keys())
+        left = _words([plan.everything], plan.words)[np.zeros(len(events), np.intp)]
+        for look in plan.looks:
+            if isinstance(look, TextLook):
+                self._narrow(look, events, left, plan.words)
+                continue
             alike = events.alike([look.field])
-            leads: dict[int, list[int]] = {}
-            for number, first in enumerate(alike.firsts.tolist()):
-                for rule in look.careful(events[first], self.everything):
-                    leads.setdefault(rule, []).append(number)
-            for rule, numbers in leads.items():
-                chosen = np.zeros(len(alike.firsts), bool)
-                chosen[numbers] = True
-                met = chosen[alike.index]
-                where[rule] = where[rule] | met if rule in where else met
-        for rule in sorted(where):
-            rows = np.flatnonzero(where[rule])
-            if len(rows):
-                yield rule, rows
+            left &= _words(look.all(events.kinds(look.field)), plan.words)[alike.index]
+        rows = np.flatnonzero(left.any(axis=1))
+        bits = np.unpackbits(left[rows].view(np.uint8), axis=1, bitorder="little")
+        which, clauses = np.nonzero(bits)
+        rules = np.array(plan.rules, np.int64)[clauses]
+        self._judge(plan, len(rules), len(events))
+        order = np.argsort(rules, kind="stable")
+        rules, which = rules[order], rows[which[order]]
+        for part in np.split(np.arange(len(rules)), np.flatnonzero(np.diff(rules)) + 1):
+            if len(part):
+                yield int(rules[part[0]]), np.unique(which[part])
 
-    def _look(self, look: Look, events: Sequence[Any]) -> list[tuple[int, ...]]:
-        if look not in self._nested:
-            try:
-                return list(map(look.memo.__getitem__, map(look.get, events)))
-            except Exception:  # noqa: BLE001 - a list, an object, or a getter that failed
-                self._nested.add(look)
-        return [look.careful(event, self.everything) for event in events]
-
-
-class ByKey(ByColumn):
-    """Candidates of plain dict events, by the keys they have: most fields are absent."""
-
-    def __init__(
-        self, looks: Sequence[Look], always: tuple[int, ...], everything: tuple[int, ...]
+    def _narrow(
+        self, look: TextLook, events: Records, left: NDArray[np.uint64], words: int
     ) -> None:
-        super().__init__(looks, always, everything)
-        self._by_key: dict[str, list[Look]] = {}
-        self._texts = [look for look in looks if look.field is None]
-        for look in looks:
-            if look.field is not None:
-                for key in {look.field, look.field.partition(".")[0]}:
-                    self._by_key.setdefault(key, []).append(look)
-        self._shapes = Shapes(self._of_shape)
+        """Take what their texts rule out from the clauses possible on events."""
+        asked = _words([look.column.asked], words)
+        rows = np.flatnonzero((left & asked).any(axis=1))
+        if len(rows):
+            left[rows] &= _words(look.all([events[row] for row in rows.tolist()]), words)
 
-    def of(self, events: Sequence[Any]) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Yield (row, candidates) in row order where there are any."""
-        shapes, everything = self._shapes, self.everything
-        for row, event in enumerate(events):
-            found = self.always
-            for look in self._texts:
-                found = _merged(found, look.careful(event, everything))
-            for key, look in shapes[tuple(event)] if isinstance(event, dict) else ():
-                try:
-                    more = look.memo[event[key] if key else look.get(event)]
-                except Exception:  # noqa: BLE001 - a list, an object, or a getter that failed
-                    more = look.careful(event, everything)
-                if more:
-                    found = _merged(found, more)
-            if found:
-                yield row, found
+    def _met(self, events: Sequence[Any]) -> frozenset[str] | None:
+        """Return keys that events may have beside those of before; None: any."""
+        if not self._by_key:
+            return self._seen.seen if self._seen else None
+        found: set[Any] = set()
+        found.update(*(event for event in events if isinstance(event, dict)))
+        return self._all_keys & found
 
-    def _of_shape(self, keys: tuple[str, ...]) -> list[tuple[str, Look]]:
-        """Return the looks that events with these keys need; the key where it is the field."""
-        looks = dict.fromkeys(look for key in keys for look in self._by_key.get(key, ()))
-        named = [(str(look.field), look) for look in looks]
-        return [("" if "." in name else name, look) for name, look in named]
+    def _fitting(self, events: Sequence[Any], met: frozenset[str] | None) -> Plan:
+        """Return a plan for events that have no keys but `met` and those of before."""
+        known = self._known
+        if known is not None and (met is None or not met <= known):
+            self._known = None if met is None else known | met
+        elif self._plan is not None and self._events < self._due:
+            return self._plan
+        self._due = max(_AGAIN, 8 * self._events)
+        step = max(1, len(events) // SAMPLE)
+        self._plan = Plan(self._clauses, self._live, self._getters, self._raw, events[::step])
+        return self._plan
+
+    def _live(self, field: str | None) -> bool:
+        """Say whether any event may have a field."""
+        known = self._known
+        if known is None or field is None:
+            return True
+        keys = self._keys[field]
+        return keys is None or not known.isdisjoint(keys)
+
+    def _judge(self, plan: Plan, candidates: int, events: int) -> None:
+        """Count events; have a plan made anew that promised too much."""
+        self._events += events
+        if plan.misjudged(candidates, events):
+            soon = self._events + max(_SOONEST, self._events // 4)
+            self._due = min(self._due, soon)
 
 
-def _merged(some: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
-    if not some or not more:
-        return some or more
-    return tuple(sorted({*some, *more}))
+def _keys(paths: tuple[str, ...] | None) -> frozenset[str] | None:
+    """Return the top-level keys, one of which an event has that has any of the paths."""
+    if paths is None:
+        return None
+    return frozenset({*paths, *(path.partition(".")[0] for path in paths)})
+
+
+def _words(sets: Sequence[int], words: int) -> NDArray[np.uint64]:
+    """Return sets of clauses as rows of machine words."""
+    data = b"".join([each.to_bytes(8 * words, "little") for each in sets])
+    return np.frombuffer(data, np.uint64).reshape(len(sets), words)

@@ -1,38 +1,39 @@
 """The witness index: from the values of an event to the few rules it can match at all.
 
-A *witness* of a rule is a set of (field, literal) of which at least one must be
-present whenever the rule matches: of a conjunction the best witness of any argument,
-of a disjunction the union of one witness of each, of a negation none. A rule without
-one is evaluated on every event. Exact literals are found in a dict, parts of a value by
-one Aho-Corasick automaton per field, both over the folded value, and what a value leads
-to is remembered. The idea and its worth (13-23 times the rate on 3,132 rules) are those
-of RSigma's candidate index (github.com/timescale/rsigma, BENCHMARKS.md).
+A *witness* is a literal that a value of a field must show (the whole of it, a part of it, or
+just be there). A *clause* of a rule says, for some of its fields, which witnesses one of must
+be met: of a conjunction all that its arguments need, of a disjunction what they all need, of
+a negation nothing. A disjunction whose arguments look at different fields makes several
+clauses. Where a rule matches, all needs of one of its clauses are met.
 
-Which fields are looked at is chosen by cost: a look at a field costs every event, an
-unnecessary candidate only the events that meet its literal.
+So each value of a field has a set of clauses that it leaves possible, and the candidates of
+an event are the rules of the clauses that all its values leave possible. Sets are integers,
+a bit for each clause: telling the candidates of an event is one ``&`` per field.
+
+Exact literals are found in a dict, parts of a value by one Aho-Corasick automaton per field,
+both over the folded value. The idea of witnesses and its worth (13-23 times the rate on
+3,132 rules) are those of RSigma's candidate index (github.com/timescale/rsigma,
+BENCHMARKS.md); that all fields together narrow the candidates down is ours.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, product, repeat
+from math import prod
+from typing import Any, Final, NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from detectors.engine import condition as c
 from detectors.engine.leaves import evaluate
-from detectors.engine.literals import required_literal
 from detectors.engine.values import elements, fold, text_of
+from detectors.engine.witness.literals import required_literal
 
-#: Relative costs on one core (measured: about 0.12 µs a look at a field, 0.4 µs a rule).
-LOOK, EVALUATE = 0.12, 0.4
-
-#: Assumed share of events that meet a literal; only their order matters.
-_EXACT, _PRESENT = 0.002, 0.5
-
-#: What the worst witness costs: still less than none.
-_WORST = 0.8 * EVALUATE
+#: Clauses that one rule is split into at most.
+MOST_CLAUSES: Final = 32
 
 
 class Witness(NamedTuple):
@@ -43,11 +44,15 @@ class Witness(NamedTuple):
     text: str = ""
 
 
-class Option(NamedTuple):
-    """One way to witness a rule and what it is expected to cost per event."""
+#: By field, the witnesses one of which must be met.
+Needs = dict[str | None, frozenset[Witness]]
 
-    cost: float
-    witnesses: frozenset[Witness]
+
+class Clause(NamedTuple):
+    """One way in which a rule, known by its place among the rules, can match."""
+
+    rule: int
+    needs: Needs
 
 
 def witness_of(leaf: c.Leaf) -> Witness | None:
@@ -78,140 +83,181 @@ def _longest(parts: Sequence[str]) -> tuple[str, str]:
     return kind, parts[index][1:]
 
 
-class _Chooser:
-    """Estimates what witnesses cost, and picks fields and options."""
+def clauses_of(rule: int, node: c.Node) -> list[Clause]:
+    """Return the clauses of a rule; one without needs where it has to run on every event."""
+    found = _split(node)
+    if not all(found):
+        found = _presence(node)
+    return [Clause(rule, needs) for needs in found]
 
-    def __init__(self, nodes: Sequence[c.Node], look: float) -> None:
-        self.nodes = nodes
-        self.look = look
-        self.uses = Counter(
-            witness
-            for node in nodes
-            for witness in {witness_of(leaf) for leaf in c.leaves(node)}
-            if witness is not None
-        )
 
-    def chance(self, witness: Witness) -> float:
-        """Return the assumed share of events that meet a literal.
+def _presence(node: c.Node) -> list[Needs]:
+    """Return the presence of each field of a rule that an event without any does not match.
 
-        Shorter literals meet more; what many rules ask for is common in the data too.
-        """
-        if witness.kind == "present" or witness.field == c.CATEGORY:
-            return _PRESENT
-        common = 1 + self.uses[witness] / 4
-        if witness.kind == "exact":
-            return min(_PRESENT, _EXACT * common)
-        return min(_PRESENT, (_EXACT + 0.5 ** min(len(witness.text), 12)) * common)
+    No needs where such an event matches: then the rule has to run on every event. An event
+    that has no value at all has no text either, and no keyword is in it, not even an empty
+    one; a text that is empty is a value.
+    """
+    if evaluate(node, lambda field: None):
+        return [{}]
+    names = dict.fromkeys(name for leaf in c.leaves(node) for name in c.fields_of(leaf))
+    return [{name: frozenset((Witness(name, "present"),))} for name in names]
 
-    def best(self, node: c.Node, fields: set[str | None], extra: float = 0.0) -> Option | None:
-        """Return the cheapest option of a condition over `fields`.
 
-        With `extra`, other fields may be used as well, at that cost each.
-        """
-        if isinstance(node, c.Not):
-            return None
-        if isinstance(node, c.Leaf):
-            return self._leaf(node, fields, extra)
-        options = [self.best(arg, fields, extra) for arg in node.args]
-        known = [option for option in options if option is not None]
-        if isinstance(node, c.All):
-            return min(known, key=lambda option: option.cost, default=None)
-        if len(known) < len(options):
-            return None
-        witnesses = frozenset().union(*(option.witnesses for option in known))
-        # Many literals of a field do not add up to more than its presence does.
-        return Option(min(_WORST, sum(option.cost for option in known)), witnesses)
+def _needs(node: c.Node) -> Needs:
+    """Return what an event must show for a condition to hold."""
+    if isinstance(node, c.Not):
+        return {}
+    if isinstance(node, c.Leaf):
+        witness = witness_of(node)
+        found = {} if witness is None else {witness.field: frozenset((witness,))}
+        if node.op == "fieldref":
+            found.setdefault(node.text, frozenset((Witness(node.text, "present"),)))
+        return found
+    parts = [_needs(arg) for arg in node.args]
+    return _all_of(parts) if isinstance(node, c.All) else _any_of(parts)
 
-    def _leaf(self, leaf: c.Leaf, fields: set[str | None], extra: float) -> Option | None:
-        witness = witness_of(leaf)
-        if witness is None:
-            return None
-        known = leaf.field in fields
-        if not known and not extra:
-            return None
-        cost = self.chance(witness) * EVALUATE + (0 if known else extra)
-        return Option(cost, frozenset((witness,)))
 
-    def fields(self) -> set[str | None]:
-        """Choose the fields to look at."""
-        chosen: set[str | None] = set()
-        current = [EVALUATE] * len(self.nodes)
-        through: dict[str | None, dict[int, float]] = defaultdict(dict)
-        for rule, node in enumerate(self.nodes):
-            for field in {leaf.field for leaf in c.leaves(node)}:
-                option = self.best(node, {field})
-                if option is not None:
-                    through[field][rule] = option.cost
-        while through:
-            gains = {
-                field: sum(max(0.0, current[rule] - cost) for rule, cost in costs.items())
-                for field, costs in through.items()
-            }
-            field = max(gains, key=lambda name: (gains[name], str(name)))
-            if gains[field] <= self.look:
-                break
-            chosen.add(field)
-            for rule, cost in through.pop(field).items():
-                current[rule] = min(current[rule], cost)
-        self._cover_the_rest(chosen, current)
-        return chosen
+def _all_of(parts: Iterable[Needs]) -> Needs:
+    """Return what all parts need; of a field that several look at, what is rarest."""
+    found: Needs = {}
+    for part in parts:
+        for field, witnesses in part.items():
+            known = found.get(field)
+            if known is None or _commonness(witnesses) < _commonness(known):
+                found[field] = witnesses
+    return found
 
-    def _cover_the_rest(self, chosen: set[str | None], current: list[float]) -> None:
-        """Add the fields of rules that take several of them together."""
-        for rule, node in enumerate(self.nodes):
-            if current[rule] < EVALUATE:
-                continue
-            option = self.best(node, chosen, extra=self.look)
-            if option is not None and option.cost < EVALUATE:
-                chosen.update(witness.field for witness in option.witnesses)
+
+def _any_of(parts: Sequence[Needs]) -> Needs:
+    """Return what each of the parts needs."""
+    common = set(parts[0]).intersection(*parts[1:])
+    return {
+        field: frozenset().union(*(part[field] for part in parts))
+        for field in parts[0]
+        if field in common
+    }
+
+
+def _commonness(witnesses: frozenset[Witness]) -> float:
+    """Return about how often one of the witnesses is met; only the order matters."""
+    chances = {"present": 1.0, "exact": 0.002}
+    return sum(
+        chances.get(each.kind) or 0.002 + 0.5 ** min(len(each.text), 12) for each in witnesses
+    )
+
+
+def _split(node: c.Node) -> list[Needs]:
+    """Return the needs of each clause of a condition, few of them."""
+    if isinstance(node, c.Any):
+        found = [needs for arg in node.args for needs in _split(arg)]
+        merged = _any_of(found)
+        alike = all(needs.keys() == merged.keys() for needs in found)
+        return [merged] if alike or len(found) > MOST_CLAUSES else found
+    if isinstance(node, c.All):
+        parts = [_split(arg) for arg in node.args]
+        while prod(map(len, parts)) > MOST_CLAUSES:
+            widest = max(range(len(parts)), key=lambda at: len(parts[at]))
+            parts[widest] = [_any_of(parts[widest])]
+        return [_all_of(chosen) for chosen in product(*parts)]
+    return [_needs(node)]
 
 
 class Column:
-    """The literals of one field, and the rules they lead to."""
+    """What the values of one field leave possible.
 
-    def __init__(self, entries: Sequence[tuple[Witness, int]]) -> None:
-        exact: dict[str, set[int]] = defaultdict(set)
-        parts: dict[str, set[tuple[str, int]]] = defaultdict(set)
-        present: set[int] = set()
-        for witness, rule in entries:
+    Parameters
+    ----------
+    entries
+        Witnesses of the field, each with the number of a clause that needs one of them.
+    everything
+        A bit for each clause.
+
+    Attributes
+    ----------
+    absent
+        Clauses possible without a value: those that need none of this field.
+    present
+        Clauses possible whatever the value is.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Witness, int]], everything: int) -> None:
+        exact: dict[str, int] = defaultdict(int)
+        parts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        asked = present = 0
+        for witness, number in entries:
+            bit = 1 << number
+            asked |= bit
             if witness.kind == "present":
-                present.add(rule)
+                present |= bit
             elif witness.kind == "exact":
-                exact[witness.text].add(rule)
+                exact[witness.text] |= bit
             else:
-                parts[witness.text].add((witness.kind, rule))
-        self.present = tuple(sorted(present))
-        self.exact = {text: tuple(sorted(rules | present)) for text, rules in exact.items()}
-        self.parts = [_Part(text, parts[text]) for text in sorted(parts)]
-        self._find = _finder([part.text for part in self.parts])
+                parts[witness.text][witness.kind] |= bit
+        self.asked = asked
+        self.absent = everything & ~asked
+        self.present = self.absent | present
+        self.exact = {text: bits | self.present for text, bits in exact.items()}
+        self.parts = sorted(parts)
+        self._places = [_by_place(parts[text]) for text in self.parts]
+        self._find = _finder(self.parts)
 
-    def rules(self, value: Any) -> tuple[int, ...]:
-        """Return the rules that a value leads to, ascending."""
+    def possible(self, value: Any) -> int:
+        """Return the clauses that a value leaves possible."""
         if value.__class__ is str:
             return self._of_text(fold(value))
         texts = {fold(text_of(item)) for item in elements(value)}
-        return tuple(sorted({rule for text in texts for rule in self._of_text(text)}))
+        return _either(map(self._of_text, texts), self.absent)
 
-    def anywhere(self, text: str) -> tuple[int, ...]:
-        """Return the rules with a part anywhere in `text`; `present` itself if there is none.
+    def possible_each(self, values: Sequence[str]) -> list[int]:
+        """Return what each of many texts leaves possible: they are searched all at once."""
+        joined = fold("\n".join(values))
+        texts = joined.split("\n")
+        if len(texts) != len(values):
+            return list(map(self.possible, values))
+        found = list(map(self.exact.get, texts, repeat(self.present)))
+        ends = list(accumulate(map((1).__add__, map(len, texts))))
+        for part, start, end in self._find(joined):
+            row = bisect_right(ends, start)
+            if end < ends[row]:
+                first, last = start == ends[row] - len(texts[row]) - 1, end == ends[row] - 1
+                found[row] |= self._places[part][2 * first + last]
+        return found
 
-        For several values joined to one text; exact literals are not looked for.
+    def anywhere(self, text: str) -> int:
+        """Return the clauses possible with `text` in which several values were joined.
+
+        Exact literals are not looked for.
         """
-        found = {part for part, _, _ in self._find(fold(text))}
-        if not found:
-            return self.present
-        rules = {rule for part in found for rule in self.parts[part].rules(True, True)}
-        return tuple(sorted(rules.union(self.present)))
+        return self.of_parts({part for part, _, _ in self._find(fold(text))})
 
-    def _of_text(self, text: str) -> tuple[int, ...]:
-        known = self.exact.get(text, self.present)
-        places = self._find(text)
-        if not places:
-            return known
-        found = set(known)
-        for part, start, end in places:
-            found |= self.parts[part].rules(start == 0, end == len(text))
-        return tuple(sorted(found))
+    def of_parts(self, numbers: Iterable[int]) -> int:
+        """Return the clauses possible with a value in which these of `parts` are, somewhere."""
+        found = self.present
+        for number in numbers:
+            found |= self._places[number][3]
+        return found
+
+    def _of_text(self, text: str) -> int:
+        found = self.exact.get(text, self.present)
+        for part, start, end in self._find(text):
+            found |= self._places[part][2 * (start == 0) + (end == len(text))]
+        return found
+
+
+def _either(sets: Iterable[int], otherwise: int) -> int:
+    """Return the union of sets, or something else where there are none."""
+    found = None
+    for each in sets:
+        found = each if found is None else found | each
+    return otherwise if found is None else found
+
+
+def _by_place(uses: dict[str, int]) -> tuple[int, int, int, int]:
+    """Return the clauses of a part found inside a value, at its end, its start, and both."""
+    inside = uses.get("contains", 0)
+    last, first = inside | uses.get("suffix", 0), inside | uses.get("prefix", 0)
+    return inside, last, first, last | first
 
 
 Places = list[tuple[int, int, int]]
@@ -223,11 +269,8 @@ _FEW = 3
 _TABLE_CHARS = 40_000
 
 
-def _finder(texts: list[str]) -> Callable[[str], Places]:
-    """Return a function that finds (part, start, end) of `texts` in a text.
-
-    Of several finds of one part at least those at the start and the end are returned.
-    """
+def _finder(texts: Sequence[str]) -> Callable[[str], Places]:
+    """Return a function that finds each (part, start, end) of `texts` in a text."""
     if len(texts) > _FEW:
         table = sum(map(len, texts)) <= _TABLE_CHARS
         automaton = AhoCorasick(texts, implementation=Implementation.DFA if table else None)
@@ -236,77 +279,19 @@ def _finder(texts: list[str]) -> Callable[[str], Places]:
 
     def find(text: str) -> Places:
         return [
-            place
+            (part, start, start + len(wanted))
             for part, wanted in numbered
             if wanted in text
-            for place in (
-                (part, text.find(wanted), -1),
-                (part, -1, len(text) if text.endswith(wanted) else -1),
-            )
+            for start in _starts(wanted, text)
         ]
 
     return find
 
 
-class _Part:
-    """The rules behind one substring, by where in the value it was found."""
-
-    def __init__(self, text: str, uses: set[tuple[str, int]]) -> None:
-        self.text = text
-        self._by_place = {
-            (first, last): frozenset(
-                rule
-                for kind, rule in uses
-                if kind == "contains" or (kind == "prefix" and first) or (kind == "suffix" and last)
-            )
-            for first in (False, True)
-            for last in (False, True)
-        }
-
-    def rules(self, first: bool, last: bool) -> frozenset[int]:
-        """Return the rules for a find at the start or the end of the value, or neither."""
-        return self._by_place[first, last]
-
-
-def _presence(node: c.Node) -> frozenset[Witness]:
-    """Return the presence of any field of a rule that an event without any does not match.
-
-    Empty where such an event matches: then the rule has to run on every event. An event
-    that has no value at all has no text either, and no keyword is in it, not even an empty
-    one; a text that is empty is a value.
-    """
-    if evaluate(node, lambda field: None):
-        return frozenset()
-    fields = {name for leaf in c.leaves(node) for name in c.fields_of(leaf)}
-    return frozenset(Witness(name, "present") for name in fields)
-
-
-class Index:
-    """The columns of a rule set and the rules that run on every event.
-
-    Parameters
-    ----------
-    nodes
-        The conditions; a rule is known by its place among them.
-    look
-        What it costs to look at a field of an event, relative to `EVALUATE`.
-    """
-
-    def __init__(self, nodes: Sequence[c.Node], look: float = LOOK) -> None:
-        chooser = _Chooser(nodes, look)
-        fields = chooser.fields()
-        entries: dict[str | None, list[tuple[Witness, int]]] = defaultdict(list)
-        always = []
-        for rule, node in enumerate(nodes):
-            option = chooser.best(node, fields)
-            witnesses = option.witnesses if option else _presence(node)
-            if not witnesses:
-                always.append(rule)
-            for witness in witnesses:
-                entries[witness.field].append((witness, rule))
-        self.always = tuple(always)
-        self.columns = {field: Column(found) for field, found in entries.items()}
-
-    def __iter__(self) -> Iterator[tuple[str | None, Column]]:
-        """Yield each field that is looked at, with its column."""
-        yield from self.columns.items()
+def _starts(wanted: str, text: str) -> list[int]:
+    """Return where a literal is found, overlapping or not."""
+    found, start = [], text.find(wanted)
+    while start >= 0:
+        found.append(start)
+        start = text.find(wanted, start + 1)
+    return found

@@ -3,7 +3,7 @@ import re2
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from detectors.engine.literals import required_literal
+from detectors.engine.witness.literals import required_literal
 
 
 @pytest.mark.parametrize(
