@@ -67,11 +67,8 @@ class S3Objects(Reader):
         DeniedError, SourceError
             See `connectors._aws.account.refusals`.
         """
-        progress = Progress(position)
-        clock = Clock(datetime.now(UTC), int(self.settings.late_h * 3600))
         found = self._roots()
-        for root in found:
-            progress.walks.setdefault(root.prefix, self._new(root))
+        progress, clock = self._begun(position, found)
         fetch = Fetch(self._s3, Cutter(self.connector), self.settings.connections)
         for batch in fetch.batches(self._jobs(found, progress, clock)):
             yield self._page(batch, progress)
@@ -125,6 +122,13 @@ class S3Objects(Reader):
         """Close the connections."""
         if "_s3" in self.__dict__:
             self._s3.close()
+
+    def _begun(self, position: Position | None, found: Sequence[Root]) -> tuple[Progress, Clock]:
+        """Return how far the roots are, new ones included, and when this reading began."""
+        progress = Progress(position)
+        for root in found:
+            progress.walks.setdefault(root.prefix, self._new(root))
+        return progress, Clock(datetime.now(UTC), int(self.settings.late_h * 3600))
 
     def _wanted(self) -> Wanted:
         source = type(self.connector).__module__.rpartition(".")[2]
