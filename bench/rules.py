@@ -58,7 +58,7 @@ def _measure(name: str, rules: Sequence[Rule], raws: list[bytes]) -> Row:
     connector = discover(connectors, Connector)["cloudtrail"]()  # type: ignore[type-abstract]
     chosen = RuleSet(rules).select(connector.logsources)
     decoder = connector.decoder(frozenset[str]().union(*(rule.fields for rule in chosen.rules)))
-    matcher = chosen.matcher(decoder.getter, getattr(decoder, "text", None))
+    matcher = chosen.reading(decoder)
     meter, matches = Meter(), 0
     gc.collect()
     gc.freeze()

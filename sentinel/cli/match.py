@@ -101,7 +101,7 @@ def _source(
     connector = _offline.connector(source)
     chosen = ruleset.select(connector.logsources)
     decoder = connector.decoder(frozenset().union(*(rule.fields for rule in chosen.rules)))
-    matcher = chosen.matcher(decoder.getter, getattr(decoder, "text", None))
+    matcher = chosen.reading(decoder)
 
     def decode(place: str, raw: bytes) -> Event:
         decoded = decoder.decode(raw)

@@ -123,8 +123,7 @@ class _Bench:
             raise RuleError(f"no source has events of the log source {'/'.join(rule.logsource)}")
         self.source, selected = fitting[0]
         self.decoder = self.source.decoder(selected.rules[0].fields)
-        text = getattr(self.decoder, "text", None)
-        self.matcher = selected.matcher(self.decoder.getter, text)
+        self.matcher = selected.reading(self.decoder)
 
     def problem(self, case: Case) -> str:
         """Run a case; return what is wrong, or ""."""
