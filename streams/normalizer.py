@@ -142,9 +142,7 @@ class Normalizer:
         selected = rules.select(connector.logsources)
         fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
         self._decoder = connector.decoder(fields)
-        self.matcher: Matcher = selected.matcher(
-            self._decoder.getter, getattr(self._decoder, "text", None)
-        )
+        self.matcher: Matcher = selected.reading(self._decoder)
         self._routes: dict[tuple[str, str], int] = {}
 
     def quickly(self, units: Units, place: Place, first: int, last: int) -> Batches | None:
