@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -131,7 +130,7 @@ def texts(raw: bytes) -> list[str]:
         elif kind is list:
             waiting += value
         elif value is not None:
-            found.append(json.dumps(value))
+            found.append(str(value) if kind is int else "true" if value else "false")
     return found
 
 

@@ -32,7 +32,7 @@ _SHIFT: Final = np.uint32(32 - _BITS)
 _8, _16 = np.uint32(8), np.uint32(16)
 _3, _7, _1 = np.uint64(3), np.uint64(7), np.uint8(1)
 _PAD: Final = bytes(8)
-_BLOCK: Final = 64
+_BLOCK: Final = 32
 #: Events searched together: they fit into the cache.
 _TOGETHER: Final = 256
 _NOT_IN_STRINGS: Final = ("true", "false", "null")
@@ -52,7 +52,8 @@ def unusual(raws: Sequence[bytes]) -> list[int]:
     Values are, but for the escapes that must be, in ASCII without ``\u`` (which may stand
     for anything) and ``\/``.
     """
-    if _plain(b"".join(raws)):
+    joined = b"".join(raws)
+    if joined.isascii() and b"\\" not in joined:
         return []
     return [row for row, raw in enumerate(raws) if not _plain(raw)]
 
