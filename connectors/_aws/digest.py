@@ -120,9 +120,10 @@ class CloudTrailDigests(S3Objects):
                 job.done()
                 continue
             counts: dict[str, int] = {}
-            faults = list(self._verified(found, counts))
+            logs: list[str] = []
+            faults = list(self._verified(found, counts, logs))
             job.done()
-            yield Page(faults, progress.position(), None, counts)
+            yield Page(faults, progress.position(), None, counts, logs)
         yield Page((), progress.position(), 0.0)
 
     def listing(self, since: datetime, until: datetime) -> Iterator[Listed]:
@@ -151,8 +152,8 @@ class CloudTrailDigests(S3Objects):
     def _wanted(self) -> Wanted:
         return super()._wanted()._replace(folders=frozenset({"CloudTrail-Digest"}))
 
-    def _verified(self, found: Found, counts: dict[str, int]) -> Iterator[Record]:
-        """Yield what is wrong with a digest and the log files it names."""
+    def _verified(self, found: Found, counts: dict[str, int], logs: list[str]) -> Iterator[Record]:
+        """Yield what is wrong with a digest and its log files; add those that are there."""
         bucket, name = self.settings.bucket, f"s3://{self.settings.bucket}/{found.key}"
         got = self._content(bucket, found.key)
         if got is None:
@@ -176,6 +177,7 @@ class CloudTrailDigests(S3Objects):
             record = self._log_problem(log, name)
             if record is None:
                 _count(counts, "log_valid")
+                logs.append(f"s3://{log.s3Bucket}/{log.s3Object}")
             else:
                 yield record
 

@@ -79,7 +79,7 @@ class S3Objects(Reader):
         """Return a page of what was fetched."""
         progress.part = batch.part
         lag = max(0.0, time.time() - batch.written) if batch.written else None
-        return Page(batch.records, progress.position(), lag, batch.skipped)
+        return Page(batch.records, progress.position(), lag, batch.skipped, batch.done)
 
     def check(self) -> Iterator[Check]:
         """Try to list the bucket and to read an object, the first there is."""

@@ -106,7 +106,7 @@ class S3Notified(Reader):
             for batch in fetch.batches(turn.jobs):
                 self._hide(turn)
                 lag = max(0.0, time.time() - batch.written) if batch.written else None
-                yield Page(batch.records, {}, lag, batch.skipped)
+                yield Page(batch.records, {}, lag, batch.skipped, batch.done)
                 self._delete(turn)
             self._delete(turn)
 

@@ -91,7 +91,7 @@ class Windows(Reader):
         DeniedError, SourceError
             See `connectors._aws.account.refusals`.
         """
-        now = _ms(datetime.now(UTC) - timedelta(seconds=self.settings.settle_s))
+        now = _ms(datetime.now(UTC)) - self.settings.settle_s * 1000
         place = position or {}
         start = int(place.get("from", self._first(now)))
         span, token = self.settings.window_s * 1000, str(place.get("token", ""))
@@ -134,7 +134,7 @@ class Windows(Reader):
     def _first(self, now: int) -> int:
         """Return where to begin."""
         since = self.settings.since
-        oldest = now - int(self.kept.total_seconds() * 1000) if self.kept is not None else 0
+        oldest = _ms(datetime.now(UTC) - self.kept) if self.kept is not None else 0
         if since is not None:
             return max(oldest, _ms(since if since.tzinfo else since.replace(tzinfo=UTC)))
         return oldest or now - _MAX_SPAN_MS

@@ -66,12 +66,15 @@ class Batch:
         an empty key where none does.
     written
         When the last object was written, seconds; 0 unknown.
+    done
+        Names of the objects that end with this batch, ``s3://bucket/key``.
     """
 
     records: list[Record] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
     part: tuple[str, int] = ("", 0)
     written: int = 0
+    done: list[str] = field(default_factory=list)
     size: int = 0
 
     def add(self, record: Record) -> bool:
@@ -122,15 +125,16 @@ class Fetch:
                             yield batch
                             batch = Batch()
                     batch.written = job.found.written
+                    batch.done.append(f"s3://{job.bucket}/{job.found.key}")
                 job.done()
         except SourceError:
-            if batch.records:
+            if batch.records or batch.done:
                 # The object at fault is not done, and what was read of it is read again.
                 yield batch
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        if batch.records or batch.skipped:
+        if batch.records or batch.skipped or batch.done:
             yield batch
 
     def _ahead(

@@ -30,7 +30,8 @@ class Proxy(ThreadingHTTPServer):
     Attributes
     ----------
     faults
-        Asked in turn with method, path and body; the first that answers is the answer.
+        Asked in turn with method, path and body; the first that answers is the answer. Of
+        an API whose requests all go to ``/``, the path is the operation.
     asked
         Every request: method and path.
     """
@@ -58,9 +59,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.asked.append((self.command, self.path))
+        path = self.path
+        if target := self.headers.get("X-Amz-Target"):
+            path = f"/{target}"
+        self.server.asked.append((self.command, path))
         for fault in self.server.faults:
-            if (answer := fault(self.command, self.path, body)) is not None:
+            if (answer := fault(self.command, path, body)) is not None:
                 break
         else:
             answer = self._forward(body)

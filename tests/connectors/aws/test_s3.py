@@ -318,7 +318,9 @@ def test_what_is_listed_is_named_as_what_is_read(cloud, reader, trail):
     for ago in (5, 2, 1):
         cloud.put(f"{ROOT}{day(ago)}x.json", trail(2))
     mine = reader()
-    read = {id.rpartition("#")[0] for id in ids(mine.read(None))}
+    pages = list(mine.read(None))
+    read = {id.rpartition("#")[0] for id in ids(pages)}
+    assert {name for page in pages for name in page.done} == read
     listed = list(mine.listing(NOW - timedelta(days=6), NOW))
     assert {each.id for each in listed} == read
     assert len(list(mine.listing(NOW - timedelta(days=2), NOW))) == 2
