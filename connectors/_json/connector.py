@@ -81,7 +81,7 @@ class JsonConnector(Connector):
         del field
         return ()
 
-    def category(self, event: View) -> str:
+    def category(self, event: View) -> str | list[str]:
         """Return the Sigma category of a decoded event, out of `reads`; empty: it has none.
 
         A rule of a category asks for its fields with the category in front (see

@@ -1,0 +1,1 @@
+"""What Suricata alone needs."""
