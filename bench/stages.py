@@ -102,6 +102,6 @@ class _Flow:
             (self.connector, "columns", "summarise"),
             (self.normalizer, "_columns", "columns"),
             (self.normalizer, "_match", "match"),
-            (EventBatch, "take", "take"),
+            (EventBatch, "split", "split"),
             (EventBatch, "encode", "encode"),
         ]

@@ -101,8 +101,10 @@ def encode(name: str, record: Record) -> bytes:
     return codec.code.encode(record, codec.head)
 
 
-def decode(name: str, data: bytes) -> Record:
+def decode(name: str, data: bytes, *, views: bool = False) -> Record:
     """Decode what `encode` wrote, here or in another version.
+
+    With `views`, values of type ``bytes`` may be views of `data` instead of copies.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def decode(name: str, data: bytes) -> Record:
         return read(_other(name, data), data, size, codec.schema)
     if name in _FASTAVRO_READS:
         return read(codec.schema, data, size, None)
-    record: Record = codec.code.decode(data, size)
+    record: Record = codec.code.decode(data, size, views=views)
     return record
 
 

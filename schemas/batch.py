@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from schemas import avro
 
 _INT64 = ("time", "arrived", "origin", "raw_end")
 _INT32 = ("class_uid", "activity_id", "status_id", "severity_id")
+_SAME = ("source", "origin_topic", "origin_partition")
 STRING_COLUMNS = ("tenant", "entity", "operation", "service", "src_ip", "user_agent", "region")
 
 
@@ -33,6 +34,8 @@ class Strings(NamedTuple):
     @classmethod
     def of(cls, column: Sequence[str]) -> Self:
         """Encode one string per event."""
+        if column and column.count(column[0]) == len(column):
+            return cls([column[0]], np.zeros(len(column), np.int32))
         values = list(dict.fromkeys(column))
         places = dict(zip(values, range(len(values)), strict=True))
         index = np.fromiter(map(places.__getitem__, column), np.int32, len(column))
@@ -65,7 +68,8 @@ class EventBatch:
     """Events of one source from one raw partition, column by column; see ``event_batch.avsc``.
 
     `uid` is ``uint8[count, 16]``; integer columns are ``int64`` or ``int32`` of length
-    `count`; times are milliseconds since the epoch, UTC.
+    `count`; times are milliseconds since the epoch, UTC. `raw` may also be a list, one item
+    for each event, so that they are copied but once.
     """
 
     source: str
@@ -88,7 +92,7 @@ class EventBatch:
     src_ip: Strings
     user_agent: Strings
     region: Strings
-    raw: bytes
+    raw: bytes | memoryview | list[bytes]
     raw_end: NDArray[np.int64]
     rules: list[RuleRef] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
@@ -99,8 +103,10 @@ class EventBatch:
 
     def raw_of(self, row: int) -> bytes:
         """Return the event `row` as the source wrote it."""
+        if isinstance(self.raw, list):
+            return self.raw[row]
         start = int(self.raw_end[row - 1]) if row else 0
-        return self.raw[start : int(self.raw_end[row])]
+        return bytes(self.raw[start : int(self.raw_end[row])])
 
     def uid_of(self, row: int) -> bytes:
         """Return the 16 bytes of the event id of `row`."""
@@ -133,7 +139,7 @@ class EventBatch:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read what `encode` wrote; raise `sentinel.errors.SchemaError` where it is not that."""
-        record = avro.decode("event_batch", data)
+        record = avro.decode("event_batch", data, views=True)
         del record["count"]
         record["uid"] = np.frombuffer(record["uid"], dtype=np.uint8).reshape(-1, 16)
         for name in _INT64:
@@ -150,52 +156,80 @@ class EventBatch:
         record["hits"] = [Hit(h["event"], h["rule"], h["explanation"]) for h in record["hits"]]
         return cls(**record)
 
-    def take(
-        self,
-        rows: NDArray[np.int64],
-        origin_first: int,
-        origin_last: int,
-        raws: Sequence[bytes] | None = None,
-    ) -> Self:
-        """Return the events at `rows` (ascending) as a batch of their own, hits included.
+    def split(
+        self, order: NDArray[np.int64], sizes: Sequence[int], origin_first: int, origin_last: int
+    ) -> list[Self]:
+        """Return events, hits included, as batches of their own, of so many events each.
 
-        `raws` are all events one by one, for whoever still has them: then `raw` is not read.
+        Parameters
+        ----------
+        order
+            The rows wanted, one batch behind the other, each in ascending order.
+        sizes
+            Events in each batch.
         """
-        changed: dict[str, Any] = {}
-        for name in ("uid", *_INT64[:3], *_INT32):
-            changed[name] = getattr(self, name)[rows]
-        for name in STRING_COLUMNS:
-            changed[name] = _take_strings(getattr(self, name), rows)
-        ends = self.raw_end[rows]
-        starts = np.where(rows > 0, self.raw_end[rows - 1], 0)
-        if raws is None:
-            raw = self.raw
-            spans = zip(starts.tolist(), ends.tolist(), strict=True)
-            raws = [raw[start:end] for start, end in spans]
-        else:
-            raws = [raws[row] for row in rows.tolist()]
-        changed["raw"] = b"".join(raws)
-        changed["raw_end"] = np.cumsum(ends - starts)
-        place = dict(zip(rows.tolist(), range(len(rows)), strict=True)) if self.hits else {}
-        kept = [hit for hit in self.hits if hit.event in place]
-        used = sorted({hit.rule for hit in kept})
-        changed["rules"] = [self.rules[old] for old in used]
-        renamed = {old: new for new, old in enumerate(used)}
-        changed["hits"] = [
-            Hit(place[hit.event], renamed[hit.rule], hit.explanation) for hit in kept
-        ]
-        same = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in changed}
-        return type(self)(
-            **same | changed | {"origin_first": origin_first, "origin_last": origin_last}
-        )
+        ends = np.cumsum(sizes)
+        arrays = {name: getattr(self, name)[order] for name in ("uid", *_INT64[:3], *_INT32)}
+        strings = {name: _split(getattr(self, name), order, ends) for name in STRING_COLUMNS}
+        raws = self.raws(order)
+        raw_ends = np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws)))
+        hits = self._split_hits(order, ends)
+        same = {name: getattr(self, name) for name in _SAME}
+        found = []
+        for part, (size, end) in enumerate(zip(sizes, ends.tolist(), strict=True)):
+            start = end - size
+            changed: dict[str, Any] = {name: each[start:end] for name, each in arrays.items()}
+            changed |= {name: each[part] for name, each in strings.items()}
+            changed["raw"] = raws[start:end]
+            changed["raw_end"] = raw_ends[start:end] - (raw_ends[start - 1] if start else 0)
+            changed["rules"], changed["hits"] = hits[part]
+            changed |= {"origin_first": origin_first, "origin_last": origin_last}
+            found.append(type(self)(**same, **changed))
+        return found
+
+    def raws(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """Return the events at `rows` as the source wrote them."""
+        if isinstance(self.raw, list):
+            return list(map(self.raw.__getitem__, rows.tolist()))
+        return [self.raw_of(row) for row in rows.tolist()]
+
+    def _split_hits(
+        self, order: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> list[tuple[list[RuleRef], list[Hit]]]:
+        """Return rules and hits of each part."""
+        found: list[tuple[list[RuleRef], list[Hit]]] = [([], []) for _ in ends]
+        if not self.hits:
+            return found
+        places = np.full(len(self), -1, np.int64)
+        places[order] = np.arange(len(order))
+        renamed: list[dict[int, int]] = [{} for _ in ends]
+        events = places[[hit.event for hit in self.hits]]
+        parts = np.searchsorted(ends, events, side="right")
+        starts = np.concatenate(([0], ends[:-1]))
+        for hit, part, place in zip(self.hits, parts.tolist(), events.tolist(), strict=True):
+            if place < 0:
+                continue
+            rules, hits = found[part]
+            names = renamed[part]
+            if hit.rule not in names:
+                names[hit.rule] = len(rules)
+                rules.append(self.rules[hit.rule])
+            hits.append(Hit(place - int(starts[part]), names[hit.rule], hit.explanation))
+        return found
 
 
-def _take_strings(column: Strings, rows: NDArray[np.int64]) -> Strings:
-    """Select rows of a string column and drop the values no longer used."""
-    index = column.index[rows]
-    used = np.flatnonzero(np.bincount(index, minlength=1))
-    if len(used) == len(column.values):
-        return Strings(column.values, index)
-    renamed = np.zeros(len(column.values), np.int32)
-    renamed[used] = np.arange(len(used), dtype=np.int32)
-    return Strings([column.values[place] for place in used.tolist()], renamed[index])
+def _split(column: Strings, order: NDArray[np.int64], ends: NDArray[np.int64]) -> list[Strings]:
+    """Return the parts of a string column, each with just the values that it uses."""
+    from schemas.columns.coding import number_parts  # compiled code, which takes long to load
+
+    codes = column.index[order]
+    scratch = np.zeros(len(column.values), np.int32)
+    used, index = np.empty(len(codes), np.int32), np.empty(len(codes), np.int32)
+    counts = np.empty(len(ends), np.int64)
+    number_parts(codes, ends, scratch, used, index, counts)
+    texts = list(map(column.values.__getitem__, used[: counts.sum()].tolist()))
+    parts, start, first = [], 0, 0
+    for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
+        parts.append(Strings(texts[first : first + count], index[start:end]))
+        start, first = end, first + count
+    return parts

@@ -31,7 +31,7 @@ from streams.runtime import telemetry
 from streams.runtime.letters import Origin
 
 LOG = log.get(__name__)
-#: Entities whose partition is remembered; cleared when full, it is only a cache.
+#: Entities whose partition, and subjects whose explanation is remembered; cleared when full.
 MAX_ROUTES = 100_000
 Place = tuple[str, int]
 Batches = list[tuple[int, EventBatch]]
@@ -144,6 +144,7 @@ class Normalizer:
         self._decoder = connector.decoder(fields)
         self.matcher: Matcher = selected.reading(self._decoder)
         self._routes: dict[tuple[str, str], int] = {}
+        self._explained: set[tuple[str, str, str, int]] = set()
 
     def quickly(self, units: Units, place: Place, first: int, last: int) -> Batches | None:
         """Normalize units if each is one good event, as nearly all are; None if not."""
@@ -201,22 +202,17 @@ class Normalizer:
         whole = self._columns(units, columns, place, first, last)
         self._match(whole, decoded)
         routes = self._route(whole)
-        used = np.flatnonzero(np.bincount(routes, minlength=1))
+        counts = np.bincount(routes, minlength=1)
+        used = np.flatnonzero(counts).tolist()
         if len(used) == 1:
-            whole.raw = b"".join(units.raws)
-            return [(int(used[0]), whole)]
-        return [
-            (
-                int(partition),
-                whole.take(np.flatnonzero(routes == partition), first, last, units.raws),
-            )
-            for partition in used
-        ]
+            return [(used[0], whole)]
+        order = np.argsort(routes, kind="stable")
+        return list(zip(used, whole.split(order, counts[used].tolist(), first, last), strict=True))
 
     def _columns(
         self, units: Units, columns: Columns, place: Place, first: int, last: int
     ) -> EventBatch:
-        """Turn the columns of summaries into those of a batch, which lacks `raw` so far."""
+        """Turn the columns of summaries into those of a batch."""
         (
             native, times, classes, activities, statuses, severities,
             entity, operation, service, src_ip, user_agent, region,
@@ -245,7 +241,7 @@ class Normalizer:
             src_ip=_strings(src_ip),
             user_agent=_strings(user_agent),
             region=_strings(region),
-            raw=b"",
+            raw=raws,
             raw_end=np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws))),
         )
 
@@ -270,11 +266,26 @@ class Normalizer:
                 batch.rules.append(_ref(rule))
             key = subject(batch, row, place, self._window_ms)
             text = ""
-            if key not in explained:
-                explained.add(key)
+            if key not in explained and self._news(explained, key, batch, rule):
                 uid = uid_text(batch.uid_of(row))
                 text = rule_explanation(batch.rules[place], self._why(decoded[row], rule), [uid])
             batch.hits.append(Hit(row, place, text))
+
+    def _news(self, explained: set[Subject], key: Subject, batch: EventBatch, rule: Rule) -> bool:
+        """Say whether hits of a subject have not been explained, in this batch or before.
+
+        Whoever reads has had the batch that explained them: from one process, events of one
+        entity arrive in the order in which they were sent. Another process explains anew.
+        """
+        explained.add(key)
+        _, tenant, entity, window = key
+        known = (rule.id, batch.tenant.values[tenant], batch.entity.values[entity], window)
+        if known in self._explained:
+            return False
+        if len(self._explained) >= MAX_ROUTES:
+            self._explained.clear()
+        self._explained.add(known)
+        return True
 
     def _why(self, event: Any, rule: Rule) -> dict[str, Any]:
         """Return what of a rule matched; nothing where that cannot be told, the hit counts."""

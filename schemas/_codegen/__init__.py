@@ -33,13 +33,14 @@ class Codec(NamedTuple):
         where the value does not fit.
     decode
         From bytes and the place to start to the value, which must fill the rest;
-        raises `SchemaError` where it does not.
+        raises `SchemaError` where it does not. Values of type ``bytes`` are copies, or, if
+        asked for, views.
     source
         The generated Python.
     """
 
     encode: Callable[[Any, bytes], bytes]
-    decode: Callable[[bytes, int], Any]
+    decode: Callable[..., Any]
     source: str
 
 
@@ -74,10 +75,10 @@ def _encoder(write: Callable[[Any, bytes], list[bytes]]) -> Callable[[Any, bytes
     return encode
 
 
-def _decoder(read: Callable[[bytes, int], tuple[Any, int]]) -> Callable[[bytes, int], Any]:
-    def decode(data: bytes, at: int) -> Any:
+def _decoder(read: Callable[[bytes, int, Any], tuple[Any, int]]) -> Callable[..., Any]:
+    def decode(data: bytes, at: int, *, views: bool = False) -> Any:
         try:
-            value, end = read(data, at)
+            value, end = read(data, at, memoryview(data) if views else data)
         except (IndexError, OverflowError, UnicodeDecodeError, struct.error) as error:
             raise SchemaError(f"expected a whole record, found a broken one: {error!r}") from error
         if end != len(data):

@@ -1,4 +1,4 @@
-"""Generates ``read(data, at)``, which returns the value and where it ends."""
+"""Generates ``read(data, at, view)``, which returns the value and where it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Reader:
             "long": lambda _, target: self._number(target, "get_long"),
             "float": lambda _, target: self._unpack(target, "unpack_float", 4),
             "double": lambda _, target: self._unpack(target, "unpack_double", 8),
-            "bytes": lambda _, target: self._sized(target, ""),
+            "bytes": lambda _, target: self._sized(target, "", "view"),
             "string": lambda _, target: self._sized(target, ".decode()"),
             "fixed": lambda schema, target: self._content(target, str(schema["size"]), ""),
             "enum": self._enum,
@@ -31,8 +31,8 @@ class Reader:
         }
 
     def function(self, schema: Schema) -> None:
-        """Generate ``read(data, at)``."""
-        with self.source.block("def read(data, at):"):
+        """Generate ``read(data, at, view)``; values of ``bytes`` are cut out of `view`."""
+        with self.source.block("def read(data, at, view):"):
             self._read(schema, "value")
             self.source.line("return value, at")
 
@@ -51,16 +51,16 @@ class Reader:
     def _unpack(self, target: str, function: str, size: int) -> None:
         self.source.line(f"({target},) = {function}(data, at); at += {size}")
 
-    def _sized(self, target: str, convert: str) -> None:
+    def _sized(self, target: str, convert: str, of: str = "data") -> None:
         """Read what has its length in front; one byte of it is the common case."""
         size = self.source.name()
         with self.source.block(f"if ({size} := data[at]) & 129:"):
             self.source.line(f"{size}, at = get_size(data, at)")
         with self.source.block("else:"):
             self.source.line(f"{size} >>= 1; at += 1")
-        self._content(target, size, convert)
+        self._content(target, size, convert, of)
 
-    def _content(self, target: str, size: str, convert: str) -> None:
+    def _content(self, target: str, size: str, convert: str, of: str = "data") -> None:
         """Read `size` bytes, without looking whether they are there.
 
         Past the end slices are short, indexing and unpacking fail, and the decoder
@@ -68,7 +68,7 @@ class Reader:
         """
         start = self.source.name()
         self.source.line(f"at = ({start} := at) + {size}")
-        self.source.line(f"{target} = data[{start}:at]{convert}")
+        self.source.line(f"{target} = {of}[{start}:at]{convert}")
 
     def _enum(self, schema: Schema, target: str) -> None:
         symbols = self.source.const(tuple(schema["symbols"]))

@@ -47,6 +47,14 @@ def put_bytes(value: Any) -> bytes:
     return bytes(memoryview(value))
 
 
+def put_parts(value: Any) -> list[bytes]:
+    """Return, with its length in front, a list of bytes that are one, or what has a buffer."""
+    if value.__class__ is list:
+        return [put_long(sum(map(len, value))), *value]
+    content = put_bytes(value)
+    return [put_long(len(content)), content]
+
+
 def put_fixed(value: Any, size: int) -> bytes:
     """Return anything with a buffer of `size` bytes as ``fixed``."""
     content = put_bytes(value)

@@ -118,9 +118,9 @@ class Writer:
         return f"(TWO[{name} << 1] if 0 <= ({name} := {value}) < 8192 else {function}({name}))"
 
     def _bytes(self, value: str, _: Any) -> list[str]:
-        raw, name = self.source.name(), self.source.name()
-        content = f"({raw} if ({raw} := {value}).__class__ is bytes else put_bytes({raw}))"
-        return [f"put_long(len({name} := {content}))", name]
+        raw = self.source.name()
+        plain = f"(put_long(len({raw})), {raw})"
+        return [f"*({plain} if ({raw} := {value}).__class__ is bytes else put_parts({raw}))"]
 
     def _fixed(self, value: str, schema: Schema) -> list[str]:
         name, size = self.source.name(), schema["size"]

@@ -134,6 +134,38 @@ def number(codes: Any, scratch: Any, firsts: Any, out: Any) -> Any:
     return count
 
 
+@kernel("void(int32[::1], int64[::1], int32[::1], int32[::1], int32[::1], int64[::1])")
+def number_parts(codes: Any, ends: Any, scratch: Any, used: Any, out: Any, counts: Any) -> Any:
+    """Do as `number` for parts of `codes`, each by itself.
+
+    Parameters
+    ----------
+    ends
+        Where each part ends.
+    scratch
+        See `number`.
+    used
+        Filled with the codes of each part, first met first, the parts one behind the other.
+    counts
+        Filled with how many each part has.
+    """
+    row, total = np.int64(0), np.int64(0)
+    for part in range(len(ends)):
+        first = total
+        while row < ends[part]:
+            code = np.uint64(codes[row])
+            place = scratch[code]
+            if place == 0:
+                used[total] = codes[row]
+                total += 1
+                scratch[code] = place = total - first
+            out[row] = place - 1
+            row += 1
+        counts[part] = total - first
+        for at in range(first, total):
+            scratch[np.uint64(used[np.uint64(at)])] = 0
+
+
 @kernel("int64(uint64, int64[::1], int32[::1], int32[::1], uint64, int64[::1])")
 def gather(base: Any, ends: Any, begins: Any, lengths: Any, target: Any, out: Any) -> Any:
     """Copy a value of each object to `target`, end to end; `out` is where each ends there.

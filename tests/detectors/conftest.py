@@ -73,11 +73,12 @@ def cut(batch: EventBatch, places: Sequence[int]) -> list[EventBatch]:
     edges = [0, *sorted(set(places) - {0, len(batch)}), len(batch)]
     return [
         EventBatch.decode(
-            batch.take(
+            batch.split(
                 np.arange(start, end),
+                [end - start],
                 int(batch.origin[start]),
                 int(batch.origin[end - 1]),
-            ).encode()
+            )[0].encode()
         )
         for start, end in pairwise(edges)
         if end > start

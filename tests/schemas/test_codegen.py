@@ -246,3 +246,18 @@ UNSUPPORTED = [
 def test_what_no_code_is_generated_for_says_so(schema):
     with pytest.raises(_codegen.Unsupported):
         _codegen.generate(fastavro.parse_schema(schema))
+
+
+def test_bytes_in_pieces_are_written_as_one_and_read_as_views():
+    schema = fastavro.parse_schema(
+        {"type": "record", "name": "R", "fields": [{"name": "raw", "type": "bytes"}]}
+    )
+    codec = _codegen.generate(schema)
+    for parts in ([], [b"ab"], [b"", b"cd", b"x" * 500]):
+        whole = b"".join(parts)
+        encoded = codec.encode({"raw": parts}, b"head")
+        assert encoded == codec.encode({"raw": whole}, b"head")
+        assert codec.decode(encoded, 4) == {"raw": whole}
+        viewed = codec.decode(encoded, 4, views=True)["raw"]
+        assert isinstance(viewed, memoryview)
+        assert viewed == whole

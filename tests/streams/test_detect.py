@@ -155,7 +155,7 @@ def test_what_is_no_batch_of_events_is_a_letter_and_the_rest_goes_on(stage, reco
 def test_an_event_that_matches_very_many_rules_does_not_outgrow_the_topic(records, events):
     """A MiB that a hundred rules match is a hundred MiB of signals: sent in several records."""
     rules = [RuleRef(f"r{number}", "R", 4, ()) for number in range(200)]
-    batch = EventBatch.decode(events[0]).take(np.arange(1), 0, 0)
+    batch = EventBatch.decode(events[0]).split(np.arange(1), [1], 0, 0)[0]
     batch.raw, batch.raw_end = b"x" * 1_000_000, np.array([1_000_000])
     batch.rules, batch.hits = rules, [Hit(0, number, "{}") for number in range(200)]
     task = DetectStage(SETTINGS, 1).task("events", 0)
