@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     connectors: str = Field("", description="YAML file of the inputs to read; see CONTRIBUTING.")
     mappings: str = Field("", description="Directory of mapping files: sources without Python.")
 
+    findings: bool = Field(True, description="Compare scans with one another: states of findings.")
+
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")
     model_threshold: float = Field(0.6, ge=0, le=1, description="Score at which a model alerts.")
     repeat_window_s: int = Field(

@@ -18,11 +18,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from connectors._mapper import Mapper
 from detectors.findings import Known, Sighting, missing, seen
 from schemas.ocsf import (
     APPLICATION_SECURITY_POSTURE_FINDING,
@@ -68,13 +69,21 @@ class _Compliance(msgspec.Struct):
 class _Event(msgspec.Struct):
     """What is read of an event."""
 
-    metadata: _Metadata = field(default_factory=_Metadata)
-    finding_info: _Info = field(default_factory=_Info)
-    compliance: _Compliance = field(default_factory=_Compliance)
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    finding_info: _Info = msgspec.field(default_factory=_Info)
+    compliance: _Compliance = msgspec.field(default_factory=_Compliance)
     num_detections: int | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Event).decode
+
+
+class _Row(NamedTuple):
+    """A finding: who it is, its row and what was read of it."""
+
+    uid: UUID
+    row: EventRow
+    event: _Event
 
 
 @dataclass(slots=True)
@@ -83,7 +92,7 @@ class _Part:
 
     time: int = 0
     total: int | None = None
-    rows: dict[int, tuple[EventRow, _Event]] = field(default_factory=dict)
+    rows: dict[int, _Row] = field(default_factory=dict)
 
 
 #: Tenant, tool, target and scan.
@@ -101,6 +110,7 @@ class FindingsSink(Sink):
 
     def __init__(self, settings: Settings) -> None:
         self._dsn = settings.postgres
+        self._mapper = Mapper(settings, "persist")
         self._pool: Any = None
         self._forget_at = 0.0
 
@@ -122,12 +132,18 @@ class FindingsSink(Sink):
 
     async def write(self, rows: Rows, positions: Positions = ()) -> Written:
         """Write the findings of a batch; other rows are not ours. Positions are the caller's."""
-        parts = _parts(rows.events)
+        parts = _parts(map(self._written_out, filter(_is_finding, rows.events)))
         if parts:
             async for attempt in postgres.retrying():
                 with attempt:
                     await self._write(parts)
         return Written()
+
+    def _written_out(self, row: EventRow) -> EventRow:
+        """Return the row with its OCSF."""
+        if row.ocsf is not None:
+            return row
+        return row._replace(ocsf=self._mapper.ocsf(row.source, row.tenant, row.uid, row.raw))
 
     async def _write(self, parts: dict[_Key, _Part]) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -142,23 +158,26 @@ async def _prepare(connection: Any) -> None:
     await connection.execute(SQL["prepare"])
 
 
+def _is_finding(row: EventRow) -> bool:
+    return row.class_uid in CLASSES
+
+
 def _parts(events: Iterable[EventRow]) -> dict[_Key, _Part]:
     """Return the findings in a batch, by scan."""
     found: dict[_Key, _Part] = defaultdict(_Part)
     for row in events:
-        if row.class_uid not in CLASSES:
-            continue
         try:
-            event = _decode(row.ocsf)
+            event = _decode(row.ocsf or b"")
             scan = str(UUID(event.metadata.correlation_uid))
+            uid = UUID(event.finding_info.uid) if event.finding_info.uid else None
         except (msgspec.DecodeError, ValueError):
             continue  # no scan of ours
         key = (row.tenant, _storable.text(row.service), _storable.text(row.entity), scan)
         if row.class_uid == SCAN_ACTIVITY and event.num_detections is not None:
             found[key].total, found[key].time = event.num_detections, row.time
-        elif event.metadata.sequence is not None and event.finding_info.uid:
+        elif event.metadata.sequence is not None and uid is not None:
             part = found[key]
-            part.rows[event.metadata.sequence] = (row, event)
+            part.rows[event.metadata.sequence] = _Row(uid, row, event)
             part.time = part.time or row.time
     return found
 
@@ -167,37 +186,36 @@ async def _write_part(connection: Any, key: _Key, part: _Part) -> None:
     """Write the findings of one scan; judge it where it is whole now."""
     tenant, tool, target, scan = key
     ranges = "{" + ",".join(f"[{start},{end})" for start, end in _ranges(sorted(part.rows))) + "}"
-    whole = await connection.fetchval(
+    whole, when = await connection.fetchrow(
         SQL["scan"], tenant, UUID(scan), tool, target, part.time, part.total, ranges
     )
-    await _see(connection, key, part)
+    await _see(connection, key, part, when)
     if not whole:
         return
     if target:
-        await _miss(connection, key, part.time)
+        await _miss(connection, key, when)
     await connection.execute(SQL["judged"], tenant, UUID(scan))
 
 
-async def _see(connection: Any, key: _Key, part: _Part) -> None:
+async def _see(connection: Any, key: _Key, part: _Part, when: int) -> None:
     """Bring the state of every finding that was seen up to date."""
     tenant, tool, target, scan = key
-    uids = sorted({UUID(event.finding_info.uid) for _, event in part.rows.values()})
-    known = {
-        row[0]: Known(*row[1:]) for row in await connection.fetch(SQL["known"], tenant, tool, uids)
-    }
-    changed: dict[UUID, tuple[Known, EventRow, _Event]] = {}
-    for row, event in part.rows.values():
-        uid = UUID(event.finding_info.uid)
-        passed = event.compliance.status_id == PASS or row.status_id == RESOLVED
-        after = seen(known.get(uid), Sighting(str(uid), scan, part.time or row.time, passed))
+    uids = sorted({each.uid for each in part.rows.values()})
+    rows = await connection.fetch(SQL["known"], tenant, tool, uids)
+    known = {row[0]: Known(*row[1:]) for row in rows}
+    changed: dict[UUID, _Row] = {}
+    for each in part.rows.values():
+        passed = each.event.compliance.status_id == PASS or each.row.status_id == RESOLVED
+        after = seen(known.get(each.uid), Sighting(str(each.uid), scan, when, passed))
         if after is not None:
-            known[uid] = after
-            changed[uid] = (after, row, event)
+            known[each.uid] = after
+            changed[each.uid] = each
     if changed:
-        await connection.execute(SQL["upsert"], tenant, tool, target, *_columns(changed))
+        columns = _columns([(known[uid], changed[uid]) for uid in sorted(changed)])
+        await connection.execute(SQL["upsert"], tenant, tool, target, *columns)
 
 
-def _columns(changed: dict[UUID, tuple[Known, EventRow, _Event]]) -> list[list[Any]]:
+def _columns(changed: Sequence[tuple[Known, _Row]]) -> list[list[Any]]:
     """Return the columns that `upsert` takes, one list each."""
     rows = [
         (
@@ -213,9 +231,9 @@ def _columns(changed: dict[UUID, tuple[Known, EventRow, _Event]]) -> list[list[A
             known.first_seen,
             known.last_seen,
             known.judged,
-            _json(row.ocsf),
+            _json(row.ocsf or b""),
         )
-        for uid, (known, row, event) in sorted(changed.items())
+        for known, (uid, row, event) in changed
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -223,10 +241,10 @@ def _columns(changed: dict[UUID, tuple[Known, EventRow, _Event]]) -> list[list[A
 async def _miss(connection: Any, key: _Key, when: int) -> None:
     """Resolve what the scan does not have."""
     tenant, tool, target, scan = key
-    others = await connection.fetch(SQL["others"], tenant, tool, target, UUID(scan))
+    rows = await connection.fetch(SQL["others"], tenant, tool, target, UUID(scan))
     gone = [
         (row[0], after)
-        for row in others
+        for row in rows
         if (after := missing(known := Known(*row[1:]), scan, when)) != known
     ]
     if gone:

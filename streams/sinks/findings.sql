@@ -9,9 +9,11 @@ INSERT INTO finding_scans AS s (tenant, scan, tool, target, time, total, arrived
 VALUES ($1, $2, $3, $4, pg_temp.at($5), $6, $7::text::int4multirange)
 ON CONFLICT (tenant, scan) DO UPDATE SET
   total = coalesce(excluded.total, s.total),
+  time = CASE WHEN excluded.total IS NULL THEN s.time ELSE excluded.time END,
   arrived = s.arrived + excluded.arrived,
   updated_at = now()
-RETURNING total IS NOT NULL AND arrived @> int4range(0, total) AND NOT judged;
+RETURNING total IS NOT NULL AND arrived @> int4range(0, total) AND NOT judged,
+  (extract(epoch FROM time) * 1000)::bigint;
 
 -- name: known
 SELECT uid, state, scan::text,
