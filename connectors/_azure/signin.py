@@ -73,8 +73,15 @@ def objects(fields: Fields, summary: Summary) -> OCSF:
         session=some(uid=said(fields, "uniqueTokenIdentifier", "sessionId")),
         src_endpoint=place(fields, summary),
         status_code=said(fields, "status.errorCode", "resultType"),
-        status_detail=said(fields, "status.failureReason", "resultDescription")
-        or said(fields, "status.additionalDetails"),
+        status_detail="; ".join(
+            filter(
+                None,
+                (
+                    said(fields, "status.failureReason", "resultDescription"),
+                    said(fields, "status.additionalDetails"),
+                ),
+            )
+        ),
         user=user,
         **_conditions(fields),
     )

@@ -1,0 +1,1 @@
+"""What the sources of Google Cloud share: envelopes, classes, mappings, and ways in."""

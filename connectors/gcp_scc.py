@@ -1,0 +1,98 @@
+"""Google Cloud Security Command Center: findings of misconfiguration, vulnerability and threat.
+
+Takes notifications (``finding`` and ``resource``, as Pub/Sub sends them), the answer of
+``findings:list`` (``listFindingsResults``), and findings alone. A misconfiguration becomes a
+Compliance Finding, a vulnerability a Vulnerability Finding, a threat and all else a Detection
+Finding. The same finding comes again when its state changes: the id is its name with the time
+of the change.
+
+Source: Google Cloud, "Finding", "NotificationMessage", "Method: findings.list" (v1 and v2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from connectors._google import scc
+from connectors._google.envelope import GoogleEnvelope
+from connectors._json.connector import JsonConnector
+from connectors._json.decoder import View
+from connectors._json.fields import Fields
+from connectors._json.times import milliseconds, moment
+from connectors.base import OCSF, LogSource, Summary
+from schemas.ocsf import DETECTION_FINDING
+from sentinel.errors import MappingError
+
+_ENVELOPE: Final = GoogleEnvelope(lists=("listFindingsResults", "findings"), inner=("data",))
+_SEVERITY: Final = {"LOW": 2, "MEDIUM": 3, "HIGH": 4, "CRITICAL": 5}
+_NEW, _SUPPRESSED, _RESOLVED = 1, 3, 4
+_CREATE, _UPDATE, _CLOSE = 1, 2, 3
+_NAMES: Final = (
+    *("name", "canonicalName", "category", "eventTime", "createTime", "severity", "state", "mute"),
+    *("findingClass", "resourceName", "access.principalEmail", "access.callerIp"),
+    *("sourceDisplayName", "parentDisplayName"),
+)
+
+
+class GcpScc(JsonConnector):
+    """Findings of Security Command Center, one JSON object each."""
+
+    logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="gcp", service="gcp.scc"),)
+    readers: ClassVar[Mapping[str, str]] = {
+        "findings": "connectors._google.reading.findings:FindingsReader",
+        "pubsub": "connectors._google.reading.pubsub:PubSubReader",
+    }
+    product: ClassVar[Mapping[str, Any]] = {
+        "name": "Security Command Center",
+        "vendor_name": "Google",
+    }
+    profiles: ClassVar[tuple[str, ...]] = ("cloud",)
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {*_NAMES, *(f"finding.{name}" for name in _NAMES), "resource.location", "resource.name"}
+    )
+
+    def split(self, value: bytes) -> Iterable[bytes]:
+        """Return the findings of a message; see `connectors._google.envelope`."""
+        return _ENVELOPE.cut(value)
+
+    def spellings(self, field: str) -> Sequence[str]:
+        """Return where a `field` of a finding is in a notification, and the other way about."""
+        if field.startswith("finding."):
+            return (field.removeprefix("finding."),)
+        return (f"finding.{field}",)
+
+    def columns_of(self, event: View) -> Summary:
+        """Return the columns; the entity is who did it, else the resource it was found in."""
+        at = "finding." if event.get("finding.category") is not None else ""
+        text, get = event.text, event.get
+        category = text(at + "category")
+        if not category:
+            problem = (
+                "expected a finding with a category, found none; send notifications or "
+                "findings of Security Command Center"
+            )
+            raise MappingError("missing_field", problem)
+        when = milliseconds(get(at + "eventTime") or get(at + "createTime"), "eventTime")
+        closed = text(at + "state") == "INACTIVE"
+        muted = text(at + "mute") == "MUTED"
+        name = text(at + "name", at + "canonicalName")
+        fresh = moment(get(at + "createTime")) in (None, when)
+        return Summary(
+            f"{name}@{when}" if name else None,
+            when,
+            scc.CLASSES.get(text(at + "findingClass"), DETECTION_FINDING),
+            _CLOSE if closed else _CREATE if fresh else _UPDATE,
+            _RESOLVED if closed else _SUPPRESSED if muted else _NEW,
+            _SEVERITY.get(text(at + "severity"), 0),
+            text(at + "access.principalEmail", at + "resourceName", "resource.name"),
+            category,
+            text(at + "sourceDisplayName", at + "parentDisplayName") or "Security Command Center",
+            text(at + "access.callerIp"),
+            "",
+            text("resource.location"),
+        )
+
+    def objects(self, fields: Fields, summary: Summary) -> OCSF:
+        """Return the objects of the finding's class; see `connectors._google.scc`."""
+        return scc.objects(fields, summary)
