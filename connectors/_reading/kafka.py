@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final, Literal
@@ -77,6 +78,8 @@ class KafkaReader(Reader):
             "fetch.message.max.bytes": 1 << 20,
             "queued.max.messages.kbytes": 16 * 1024,
             "allow.auto.create.topics": False,
+            "reconnect.backoff.max.ms": 5000,
+            "logger": logging.getLogger("librdkafka"),
         }
 
     def read(self, position: Position | None) -> Iterator[Page]:

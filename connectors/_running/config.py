@@ -112,7 +112,8 @@ def _entries(path: Path) -> list[Any]:
             f"SENTINEL_CONNECTORS: expected a readable file, found {error}"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: expected YAML, found: {error}") from error
+        told = " ".join(str(error).split())
+        raise SettingsError(f"{path}: expected YAML, found: {told}") from error
     if not isinstance(loaded, list) or len(loaded) > MAX_INPUTS:
         what = f"{len(loaded)}" if isinstance(loaded, list) else f"a {type(loaded).__name__}"
         raise SettingsError(f"{path}: expected a list of at most {MAX_INPUTS} inputs, found {what}")

@@ -8,7 +8,6 @@ that transactions leave in ``raw.*`` would look like records never read.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +22,8 @@ from sentinel.settings import Settings
 
 #: Seconds that the broker may take for one step.
 TIMEOUT_S: Final = 30.0
+#: All positions are in this one: they are few, and partitions may be added.
+PARTITION: Final = 0
 PREFIX: Final = "sentinel.connector."
 _FENCED: Final = {Code._FENCED, Code.INVALID_PRODUCER_EPOCH, Code.PRODUCER_FENCED}
 
@@ -50,7 +51,6 @@ class Positions:
                 "message.max.bytes": 2 * topics.MIB,
             }
         )
-        self._partition = 0
 
     def claim(self) -> Position | None:
         """Fence whoever else runs this input; return where it got to, None where nowhere.
@@ -65,13 +65,11 @@ class Positions:
             known = self._producer.list_topics(topics.POSITIONS, TIMEOUT_S).topics
         except KafkaException as error:
             raise KafkaError(f"expected to claim the position of {self._name}: {error}") from error
-        count = len(known[topics.POSITIONS].partitions) if topics.POSITIONS in known else 0
-        if not count:
+        if topics.POSITIONS not in known or not known[topics.POSITIONS].partitions:
             raise KafkaError(
                 f"expected the topic {topics.POSITIONS}, the broker has none; "
                 "make it with `sentinel topics create`"
             )
-        self._partition = zlib.crc32(self._key) % count
         return self._newest()
 
     def _newest(self) -> Position | None:
@@ -88,7 +86,7 @@ class Positions:
         )
         newest: Position | None = None
         try:
-            consumer.assign([TopicPartition(topics.POSITIONS, self._partition, 0)])
+            consumer.assign([TopicPartition(topics.POSITIONS, PARTITION, 0)])
             while True:
                 message = consumer.poll(TIMEOUT_S)
                 if message is None:
@@ -128,7 +126,7 @@ class Positions:
             )
         try:
             self._producer.begin_transaction()
-            self._producer.produce(topics.POSITIONS, value, self._key, partition=self._partition)
+            self._producer.produce(topics.POSITIONS, value, self._key, partition=PARTITION)
             self._commit()
         except KafkaException as error:
             raise self._failure(error) from error

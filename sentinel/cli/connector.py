@@ -110,9 +110,9 @@ def run(
     ] = "",
 ) -> None:
     """Run inputs until stopped."""
+    inputs = _chosen(_common.settings(), names or [])
     settings = local.connect(_common.settings(), "kafka")
     log.configure(settings.log_level)
-    inputs = _chosen(settings, names or [])
     failed = runner.run(settings, inputs, once=once, since=_moment(since) if since else None)
     if failed:
         said = "\n".join(f"{name}: {reason}" for name, reason in failed.items())

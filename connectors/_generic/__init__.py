@@ -1,0 +1,1 @@
+"""Sources without Python: a mapping file says which field is what in OCSF."""
