@@ -246,7 +246,7 @@ def _value(
         elif spec["attributes"]:  # the object "object" is free-form
             yield from _record(item, spec, f"{path}.", applied)
         return
-    problem = _scalar(item, attribute["type"])
+    problem = scalar_problem(item, attribute["type"])
     if problem:
         yield f"{path}: {problem}"
     elif "enum" in attribute and str(item) not in attribute["enum"]:
@@ -265,7 +265,7 @@ def _sibling(
         yield f"{path}: {item} is {caption!r}, but {name} says {value[name]!r}"
 
 
-def _scalar(item: Any, kind: str) -> str:
+def scalar_problem(item: Any, kind: str) -> str:
     """Return what is wrong with a scalar of type `kind`, or an empty string."""
     if kind == "json_t":
         return ""
