@@ -141,7 +141,7 @@ def test_any_values_give_valid_ocsf_or_a_dead_letter(portal: Connector) -> None:
 
 
 WRONG = {
-    r"did you mean user\.name\?": ("user.name: user.name,", "user.nme: user.name,"),
+    r"did you mean user\.name\?": ("\n      user.name:", "\n      user.nme:"),
     r"such as .*name": ("resources.name: items", "resources: items"),
     r"class_uid is set by": ("auth_protocol_id: {const: 5}", "class_uid: {const: 5}"),
     r"auth_protocol_id: expected one of": ("{const: 5}", "{const: 77}"),
