@@ -19,6 +19,7 @@ from api.errors import Problem, unavailable
 from api.search import Search
 from api.search_elasticsearch import ElasticsearchSearch
 from api.search_postgres import PostgresSearch
+from connectors._mapper import Mapper
 from sentinel import postgres
 from sentinel.errors import KafkaError, SentinelError, StackError
 from sentinel.kafka import Producer, TopicState, describe_topics
@@ -64,6 +65,7 @@ class Services:
         self.settings = settings
         url = settings.elasticsearch
         self.search: Search = ElasticsearchSearch(url) if url else PostgresSearch()
+        self.mapper = Mapper(settings, "api")
         self._pool: Any = None
         self._producer: Producer | None = None
         self._connecting = asyncio.Lock()

@@ -25,8 +25,8 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def raw_json(text: str) -> orjson.Fragment:
-    """Return JSON text from the database so that it is sent on without being parsed."""
+def raw_json(text: str | bytes) -> orjson.Fragment:
+    """Return JSON text, such as the database has, so that it is sent on without being parsed."""
     return orjson.Fragment(text)
 
 

@@ -78,8 +78,13 @@ LIMIT $13;
 
 -- name: events
 SELECT uid, time, arrived, tenant, source, class_uid, activity_id, status_id, severity_id,
-  entity, operation, service, src_ip, ocsf
-FROM events, LATERAL (SELECT ocsf AS texts) AS t
+  entity, operation, service, src_ip, raw, ocsf
+-- What the source wrote is searched: the texts of JSON, else all of it (`sentinel.words.written`).
+FROM events, LATERAL (
+  SELECT replace(coalesce(nullif(raw, ''), ocsf::text), '\u0000', ' ') AS written) AS w,
+LATERAL (
+  SELECT CASE WHEN pg_input_is_valid(written, 'jsonb') THEN written::jsonb
+  ELSE to_jsonb(written) END AS texts) AS t
 WHERE ($1::timestamptz IS NULL OR time >= $1)
 AND ($2::timestamptz IS NULL OR time < $2)
 AND ($3::uuid IS NULL OR uid = $3)
@@ -92,8 +97,10 @@ AND ($9::int IS NULL OR class_uid = $9)
 AND ($10::int IS NULL OR severity_id >= $10)
 AND ($11::text IS NULL OR tenant = $11)
 AND ($12::timestamptz IS NULL OR (time, uid) < ($12, $13::uuid))
-AND ($14::text[] IS NULL OR lower(texts::text COLLATE "C") LIKE ALL (
-  ARRAY(SELECT '%' || word || '%' FROM unnest($14) AS found (word))) AND {words} @> $14)
+-- JSON writes words of ASCII as they are, others maybe not: 20 times as fast to tell.
+AND ($14::text[] IS NULL OR lower(written COLLATE "C") LIKE ALL (
+  ARRAY(SELECT '%' || word || '%' FROM unnest($14) AS found (word) WHERE word ~ '^[a-z0-9]+$'))
+  AND {words} @> $14)
 ORDER BY time DESC, uid DESC
 LIMIT $15;
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 #: Bytes in UTF-8 of the longest word; what is longer is a cipher, and no query is.
 LONGEST = 1024
 _WORD = re.compile(rb"[0-9a-z\x80-\xff]+")
@@ -26,6 +28,14 @@ def words(value: Any) -> list[str]:
     text = "\n".join(_texts(value)).replace("\x00", "\ufffd")
     found = _WORD.findall(text.encode("utf-8", "replace").lower())
     return [word.decode() for word in dict.fromkeys(found) if len(word) <= LONGEST]
+
+
+def written(raw: bytes) -> Any:
+    """Return what an event is to the search: decoded JSON, or its text where it is none."""
+    try:
+        return orjson.loads(raw.replace(b"\\u0000", b" "))
+    except orjson.JSONDecodeError:
+        return raw.decode("utf-8", "replace")
 
 
 def _texts(value: Any) -> Iterator[str]:

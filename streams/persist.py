@@ -1,25 +1,24 @@
 """Persist: events and alerts reach the stores, each once, with the offset in the same transaction.
 
-Here an event is written out in full OCSF, from its raw bytes, by the same connector
-that summarised it. PostgreSQL is the system of record and comes last; what other sinks
-there are come before it and are idempotent on the id.
+An event is stored as the source wrote it, beside the columns that are searched for; only the
+evidence of an alert, which outlives its event, is written out in OCSF here. PostgreSQL is the
+system of record and comes last; what other sinks there are come before it and are idempotent
+on the id.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import msgspec
-import orjson
 
-from connectors.base import Connector
+from connectors._mapper import Mapper
 from schemas import avro
-from schemas.batch import EventBatch
-from schemas.identity import uid_text
-from sentinel import log
+from schemas.batch import EventBatch, Strings
 from sentinel.errors import RecordError, SchemaError
 from streams.normalize import DEFAULT_TENANT
 from streams.runtime import telemetry
@@ -29,44 +28,14 @@ from streams.runtime.stage import Output, Stage, Task
 from streams.sinks.base import AlertEventRow, AlertRow, EventRow, Rows, Written
 from streams.transport import RecordBatch
 
-LOG = log.get(__name__)
 Place = tuple[str, int]
-
-
-class Writer:
-    """Writes events out in OCSF: one connector a source, made once."""
-
-    def __init__(self, connectors: Mapping[str, Connector]) -> None:
-        self._connectors = connectors
-
-    def ocsf(self, source: str, tenant: str, uid: bytes, raw: bytes) -> bytes:
-        """Return the event as OCSF JSON; it was accepted before, so this does not fail.
-
-        Should it all the same (a newer worker summarised it), the event is kept with its
-        raw text and the reason, not lost.
-        """
-        try:
-            event = self._connectors[source].to_ocsf(raw)
-        except Exception as error:
-            LOG.exception("an event has no OCSF form", action="ocsf_bug", source=source)
-            telemetry.failed("persist", source, "ocsf")
-            event = {
-                "message": f"no OCSF form: {type(error).__name__}: {error}",
-                "raw_data": raw.decode("utf-8", "replace"),
-            }
-        metadata = event.setdefault("metadata", {})
-        metadata["tenant_uid"] = tenant
-        if not metadata.get("uid"):
-            metadata["uid"] = uid_text(uid)
-        return orjson.dumps(event, default=str)
 
 
 class PersistEventsTask(Task):
     """One ``events`` partition: rows of the events table."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._writer = writer
         #: Last raw sequence had of each raw partition: what comes again is a replay.
         self._seen: dict[Place, int] = {}
 
@@ -91,28 +60,31 @@ class PersistEventsTask(Task):
         )
 
     def _rows(self, batch: EventBatch, seen: int) -> Iterable[EventRow]:
-        """Yield the rows of the events that lie beyond `seen`."""
-        source, ocsf = batch.source, self._writer.ocsf
-        for row in range(len(batch)):
-            if batch.origin[row] <= seen:
-                continue
-            tenant, uid = batch.tenant.at(row), batch.uid_of(row)
-            yield EventRow(
-                tenant=tenant,
-                uid=uid,
-                time=int(batch.time[row]),
-                arrived=int(batch.arrived[row]),
-                source=source,
-                class_uid=int(batch.class_uid[row]),
-                activity_id=int(batch.activity_id[row]),
-                status_id=int(batch.status_id[row]),
-                severity_id=int(batch.severity_id[row]),
-                entity=batch.entity.at(row),
-                operation=batch.operation.at(row),
-                service=batch.service.at(row),
-                src_ip=batch.src_ip.at(row),
-                ocsf=ocsf(source, tenant, uid, batch.raw_of(row)),
-            )
+        """Return the rows of the events that lie beyond `seen`."""
+        uids, starts = batch.uid.tobytes(), range(0, 16 * len(batch) + 1, 16)
+        rows = zip(
+            _texts(batch.tenant),
+            map(uids.__getitem__, map(slice, starts, starts[1:])),
+            batch.time.tolist(),
+            batch.arrived.tolist(),
+            repeat(batch.source),
+            batch.class_uid.tolist(),
+            batch.activity_id.tolist(),
+            batch.status_id.tolist(),
+            batch.severity_id.tolist(),
+            _texts(batch.entity),
+            _texts(batch.operation),
+            _texts(batch.service),
+            _texts(batch.src_ip),
+            map(batch.raw_of, range(len(batch))),
+            repeat(None),
+            strict=False,  # what repeats, repeats for ever
+        )
+        return [
+            EventRow._make(row)
+            for row, origin in zip(rows, batch.origin.tolist(), strict=True)
+            if origin > seen
+        ]
 
     def snapshot(self) -> bytes:
         """Return what has been seen of each raw partition."""
@@ -123,12 +95,16 @@ class PersistEventsTask(Task):
         self._seen = dict(msgspec.msgpack.decode(state, type=list[tuple[Place, int]]))
 
 
+def _texts(column: Strings) -> list[str]:
+    return list(map(column.values.__getitem__, column.index.tolist()))
+
+
 class PersistAlertsTask(Task):
     """One ``alerts`` partition: alerts, their amendments and evidence."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, mapper: Mapper) -> None:
         super().__init__()
-        self._writer = writer
+        self._mapper = mapper
 
     def process(self, batch: RecordBatch) -> Output:
         """Turn alert records into rows; what is there already does not count again."""
@@ -153,7 +129,7 @@ class PersistAlertsTask(Task):
                 arrived=event["arrived"],
                 score=event["score"],
                 source=source,
-                ocsf=self._writer.ocsf(source, tenant, event["uid"], event["raw"]),
+                ocsf=self._mapper.ocsf(source, tenant, event["uid"], event["raw"]),
                 raw=event["raw"],
             )
             for event in alert["events"]
@@ -204,8 +180,8 @@ class PersistStage(Stage):
 
     name = "persist"
 
-    def __init__(self, connectors: Mapping[str, type[Connector]]) -> None:
-        self._writer = Writer({name: cls() for name, cls in connectors.items()})
+    def __init__(self, mapper: Mapper) -> None:
+        self._mapper = mapper
 
     def topics(self) -> list[str]:
         """Return the topics of events and of alerts."""
@@ -214,5 +190,5 @@ class PersistStage(Stage):
     def task(self, topic: str, partition: int) -> Task:
         """Return the task of a partition of either."""
         if topic == "events":
-            return PersistEventsTask(self._writer)
-        return PersistAlertsTask(self._writer)
+            return PersistEventsTask()
+        return PersistAlertsTask(self._mapper)

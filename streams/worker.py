@@ -17,6 +17,7 @@ from pathlib import Path
 
 import detectors.rules
 import streams.sinks
+from connectors._mapper import Mapper
 from connectors._sources import sources
 from detectors.sigma import RuleSet
 from schemas import avro
@@ -67,7 +68,7 @@ def _normalize(settings: Settings, partitions: Partitions) -> Stage:
 
 
 def _persist(settings: Settings, partitions: Partitions) -> Stage:
-    return PersistStage(sources(settings))
+    return PersistStage(Mapper(settings, "persist", sources(settings)))
 
 
 #: How each stage is made, in the order of the flow.

@@ -39,6 +39,7 @@ TOP = {
 #: errors expected are named.
 CATCHES_ALL = {
     "streams/": "the boundary of an agent: a failed batch is cut up, or the worker restarts",
+    "connectors/_mapper.py": "an event that was accepted is shown with the reason, not lost",
     "connectors/_running/work.py": "a reader that fails in any way must not stop the others",
     "detectors/match.py": "no rule may cost an event; what it raised is reported",
     "detectors/engine/witness/looks.py": "the index looks at values that the rules then judge",

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, WordsDep
 from api.paging import decode_place, encode_place, moment, page, raw_json
 from api.search import SEVERITIES, EventFilter, Severity
+from connectors._mapper import Mapper
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -65,7 +66,7 @@ async def list_events(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """List events, newest first by event time. `q` looks into all texts of `ocsf`.
+    """List events, newest first by event time. `q` looks into what the source wrote.
 
     PostgreSQL keeps those of the last days (SENTINEL_RETENTION_DAYS), Elasticsearch all.
     """
@@ -74,14 +75,19 @@ async def list_events(
         since, until, uid, source, entity, operation, service, src_ip, class_uid, least, tenant
     )
     found = await services.search.events(database, wanted, words, decode_place(cursor), limit)
-    return page(map(event, found.rows), encode_place(found.following))
+    rows = [event(row, services.mapper) for row in found.rows]
+    return page(rows, encode_place(found.following))
 
 
-def event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of an event as JSON sends it."""
-    return dict(row) | {
+def event(row: Mapping[str, Any], mapper: Mapper) -> dict[str, Any]:
+    """Return the row of an event as JSON sends it: in OCSF, not as the source wrote it."""
+    sent = dict(row)
+    raw, ocsf = sent.pop("raw", ""), row["ocsf"]
+    if ocsf is None:
+        ocsf = mapper.ocsf(row["source"], row["tenant"], row["uid"].bytes, raw.encode())
+    return sent | {
         "uid": str(row["uid"]),
         "time": moment(row["time"]),
         "arrived": moment(row["arrived"]),
-        "ocsf": raw_json(row["ocsf"]),
+        "ocsf": raw_json(ocsf),
     }

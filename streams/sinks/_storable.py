@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from streams.sinks.base import Rows
+from connectors._mapper import Mapper
+from streams.sinks.base import EventRow, Rows
 
 T = TypeVar("T", bound=NamedTuple)
 #: Characters kept of a string column: four bytes each stay below a btree entry's 2,704 bytes.
@@ -61,10 +62,13 @@ def placeholder(value: str, reason: str) -> str:
     ).decode()
 
 
-def clean(rows: Rows) -> Rows:
-    """Return `rows` with every text and JSON column made storable."""
+def clean(rows: Rows, mapper: Mapper) -> Rows:
+    """Return `rows` with every text and JSON column made storable.
+
+    An event whose raw text has to change keeps the OCSF form of what it was.
+    """
     return Rows(
-        [_clean(row) for row in rows.events],
+        [_clean(_kept(row, mapper)) for row in rows.events],
         [
             _clean(row)._replace(
                 techniques=[text(item) for item in row.techniques],
@@ -76,18 +80,26 @@ def clean(rows: Rows) -> Rows:
     )
 
 
+def _kept(row: EventRow, mapper: Mapper) -> EventRow:
+    raw = _BAD.sub("\ufffd", row.raw.decode("utf-8", "replace")).encode()
+    if raw == row.raw:
+        return row
+    ocsf = row.ocsf or mapper.ocsf(row.source, row.tenant, row.uid, row.raw)
+    return row._replace(raw=raw, ocsf=ocsf)
+
+
 def _clean(row: T) -> T:
     changed: dict[str, Any] = {
         name: json(value) if name in _JSON else text(value)
         for name, value in row._asdict().items()
-        if name in _JSON or isinstance(value, str)
+        if (name in _JSON and value is not None) or isinstance(value, str)
     }
     return row._replace(**changed)
 
 
 def json_of(rows: Rows) -> list[str | bytes]:
     """Return every JSON value in `rows`, events first, then each alert and its evidence."""
-    found: list[str | bytes] = [row.ocsf for row in rows.events]
+    found: list[str | bytes] = [row.ocsf for row in rows.events if row.ocsf is not None]
     for alert in rows.alerts:
         found.append(alert.explanation)
         found.extend(event.ocsf for event in alert.events)

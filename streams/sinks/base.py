@@ -21,7 +21,10 @@ Key = tuple[str, str]
 
 
 class EventRow(NamedTuple):
-    """One event; `uid` is 16 bytes, `ocsf` the whole event as OCSF JSON."""
+    """One event; `uid` is 16 bytes, `raw` the event as the source wrote it.
+
+    `ocsf` is its OCSF JSON where a sink cannot make it from `raw`, which is rare.
+    """
 
     tenant: str
     uid: bytes
@@ -36,7 +39,8 @@ class EventRow(NamedTuple):
     operation: str
     service: str
     src_ip: str
-    ocsf: str | bytes
+    raw: bytes
+    ocsf: str | bytes | None = None
 
 
 class AlertEventRow(NamedTuple):

@@ -10,7 +10,8 @@ It keeps no positions: the caller saves them after `ElasticsearchSink.write` has
 
 What the API filters by is kept as PostgreSQL keeps it: times within the years 1 to 9999,
 the severity of an alert from 1 to 5, its status as it begins. ``words`` are those that a
-full-text search finds (`sentinel.words`), indexed and not stored.
+full-text search finds (`sentinel.words`), indexed and not stored: of an event, those of what
+the source wrote.
 
 Events go to one index a month of *event* time, so that an event that comes twice meets
 itself whenever it comes. Whole events are kept in ``ocsf``, which is stored and not
@@ -31,10 +32,11 @@ import orjson
 import stamina
 from elasticsearch import AsyncElasticsearch
 
+from connectors._mapper import Mapper
 from sentinel import log
 from sentinel.metrics import ERRORS
 from sentinel.settings import Settings
-from sentinel.words import words
+from sentinel.words import words, written
 from streams.sinks._storable import json as storable
 from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
 
@@ -69,6 +71,7 @@ class ElasticsearchSink(Sink):
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.elasticsearch
+        self._mapper = Mapper(settings, "persist")
         self._client: Any = None
 
     async def open(self) -> None:
@@ -86,7 +89,7 @@ class ElasticsearchSink(Sink):
     async def write(self, rows: Rows, positions: Positions = ()) -> Written:
         """Write events, alerts and evidence; see `Sink.write`. Positions are the caller's."""
         written = Written()
-        for request in _requests(_items(rows)):
+        for request in _requests(_items(rows, self._mapper)):
             left = request
             async for attempt in _retrying():
                 with attempt:
@@ -133,17 +136,18 @@ def _retrying() -> Any:
     return stamina.retry_context(on=_passing, attempts=None, timeout=None)
 
 
-def _items(rows: Rows) -> Iterator[_Item]:
+def _items(rows: Rows, mapper: Mapper) -> Iterator[_Item]:
     for event in rows.events:
-        yield _event(event)
+        yield _event(event, mapper)
     for alert in rows.alerts:
         yield from _alert(alert)
 
 
-def _event(row: EventRow) -> _Item:
+def _event(row: EventRow, mapper: Mapper) -> _Item:
     document = row._asdict() | {"time": _at(row.time), "arrived": _at(row.arrived)}
-    ocsf = _storable(row.ocsf)
-    document |= {"ocsf": orjson.Fragment(ocsf), "words": words(_decoded(ocsf))}
+    ocsf = _storable(row.ocsf or mapper.ocsf(row.source, row.tenant, row.uid, row.raw))
+    document |= {"ocsf": orjson.Fragment(ocsf), "words": words(written(row.raw))}
+    del document["raw"]
     document["uid"] = uid = str(UUID(bytes=row.uid))
     month = datetime.fromtimestamp(max(_at(row.time), 0) / 1000, UTC)
     return _item(

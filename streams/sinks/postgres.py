@@ -23,6 +23,7 @@ from typing import Any
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
+from connectors._mapper import Mapper
 from sentinel import log, postgres
 from sentinel.settings import Settings
 from streams.runtime.checkpoint import save_in
@@ -70,6 +71,7 @@ class PostgresSink(Sink):
 
     def __init__(self, settings: Settings) -> None:
         self._dsn = settings.postgres
+        self._mapper = Mapper(settings, "persist")
         self._keep = timedelta(days=settings.retention_days)
         self._pool: Any = None
         self._partitions: set[date] = set()
@@ -117,7 +119,7 @@ class PostgresSink(Sink):
             except _REFUSED as error:
                 _log.warning("batch refused", action="clean_batch", error=str(error))
             try:
-                rows = _storable.clean(rows)
+                rows = _storable.clean(rows, self._mapper)
                 return await _write_once(connection, rows, days, positions, last)
             except _REFUSED as error:
                 _log.warning("batch refused again", action="replace_json", error=str(error))
@@ -212,7 +214,8 @@ def _event_columns(events: Sequence[EventRow], days: _Days) -> list[Sequence[Any
     first = {(row.uid, row.tenant): row for row in reversed(events)}
     columns: list[Sequence[Any]] = list(zip(*first.values(), strict=True))
     columns[1] = list(map(UUID, columns[1]))
-    columns[-1] = list(map(_text, columns[-1]))
+    columns[13] = list(map(bytes.decode, columns[13]))
+    columns[14] = [None if json is None else _text(json) for json in columns[14]]
     return [*columns, [days.of[arrived // DAY_MS] for arrived in columns[3]]]
 
 

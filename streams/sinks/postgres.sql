@@ -44,16 +44,16 @@ WITH n AS MATERIALIZED (
   SELECT * FROM unnest(
     $2::text[], $3::uuid[], $4::bigint[], $5::bigint[], $6::text[], $7::int[], $8::int[],
     $9::int[], $10::int[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-    $16::date[]
+    $16::text[], $17::date[]
   ) AS given (
     tenant, uid, time, arrived, source, class_uid, activity_id, status_id, severity_id,
-    entity, operation, service, src_ip, ocsf, day)
+    entity, operation, service, src_ip, raw, ocsf, day)
 ), added AS (
   INSERT INTO events (
     tenant, uid, day, time, arrived, source, class_uid, activity_id, status_id, severity_id,
-    entity, operation, service, src_ip, ocsf)
+    entity, operation, service, src_ip, raw, ocsf)
   SELECT tenant, uid, day, pg_temp.at(time), pg_temp.at(arrived), source, class_uid,
-    activity_id, status_id, severity_id, entity, operation, service, src_ip, ocsf::jsonb
+    activity_id, status_id, severity_id, entity, operation, service, src_ip, raw, ocsf::jsonb
   FROM n
   WHERE NOT EXISTS (
     SELECT FROM events e

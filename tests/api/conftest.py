@@ -149,6 +149,7 @@ class Seed:
             operation="ListBuckets",
             service="s3.amazonaws.com",
             src_ip="192.0.2.1",
+            raw=b'{"eventName": "ListBuckets"}',
             ocsf='{"class_uid": 6003}',
         )._replace(**changes)
         await self._write(Rows(events=[row]))

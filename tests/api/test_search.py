@@ -32,7 +32,14 @@ TEXTS = [
     'quoted "inner" back\\slash new\nline tab\there',
     "w" * 600,
 ]
+#: Events that are no JSON, or not quite; what of them was stored is found.
+LINES = [
+    b'type=EXECVE a0="wget" a1="https://example.com/x"',
+    b'{"text": "caf\xe9 uno"',
+    b"dos\x00tres",
+]
 QUERIES = [
+    *("wget", "example com", "execve", "caf", "uno", "dos", "tres", "dostres"),
     *("ada", "LOVELACE", "lovelace 1", "iam ada", "amazonaws", "192", "192.0.2.1", "foo", "it"),
     *("Ångström", "ÅNGSTRÖM", "straße", "École", "ÉCOLE", "東京", "東", "line", "nline", "here"),
     *("inner", "y", "class_uid", "7", "ad", "nobody ada", "six", "because line", "w" * 100),
@@ -161,9 +168,12 @@ async def test_alerts_are_the_same_for_every_filter_and_page_size(
 
 async def test_words_are_found_the_same(connect, searching, seed, refresh, tenant) -> None:
     for text in TEXTS:
-        await seed.event(ocsf=json.dumps({"class_uid": 7, "deep": [{"text": text}, {}, [[text]]]}))
+        whole = {"class_uid": 7, "deep": [{"text": text}, {}, [[text]]]}
+        await seed.event(raw=json.dumps(whole).encode())
         if "\x00" not in text:
             await seed.alert(title=text[:500], explanation=json.dumps({"why": ["because", text]}))
+    for line in LINES:
+        await seed.event(raw=line, ocsf=None)
     await refresh()
     hits = {}
     async with connect() as one, connect(application=searching) as other:
@@ -175,6 +185,8 @@ async def test_words_are_found_the_same(connect, searching, seed, refresh, tenan
             answer = await client.get("/v1/events", params={"q": " -- "})
             assert answer.status_code == 422
             assert "at least one word" in answer.json()["detail"]
+    for name in ("wget", "execve", "uno", "dos", "tres"):
+        assert hits["/v1/events", name] == 1, name
     names = ("ada", "LOVELACE", "iam ada", "192.0.2.1", "ÅNGSTRÖM", "東京", "here")
     assert [hits["/v1/events", name] for name in names] == [1] * len(names)
     for name in ("class_uid", "7", "ad", "nobody ada", "東", "nline"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from uuid import UUID
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -12,6 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import connectors
+from connectors import cloudtrail
+from connectors._mapper import Mapper
 from connectors.base import Connector
 from detectors.sigma import RuleSet
 from schemas import avro
@@ -51,15 +53,17 @@ def normalize(records, raws):
 
 @pytest.fixture
 def stage():
-    return PersistStage(discover(connectors, Connector))  # type: ignore[type-abstract]
+    return PersistStage(Mapper(Settings(), "persist"))
 
 
-def test_an_event_becomes_its_row_with_its_whole_ocsf_form(stage, records, normalize, raws):
+def test_an_event_becomes_its_row_as_the_source_wrote_it(stage, records, normalize, raws):
     output = stage.task("events", 0).process(records(normalize(50), "events"))
     rows = output.rows.events
     assert len(rows) == len(raws)
     for row, raw in zip(rows, raws, strict=True):
-        event, ocsf = orjson.loads(raw), orjson.loads(row.ocsf)
+        assert (row.raw, row.ocsf) == (raw, None)
+        event = orjson.loads(raw)
+        ocsf = orjson.loads(stage._mapper.ocsf(row.source, row.tenant, row.uid, row.raw))
         assert ocsf["metadata"]["uid"] == event["eventID"]
         assert ocsf["metadata"]["tenant_uid"] == "default"
         assert row.operation == event["eventName"]
@@ -73,11 +77,11 @@ def test_a_replay_by_normalize_in_other_batches_adds_no_row(
     records, normalize, raws, size, again, part
 ):
     """The worker before crashed after some batches: all come again, cut differently."""
-    task = PersistStage(discover(connectors, Connector)).task("events", 0)  # type: ignore[type-abstract]
+    task = PersistStage(Mapper(Settings(), "persist")).task("events", 0)
     first, second = normalize(size), normalize(again)
     first = first[: round(len(first) * part)]
     rows = list(task.process(records(first, "events")).rows.events) if first else []
-    restored = PersistStage(discover(connectors, Connector)).task("events", 0)  # type: ignore[type-abstract]
+    restored = PersistStage(Mapper(Settings(), "persist")).task("events", 0)
     restored.restore(task.snapshot())
     output = restored.process(records(second, "events", first=len(first)))
     rows += output.rows.events
@@ -90,19 +94,18 @@ def test_what_was_there_already_is_counted_as_duplicate(stage, records, normaliz
     assert (row["in"], row["out"], row["duplicate"]) == (len(raws), len(raws) - 3, 3)
 
 
-def test_an_event_whose_mapping_fails_is_kept_with_the_reason(
-    stage, records, normalize, raws, monkeypatch
-):
+def test_an_event_whose_mapping_fails_is_shown_with_the_reason(stage, raws, monkeypatch):
     def broken(self, unit):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(type(stage._writer._connectors["cloudtrail"]), "to_ocsf", broken)
-    rows = stage.task("events", 0).process(records(normalize(50)[:1], "events")).rows.events
-    assert len(rows) == 50
-    kept = orjson.loads(rows[0].ocsf)
-    assert "a bug" in kept["message"]
-    assert kept["raw_data"] == raws[0].decode()
-    assert UUID(kept["metadata"]["uid"]).bytes == rows[0].uid
+    monkeypatch.setattr(cloudtrail.CloudTrail, "to_ocsf", broken)
+    uid = uuid4()
+    shown = orjson.loads(stage._mapper.ocsf("cloudtrail", "acme", uid.bytes, raws[0]))
+    assert "a bug" in shown["message"]
+    assert shown["raw_data"] == raws[0].decode()
+    assert shown["metadata"] == {"tenant_uid": "acme", "uid": str(uid)}
+    unknown = orjson.loads(stage._mapper.ocsf("gone", "acme", uid.bytes, b"x"))
+    assert "gone" in unknown["message"]
 
 
 def alert(count: int, *uids: int) -> bytes:

@@ -37,7 +37,7 @@ async def client(elasticsearch: str) -> AsyncIterator[AsyncElasticsearch]:
 
 
 def event(tenant: str, **changes: Any) -> EventRow:
-    who = ("ada", "ListBuckets", "s3.amazonaws.com", "192.0.2.1")
+    who = ("ada", "ListBuckets", "s3.amazonaws.com", "192.0.2.1", b"raw")
     row = EventRow(
         tenant, uuid4().bytes, NOW, NOW, "cloudtrail", 6003, 1, 1, 1, *who, b'{\n"class_uid": 6003}'
     )

@@ -52,7 +52,7 @@ def event(tenant: str, **changes: Any) -> EventRow:
         operation="ListBuckets",
         service="s3.amazonaws.com",
         src_ip="192.0.2.1",
-        ocsf=b'{"class_uid": 6003}',
+        raw=b'{"eventName": "ListBuckets"}',
     )
     return row._replace(**changes)
 
@@ -128,12 +128,12 @@ async def test_the_same_batch_twice_is_once(
 async def test_a_row_comes_back_as_it_was_written(
     sink: PostgresSink, owner: asyncpg.Connection, tenant: str
 ) -> None:
-    row = event(tenant, time=1_700_000_000_123, ocsf='{"text": "ünïcode \\ud83d\\ude00"}')
+    row = event(tenant, time=1_700_000_000_123, raw='{"text": "ünïcode \\ud83d\\ude00"}'.encode())
     await sink.write(Rows([row]))
     found = await owner.fetchrow("SELECT * FROM events WHERE tenant = $1", tenant)
     assert found["uid"] == UUID(bytes=row.uid)
     assert round(found["time"].timestamp() * 1000) == 1_700_000_000_123
-    assert json.loads(found["ocsf"]) == {"text": "ünïcode 😀"}
+    assert (found["raw"].encode(), found["ocsf"]) == (row.raw, None)
     assert [found[name] for name in EventRow._fields[4:13]] == list(row[4:13])
 
 
@@ -162,7 +162,7 @@ async def test_looking_for_duplicates_always_uses_the_primary_key(
     async with sink._pool.acquire() as connection, connection.transaction():
         query = f"EXPLAIN {SQL['events']}"
         oldest = datetime.now(UTC).date() - timedelta(days=8)
-        plan = await connection.fetch(query, oldest, *[[]] * 15)
+        plan = await connection.fetch(query, oldest, *[[]] * 16)
     scans = [row[0] for row in plan if "Scan" in row[0] and "events_2" in row[0]]
     assert scans
     assert all("_pkey on events_2" in scan for scan in scans), scans
@@ -343,10 +343,27 @@ async def test_json_that_cannot_be_stored_leaves_its_reason(
     good, bad = event(tenant), event(tenant, ocsf=text)
     await sink.write(Rows([good, bad]))
     rows = await owner.fetch("SELECT uid, ocsf FROM events WHERE tenant = $1", tenant)
-    by_uid = {row["uid"].bytes: json.loads(row["ocsf"]) for row in rows}
-    assert by_uid[good.uid] == {"class_uid": 6003}
+    by_uid = {row["uid"].bytes: row["ocsf"] and json.loads(row["ocsf"]) for row in rows}
+    assert by_uid[good.uid] is None
     assert by_uid[bad.uid]["unstorable"]["size"] == len(text)
     assert by_uid[bad.uid]["unstorable"]["reason"]
+
+
+@pytest.mark.parametrize("raw", [b"a\x00b", b"\xff", b"\xed\xa0\x80", "ÿ\x00".encode()])
+async def test_raw_bytes_that_are_no_text_are_kept_as_far_as_they_go_with_the_ocsf_of_all(
+    sink: PostgresSink, owner: asyncpg.Connection, tenant: str, raw: bytes
+) -> None:
+    good, bad = event(tenant), event(tenant, raw=raw)
+    written = await sink.write(Rows([good, bad]))
+    assert written.events.total() == 2
+    rows = await owner.fetch("SELECT uid, raw, ocsf FROM events WHERE tenant = $1", tenant)
+    by_uid = {row["uid"].bytes: row for row in rows}
+    assert (by_uid[good.uid]["raw"].encode(), by_uid[good.uid]["ocsf"]) == (good.raw, None)
+    kept = by_uid[bad.uid]
+    assert kept["raw"] == raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
+    # no connector takes this, so what there is says why
+    assert json.loads(kept["ocsf"])["metadata"]["tenant_uid"] == tenant
+    assert "no OCSF form" in json.loads(kept["ocsf"])["message"]
 
 
 async def test_strings_too_long_for_an_index_stay_distinct(
@@ -365,18 +382,20 @@ async def test_strings_too_long_for_an_index_stay_distinct(
 )
 @given(
     entity=st.text(st.characters(), max_size=50),
-    ocsf=st.recursive(
+    raw=st.binary(max_size=20) | st.text(max_size=20).map(str.encode),
+    ocsf=st.none()
+    | st.recursive(
         st.text(st.characters()) | st.integers() | st.floats(), st.lists, max_leaves=5
     ).map(json.dumps)
     | st.text(max_size=20),
 )
 async def test_whatever_is_in_a_row_it_is_stored(
-    postgres: str, tenant: str, entity: str, ocsf: str
+    postgres: str, tenant: str, entity: str, raw: bytes, ocsf: str | None
 ) -> None:
     opened = PostgresSink(Settings(postgres=postgres))
     await opened.open()
     try:
-        written = await opened.write(Rows([event(tenant, entity=entity, ocsf=ocsf)]))
+        written = await opened.write(Rows([event(tenant, entity=entity, raw=raw, ocsf=ocsf)]))
         assert written.events.total() == 1
     finally:
         await opened.close()
