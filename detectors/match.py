@@ -7,7 +7,7 @@ evaluates every rule in the plainest way instead: both must give the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from detectors.engine.access import Getter, Raw, Text, dict_getter, event_text, remembering
@@ -17,7 +17,7 @@ from detectors.engine.explain import explain_rule
 from detectors.engine.leaves import evaluate
 from detectors.engine.witness.candidates import Candidates, Seen
 from detectors.engine.witness.index import clauses_of
-from schemas.columns.records import Records
+from schemas.columns.records import FEW_ROWS, Records
 
 __all__ = ["Getter", "GetterFactory", "Matcher", "Text", "dict_getter", "event_text"]
 
@@ -65,6 +65,7 @@ class Matcher:
         self.rules = tuple(rules)
         self.fields: frozenset[str] = frozenset().union(*(rule.fields for rule in self.rules))
         self.errors: list[RuleFailure] = []
+        self._keys = [_keys(rule) for rule in self.rules]
         self._getters: dict[str | None, Getter] = {
             name: getter_factory(name) for name in sorted(self.fields)
         }
@@ -106,17 +107,28 @@ class Matcher:
         found: list[tuple[int, int]] = []
         failed: list[tuple[int, int, Exception]] = []
         for ordinal, rows in self._candidates.by_rule(events):
-            alike = events.alike(self.rules[ordinal].reads, rows)
-            outcomes = [self._outcome(ordinal, events[row]) for row in rows[alike.firsts].tolist()]
-            if not any(outcomes):
-                continue
-            for row, number in zip(rows.tolist(), alike.index.tolist(), strict=True):
-                if (outcome := outcomes[number]) is True:
+            for row, outcome in zip(rows, self._outcomes(ordinal, rows, events), strict=True):
+                if outcome is True:
                     found.append((row, ordinal))
                 elif outcome is not False:
                     failed.append((row, ordinal, outcome))
         self.errors = [(row, self.rules[at].id, error) for row, at, error in sorted(failed)]
         return [(row, self.rules[ordinal]) for row, ordinal in sorted(found)]
+
+    def _outcomes(
+        self, ordinal: int, rows: list[int], events: Records
+    ) -> Iterable[bool | Exception]:
+        """Evaluate a rule on some events, unless that is known for what it reads there."""
+        keys = self._keys[ordinal]
+        codes = events.codes(keys) if keys and len(rows) > FEW_ROWS else None
+        if codes is None:
+            return [self._outcome(ordinal, events[row]) for row in rows]
+        known = codes.memos.setdefault((self, ordinal), {})
+        wanted = codes.codes[rows].tolist()
+        for row, code in zip(rows, wanted, strict=True):
+            if code not in known:
+                known[code] = self._outcome(ordinal, events[row])
+        return map(known.__getitem__, wanted)
 
     def _outcome(self, ordinal: int, event: Any) -> bool | Exception:
         """Evaluate a rule; return what it raises."""
@@ -164,3 +176,10 @@ class Matcher:
     def _value_of(self, event: Any) -> Callable[[str | None], Any]:
         getters = self._getters
         return lambda field: getters[field](event)
+
+
+def _keys(rule: Rule) -> tuple[str, ...]:
+    """Return the top-level keys that a rule reads; none where it reads the whole text."""
+    if None in rule.reads:
+        return ()
+    return tuple(sorted({field.partition(".")[0] for field in rule.fields}))

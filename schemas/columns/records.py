@@ -212,12 +212,21 @@ class Records(Sequence[Any]):
         met = (self.spans.lengths.max(axis=1, initial=0) > 0).tolist()
         return frozenset(key for key, place in self.spans.place.items() if met[place])
 
-    def kinds(self, field: str) -> list[Any]:
-        """Return the first event of each kind in the top-level key of `field`.
-
-        In the order of ``alike([field]).firsts``.
-        """
-        return list(map(self.__getitem__, self.alike([field]).firsts.tolist()))
+    def all(self, field: str) -> list[Any]:
+        """Return every event, decoded in the top-level key of `field`."""
+        key = field.partition(".")[0]
+        place, events = self.spans.place.get(key), list(map(self.__getitem__, range(len(self))))
+        attr = next((name for name, cell in self._cells.items() if cell.key == key), "")
+        if place is None or not attr or self.spans.coded[place]:
+            return events
+        cell = self._cells[attr]
+        begins, lengths = self.spans.begins[place].tolist(), self.spans.lengths[place].tolist()
+        for event, raw, begin, length in zip(events, self.raws, begins, lengths, strict=True):
+            text = raw[begin : begin + length]
+            if not text:
+                self._absent(cell)
+            event.__dict__[attr] = cell.decode(text) if text else None
+        return events
 
     def codes(self, keys: Sequence[str]) -> Codes | None:
         """Return what rows have in `keys` as codes, None where a key has none."""

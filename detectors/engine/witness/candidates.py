@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.engine.access import Getter, Raw
 from detectors.engine.witness.index import Clause
-from detectors.engine.witness.looks import TextLook
+from detectors.engine.witness.looks import Look, TextLook
 from detectors.engine.witness.plan import SAMPLE, Plan
 from schemas.columns.records import Records
 
@@ -93,7 +93,7 @@ class Candidates:
                 yield row, found
         self._judge(plan, count, len(events))
 
-    def by_rule(self, events: Records) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    def by_rule(self, events: Records) -> Iterator[tuple[int, list[int]]]:
         """Yield each rule that is a candidate, and the rows where it is, rules ascending."""
         if not events:
             return
@@ -102,9 +102,8 @@ class Candidates:
         for look in plan.looks:
             if isinstance(look, TextLook):
                 self._narrow(look, events, left, plan.words)
-                continue
-            alike = events.alike([look.field])
-            left &= _words(look.all(events.kinds(look.field)), plan.words)[alike.index]
+            else:
+                left &= self._column(look, events, plan.words)
         rows = np.flatnonzero(left.any(axis=1))
         bits = np.unpackbits(left[rows].view(np.uint8), axis=1, bitorder="little")
         which, clauses = np.nonzero(bits)
@@ -114,7 +113,24 @@ class Candidates:
         rules, which = rules[order], rows[which[order]]
         for part in np.split(np.arange(len(rules)), np.flatnonzero(np.diff(rules)) + 1):
             if len(part):
-                yield int(rules[part[0]]), np.unique(which[part])
+                yield int(rules[part[0]]), np.unique(which[part]).tolist()
+
+    def _column(self, look: Look, events: Records, words: int) -> NDArray[np.uint64]:
+        """Return what a field leaves possible on each event, known for values met before."""
+        found = events.codes([look.field.partition(".")[0]])
+        if found is None:
+            return _words(look.all(events.all(look.field)), words)
+        key = (self, look.field)
+        memo = found.memos.get(key)
+        if memo is None or memo.look is not look:
+            memo = found.memos[key] = _Known(look, found.size, words)
+        places = memo.places[found.codes]
+        if not places.all():
+            rows = np.flatnonzero(places == 0)
+            codes, firsts = np.unique(found.codes[rows], return_index=True)
+            memo.add(codes, [events[row] for row in rows[firsts].tolist()])
+            places = memo.places[found.codes]
+        return memo.sets[places]
 
     def _narrow(
         self, look: TextLook, events: Records, left: NDArray[np.uint64], words: int
@@ -123,7 +139,7 @@ class Candidates:
         asked = _words([look.column.asked], words)
         rows = np.flatnonzero((left & asked).any(axis=1))
         if len(rows):
-            left[rows] &= _words(look.all([events[row] for row in rows.tolist()]), words)
+            left[rows] &= _words(look.all(events, rows.tolist()), words)
 
     def _met(self, events: Sequence[Any]) -> frozenset[str] | None:
         """Return keys that events may have beside those of before; None: any."""
@@ -159,6 +175,35 @@ class Candidates:
         if plan.misjudged(candidates, events):
             soon = self._events + max(_SOONEST, self._events // 4)
             self._due = min(self._due, soon)
+
+
+class _Known:
+    """What the values of a field leave possible, by their codes.
+
+    Attributes
+    ----------
+    places
+        int32[codes], where in `sets` it is; 0: not known.
+    sets
+        uint64[sets, words], different ones.
+    """
+
+    def __init__(self, look: Look, size: int, words: int) -> None:
+        self.look = look
+        self.places = np.zeros(size, np.int32)
+        self.sets = np.zeros((1, words), np.uint64)
+        self._numbers: dict[int, int] = {}
+
+    def add(self, codes: NDArray[np.int32], events: Sequence[Any]) -> None:
+        """Look at one event of each of some codes."""
+        numbers, words = self._numbers, self.sets.shape[1]
+        found = self.look.all(events)
+        new = [bits for bits in dict.fromkeys(found) if bits not in numbers]
+        for bits in new:
+            numbers[bits] = len(numbers) + 1
+        if new:
+            self.sets = np.concatenate((self.sets, _words(new, words)))
+        self.places[codes] = [numbers[bits] for bits in found]
 
 
 def _keys(paths: tuple[str, ...] | None) -> frozenset[str] | None:

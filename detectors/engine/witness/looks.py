@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detectors.engine.access import Getter, Raw
 from detectors.engine.codegen import MEMO_CHARS, MEMO_ENTRIES, Memo, Memos
 from detectors.engine.witness.index import Column
+from schemas.columns.records import Records
 
 if TYPE_CHECKING:  # numba takes half a second to load, and only few rule sets need it
     from detectors.engine.witness.needles import Needles
@@ -126,26 +127,28 @@ class TextLook:
         """Take from `left`, the clauses possible on each event, what its text rules out."""
         asked = self.column.asked
         rows = [row for row, bits in enumerate(left) if bits & asked]
-        some = [events[row] for row in rows]
-        for row, possible in zip(rows, self.all(some), strict=True):
+        for row, possible in zip(rows, self.all(events, rows), strict=True):
             left[row] &= possible
 
-    def all(self, events: Sequence[Any]) -> list[int]:
-        """Return what their texts leave possible on each of the events."""
-        if self._raw is None or len(events) < _SMALL:
-            return list(map(self.careful, events))
+    def all(self, events: Sequence[Any], rows: Sequence[int]) -> list[int]:
+        """Return what their texts leave possible on some of the events."""
+        if self._raw is None or len(rows) < _SMALL:
+            return [self.careful(events[row]) for row in rows]
         from detectors.engine.witness.needles import unusual  # compiled code, see above
 
         try:
-            raws = list(map(self._raw, events))
+            if isinstance(events, Records):
+                raws = [events.raws[row] for row in rows]
+            else:
+                raws = [self._raw(events[row]) for row in rows]
             needles = self._needles or self._prepare(raws)
         except Exception:  # noqa: BLE001 - some event has no JSON: each is looked at by itself
-            return list(map(self.careful, events))
+            return [self.careful(events[row]) for row in rows]
         found = [self._open] * len(raws)
-        for row, numbers in needles.find(raws).items():
-            found[row] |= self.column.of_parts([self._sought[number] for number in numbers])
-        for row in unusual(raws):
-            found[row] = self.careful(events[row])
+        for place, numbers in needles.find(raws).items():
+            found[place] |= self.column.of_parts([self._sought[number] for number in numbers])
+        for place in unusual(raws):
+            found[place] = self.careful(events[rows[place]])
         return found
 
     def careful(self, event: Any) -> int:

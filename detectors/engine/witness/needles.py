@@ -53,15 +53,12 @@ def unusual(raws: Sequence[bytes]) -> list[int]:
     for anything) and ``\/``.
     """
     joined = b"".join(raws)
-    if joined.isascii() and b"\\" not in joined:
-        return []
-    return [row for row, raw in enumerate(raws) if not _plain(raw)]
-
-
-def _plain(raw: bytes) -> bool:
-    if not raw.isascii():
-        return False
-    return b"\\" not in raw or (b"\\u" not in raw and b"\\/" not in raw)
+    odd = [] if joined.isascii() else [row for row, raw in enumerate(raws) if not raw.isascii()]
+    if b"\\" not in joined:
+        return odd
+    escaped = [row for row, raw in enumerate(raws) if b"\\" in raw]
+    more = [row for row in escaped if b"\\u" in raws[row] or b"\\/" in raws[row]]
+    return sorted({*odd, *more})
 
 
 class Needles:
