@@ -1,0 +1,1 @@
+"""GuardDuty's findings as OCSF Detection Findings; `connectors.guardduty`."""

@@ -1,0 +1,1 @@
+"""Findings in the AWS Security Finding Format (ASFF) as OCSF; `connectors.securityhub`."""

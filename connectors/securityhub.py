@@ -1,0 +1,87 @@
+"""AWS Security Hub: findings of AWS's services and of other products, in one format (ASFF).
+
+Takes a finding, an array of them (files of scanners: Prowler, Trivy, Inspector…), the answer of
+``GetFindings`` (``Findings``), and EventBridge events (``detail.findings``).
+
+A finding with known vulnerabilities is a Vulnerability Finding, one of a check with a result a
+Compliance Finding, all others are Detection Findings. It is updated under one ``Id``: every
+update is an event, whose own id is that and the time of the update. ``FindingProviderFields``
+repeats what the provider said; where people have changed severity or types, theirs counts.
+
+The acting entity is the resource that a finding is about.
+
+Source: Security Hub User Guide, "AWS Security Finding Format (ASFF)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from connectors._findings.frame import words
+from connectors._json.connector import JsonConnector
+from connectors._json.decoder import View
+from connectors._json.envelope import Envelope
+from connectors._json.fields import Fields
+from connectors._json.objects import address
+from connectors._json.times import milliseconds
+from connectors._securityhub import ocsf_map
+from connectors._securityhub.kinds import activity, class_of, severity, status
+from connectors.base import OCSF, LogSource, Summary
+
+
+class SecurityHub(JsonConnector):
+    """Findings in the AWS Security Finding Format, one JSON object each."""
+
+    logsources: ClassVar[tuple[LogSource, ...]] = (LogSource("aws", "", "securityhub"),)
+    readers: ClassVar[dict[str, str]] = {"api": "connectors._aws.findings:SecurityHubFindings"}
+    product: ClassVar[Mapping[str, Any]] = {"name": "Security Hub", "vendor_name": "AWS"}
+    profiles: ClassVar[tuple[str, ...]] = ("cloud",)
+    envelope: ClassVar[Envelope] = Envelope(lists=("Findings", "findings"), inner=("detail",))
+    required: ClassVar[Mapping[str, type]] = {"Id": str, "ProductArn": str}
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"AwsAccountId", "Compliance.Status", "CreatedAt", "GeneratorId", "ProductName"}
+        | {"RecordState", "Region", "Resources.Region", "Severity.Label", "Severity.Normalized"}
+        | {"UpdatedAt", "Workflow.Status"}
+    )
+    looks_into: ClassVar[frozenset[str]] = frozenset(
+        {"Resources.Id", "Types", "Vulnerabilities.Id", *ocsf_map.SOURCES}
+    )
+
+    def split(self, value: bytes) -> Iterable[bytes]:
+        """Return the findings of a message."""
+        cut = self.envelope.cut
+        return [
+            finding
+            for unit in cut(value)
+            for finding in (cut(unit) if unit != value and b'"findings"' in unit else (unit,))
+        ]
+
+    def columns_of(self, event: View) -> Summary:
+        """Return the columns of a finding; raise MappingError where it has no time."""
+        get, text = event.get, event.text
+        updated, created = get("UpdatedAt"), get("CreatedAt")
+        when = milliseconds(updated or created, "UpdatedAt")
+        status_id = status(text("Workflow.Status"), text("RecordState"))
+        things, types, flaws = words(get("Resources.Id")), get("Types"), get("Vulnerabilities.Id")
+        uid, arn = text("Id"), text("ProductArn")
+        kinds = words(types)
+        places = words(get("Resources.Region"))
+        return Summary(
+            native_id=f"{uid}@{when}" if uid else None,
+            time=when,
+            class_uid=class_of(types, flaws, text("Compliance.Status")),
+            activity_id=activity(status_id, created, updated),
+            status_id=status_id,
+            severity_id=severity(get("Severity.Label"), get("Severity.Normalized")),
+            entity=(things[0] if things else "") or text("AwsAccountId"),
+            operation=text("GeneratorId") or (kinds[0] if kinds else "") or uid,
+            service=text("ProductName") or arn.rpartition("/")[2],
+            src_ip=next((ip for path in ocsf_map.SOURCES if (ip := address(get(path)))), ""),
+            user_agent="",
+            region=text("Region") or (places[0] if places else ""),
+        )
+
+    def objects(self, fields: Fields, summary: Summary) -> OCSF:
+        """Return the objects of the event's class; see `connectors._securityhub.ocsf_map`."""
+        return ocsf_map.objects(fields, summary)
