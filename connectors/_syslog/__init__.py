@@ -1,0 +1,1 @@
+"""What syslog alone needs: framing, both formats, and what well-known programs say."""
