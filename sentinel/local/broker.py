@@ -74,6 +74,8 @@ def _java(folder: Path) -> list[str]:
         str(JAVA),
         f"-Xmx{HEAP_MB}m",
         "-XX:+UseSerialGC",  # smallest and quickest to start; pauses are short at this heap
+        # the second compiler would take half a core of two for the first minutes under load
+        "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",  # the supervisor starts it again
         "-XX:-UsePerfData",  # or it leaves files in the system's temporary directory
         "-Xshare:auto",
