@@ -114,7 +114,8 @@ class Producer:
     compression
         librdkafka ``compression.codec``.
     linger_ms
-        How long a message may wait for company, in ms.
+        How long a message may wait for company, in ms. Each request costs the broker, and
+        each consumer that is woken by it, as much as hundreds of events.
     message_timeout_s
         Seconds after which an undelivered message fails; 0 for never.
     queue_mib
@@ -128,7 +129,7 @@ class Producer:
         settings: Settings,
         *,
         compression: str = "lz4",
-        linger_ms: float = 5,
+        linger_ms: float = 20,
         message_timeout_s: float = 0,
         queue_mib: int = 128,
         extra: Mapping[str, Any] | None = None,
