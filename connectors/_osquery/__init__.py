@@ -1,0 +1,1 @@
+"""What osquery alone needs."""
