@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,8 @@ def main(file: str) -> None:
     log.configure(settings.log_level)
     meter = Meter()
     batches: Counter[str] = Counter()
-    _measure(meter, batches)
-    before: dict[str, float] = {}
+    before, threads = dict[str, float](), dict[str, float]()
+    _measure(meter, batches, threads)
 
     def begin(*_: object) -> None:
         meter.begin()
@@ -67,7 +68,7 @@ def main(file: str) -> None:
     row = meter.row("pipeline", peak_mib=peak, batches=dict(batches))
     row["threads_us_per_event"] = {
         name: round((used - before.get(name, 0)) / meter.events * 1e6, 2)
-        for name, used in _threads().items()
+        for name, used in threads.items()
         if used > before.get(name, 0)
     }
     write_result(file, row)
@@ -76,16 +77,21 @@ def main(file: str) -> None:
 
 def _threads() -> dict[str, float]:
     """Return the CPU seconds of the threads of this process, by name."""
-    found: Counter[str] = Counter()
+    named = {thread.native_id: thread.name for thread in threading.enumerate()}
+    found: dict[str, float] = {}
     for task in Path("/proc/self/task").iterdir():
-        name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+        comm, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+        name = named.get(int(task.name), comm if comm.startswith("rdk:") else "other")
         user, system = rest.split()[11:13]
-        found[name] += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")  # type: ignore[assignment]
-    return dict(found)
+        found[name] = found.get(name, 0.0) + (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
-def _measure(meter: Meter, batches: Counter[str]) -> None:
-    """Measure tasks as steps, with the yardstick around those of raw events."""
+def _measure(meter: Meter, batches: Counter[str], threads: dict[str, float]) -> None:
+    """Measure tasks as steps, with the yardstick around those of raw events.
+
+    Note at each checkpoint what `threads` took: at the end, they are gone.
+    """
 
     def measured(kind: type[Task], name: str) -> Any:
         inner = kind.process
@@ -112,6 +118,7 @@ def _measure(meter: Meter, batches: Counter[str]) -> None:
     async def save(*args: Any, **kwargs: Any) -> None:
         await save_many(*args, **kwargs)
         meter.note()
+        threads.update(_threads())
 
     Store.save_many = save  # type: ignore[method-assign]
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.columns.coding import COUNT, code_pairs, gather
+from schemas.columns.keys import MARKS, SLOTS, WIDTH, place_keys
 from schemas.columns.memory import PAD, address
 from schemas.columns.records import Texts
-from schemas.columns.scan import ASLEEP, FINE, FULL, SLOTS, UNUSUAL, place_keys, scan_rows
+from schemas.columns.scan import ASLEEP, FINE, FULL, GUESSES, UNUSUAL, scan_rows
 
 VALUES, PAIRS = 1 << 16, 1 << 17
 ARENA = 8 << 20
@@ -56,6 +57,8 @@ class Keys:
         self.starts = np.cumsum(self.sizes) - self.sizes
         self.bytes = np.frombuffer(b"".join(encoded) + PAD, np.uint8)
         self.slots = np.full(SLOTS, -1, np.int16)
+        self.texts = np.zeros(WIDTH * MARKS + len(PAD), np.uint8)
+        self.marks = np.zeros((MARKS, 3), np.int64)
         place_keys(address(self.bytes), self.starts, self.sizes, self.slots)
 
 
@@ -76,6 +79,7 @@ class Numbering:
         self.kinds = np.zeros(VALUES, np.int64)
         self.starts = np.zeros(VALUES, np.int64)
         self.fill = np.zeros(2, np.int64)
+        self.guesses = np.zeros(GUESSES, np.int32)
         self.arena = np.empty(ARENA + len(PAD), np.uint8)
         self.values: dict[int, Any] = {}
         self.memos: dict[Any, Any] = {}
@@ -236,9 +240,9 @@ class Lexicon:
         keys, known = self._keys, spans.numbering
         found: int = scan_rows(
             base, ends, first, address(keys.bytes), keys.starts, keys.sizes, keys.slots,
-            len(keys.names), spans.coded, spans.begins, spans.lengths, spans.codes,
-            address(known.arena), ARENA, known.slots, known.hashes, known.kinds, known.starts,
-            known.fill,
+            len(keys.names), address(keys.texts), keys.marks, spans.coded, spans.begins,
+            spans.lengths, spans.codes, address(known.arena), ARENA, known.slots, known.hashes,
+            known.kinds, known.starts, known.fill, known.guesses,
         )  # fmt: skip
         return found
 

@@ -13,21 +13,27 @@ from typing import Any
 import numpy as np
 
 from schemas.columns.coding import code_value
+from schemas.columns.keys import WIDTH, look_up
 from schemas.columns.memory import (
+    PRIME,
     byte_at,
+    differ,
     equal,
     hash_of,
     kernel,
     special,
     trailing,
     word,
-)  # fmt: skip
+)
 
 MAX_DEPTH = 60
 _DIGITS = 18
-SLOTS = 8192
+#: Objects and arrays that are remembered to be guessed; a power of two.
+GUESSES = 1 << 14
+#: Words of an object or array that tell it from others of the same key.
+_SAMPLES = (1, 13, 33, 49, 61)
 
-_ONE, _MASK, _TWO = map(np.uint64, (1, SLOTS - 1, 2))
+_ONE, _TWO, _WIDTH = map(np.uint64, (1, 2, WIDTH))
 #: Where the scanner is inside an object or array.
 _FIRST, _VALUE, _AFTER = 0, 1, 2
 #: What a scan ends with: all is well, an object is unusual, there is no room for new values,
@@ -113,28 +119,6 @@ def _space_end(at: Any) -> Any:
         at += _ONE
 
 
-@kernel("int64(uint64, uint64, uint64, int64[::1], int64[::1], int16[::1])", inline=True)
-def _which(at: Any, length: Any, names: Any, starts: Any, sizes: Any, slots: Any) -> Any:
-    """Return the number of a key, -1 where it is not wanted."""
-    slot = hash_of(at, length) & _MASK
-    while slots[slot] >= 0:
-        key = slots[slot]
-        if np.uint64(sizes[key]) == length and equal(names + np.uint64(starts[key]), at, length):
-            return np.int64(key)
-        slot = (slot + _ONE) & _MASK
-    return np.int64(-1)
-
-
-@kernel("void(uint64, int64[::1], int64[::1], int16[::1])")
-def place_keys(names: Any, starts: Any, sizes: Any, slots: Any) -> Any:
-    """Fill the empty `slots` (-1) with the wanted keys."""
-    for key in range(len(starts)):
-        slot = hash_of(names + np.uint64(starts[key]), np.uint64(sizes[key])) & _MASK
-        while slots[slot] >= 0:
-            slot = (slot + _ONE) & _MASK
-        slots[slot] = key
-
-
 @kernel("uint64(uint64, uint64)", inline=True)
 def _value_end(at: Any, end: Any) -> Any:
     """Return the place behind a text, number, ``true``, ``false`` or ``null``; 0 if none."""
@@ -198,29 +182,45 @@ def _nested_end(at: Any, end: Any) -> Any:  # noqa: C901 - one loop, or it takes
     return np.uint64(0)
 
 
-@kernel("boolean(uint64, uint64)")
-def _slash(at: Any, stop: Any) -> Any:
-    while at < stop and byte_at(at) != 92:
-        at += _ONE
-    return at < stop
+@kernel("uint64(uint64, int64)", inline=True)
+def _sample(at: Any, key: Any) -> Any:
+    """Return where the guess is what the object or array at `at` will be."""
+    code = np.uint64(key + 1) * PRIME
+    for place in _SAMPLES:
+        code = (code ^ word(at + np.uint64(place))) * PRIME
+        code ^= code >> np.uint64(32)
+    return code & np.uint64(GUESSES - 1)
 
 
-@kernel("boolean(uint64, uint64)", inline=True)
-def _has_escape(at: Any, stop: Any) -> Any:
-    """Return whether the text in ``[at, stop)``, behind which is its quote, has an escape."""
-    found = special(at)
-    return (at + trailing(found) if found else at + np.uint64(32)) < stop and _slash(at, stop)
+@kernel("int64(uint64, uint64, int64, int64, uint64, int64[::1], int64[::1])", inline=True)
+def _guessed(at: Any, end: Any, key: Any, code: Any, arena: Any, kinds: Any, starts: Any) -> Any:
+    """Return the length of the value at `at` if it is the one with `code`; 0 if not.
+
+    An object or array ends where its last bracket is, so equal bytes are all of it.
+    """
+    place = np.uint64(code)
+    length = kinds[place] & 0xFFFFFFFF
+    if (
+        code == 0
+        or kinds[place] >> 32 != key
+        or at + np.uint64(length) >= end
+        or not equal(arena + np.uint64(starts[place]), at, np.uint64(length))
+    ):
+        return np.int64(0)
+    return length
 
 
 @kernel(
-    "int64(uint64, uint64, int64, uint64, int64[::1], int64[::1], int16[::1], int64, "
-    "boolean[::1], int32[:, ::1], int32[:, ::1], int32[:, ::1], uint64, int64, int32[::1], "
-    "uint64[::1], int64[::1], int64[::1], int64[::1])"
+    "int64(uint64, uint64, int64, uint64, int64[::1], int64[::1], int16[::1], int64, uint64, "
+    "int64[:, ::1], boolean[::1], int32[:, ::1], int32[:, ::1], int32[:, ::1], uint64, int64, "
+    "int32[::1], uint64[::1], int64[::1], int64[::1], int64[::1], int32[::1])",
+    inline=True,
 )
 def _scan(  # noqa: C901 - one loop over what comes key by key
     start: Any, end: Any, row: Any, names: Any, key_starts: Any, sizes: Any, keys: Any,
-    wanted: Any, coded: Any, begins: Any, lengths: Any, codes: Any, arena: Any, room: Any,
-    slots: Any, hashes: Any, kinds: Any, starts: Any, fill: Any,
+    wanted: Any, texts: Any, marks: Any, coded: Any, begins: Any, lengths: Any, codes: Any,
+    arena: Any, room: Any, slots: Any, hashes: Any, kinds: Any, starts: Any, fill: Any,
+    guesses: Any,
 ) -> Any:  # fmt: skip
     """Scan the object of a row in ``[start, end)``; see `scan_rows`."""
     at = _space_end(start)
@@ -229,35 +229,55 @@ def _scan(  # noqa: C901 - one loop over what comes key by key
     at = _space_end(at + _ONE)
     if byte_at(at) == 125:
         return FINE if at < end and _space_end(at + _ONE) >= end else UNUSUAL
+    mark = np.int64(0)
     while at < end:
-        value = _colon_end(at, end)
-        if value == 0 or value >= end:
-            return UNUSUAL
-        stop = value - _ONE
-        while byte_at(stop) != 34:
-            stop -= _ONE
-        if _has_escape(at + _ONE, stop):
-            return UNUSUAL
-        key = _which(at + _ONE, stop - at - _ONE, names, key_starts, sizes, keys)
-        byte = byte_at(value)
-        nested = byte == 123 or byte == 91
-        at = _nested_end(value, end) if nested else _value_end(value, end)
-        if at == 0 or at >= end:
-            return UNUSUAL
+        guess = marks[mark, 2]
+        size = np.uint64(marks[guess, 0])
+        value = at + size
+        other = differ(at, texts + np.uint64(guess) * _WIDTH) & ((_ONE << size) - _ONE)
+        if size == 0 or other != 0 or byte_at(value) <= 32:
+            value = _colon_end(at, end)
+            if value == 0 or value >= end:
+                return UNUSUAL
+            guess = look_up(at, value, names, key_starts, sizes, keys, texts, marks, mark)
+            if guess < 0:
+                return UNUSUAL
+        mark = guess
+        key = marks[mark, 1]
         if key >= 0:
             if key >= len(coded):
                 return ASLEEP + key if key < wanted else UNUSUAL
             if lengths[key, row] > 0:
                 return UNUSUAL
-            length = at - value
+        byte, code = byte_at(value), np.int64(0)
+        if byte == 123 or byte == 91:
+            sample, length = np.uint64(0), np.int64(0)
+            if key >= 0 and coded[key]:
+                sample = _sample(value, key)
+                code = np.int64(guesses[sample])
+                length = _guessed(value, end, key, code, arena, kinds, starts)
+            if length > 0:
+                at = value + np.uint64(length)
+            else:
+                at, code = _nested_end(value, end), np.int64(0)
+        else:
+            sample = np.uint64(GUESSES)
+            at = _value_end(value, end)
+        if at == 0 or at >= end:
+            return UNUSUAL
+        if key >= 0:
+            length = np.int64(at - value)
             begins[key, row], lengths[key, row] = value - start, length
             if coded[key]:
-                code = code_value(
-                    value, length, hash_of(value, length), key, arena, room,
-                    slots, hashes, kinds, starts, fill,
-                )  # fmt: skip
                 if code == 0:
-                    return FULL
+                    code = code_value(
+                        value, np.uint64(length), hash_of(value, np.uint64(length)), key, arena,
+                        room, slots, hashes, kinds, starts, fill,
+                    )  # fmt: skip
+                    if code == 0:
+                        return FULL
+                    if sample < np.uint64(GUESSES):
+                        guesses[sample] = code
                 codes[key, row] = code
         at = _space_end(at)
         if byte_at(at) != 44:
@@ -268,16 +288,20 @@ def _scan(  # noqa: C901 - one loop over what comes key by key
 
 
 @kernel(
-    "int64(uint64, int64[::1], int64, uint64, int64[::1], int64[::1], int16[::1], int64, "
-    "boolean[::1], int32[:, ::1], int32[:, ::1], int32[:, ::1], uint64, int64, int32[::1], "
-    "uint64[::1], int64[::1], int64[::1], int64[::1])"
+    "int64(uint64, int64[::1], int64, uint64, int64[::1], int64[::1], int16[::1], int64, uint64, "
+    "int64[:, ::1], boolean[::1], int32[:, ::1], int32[:, ::1], int32[:, ::1], uint64, int64, "
+    "int32[::1], uint64[::1], int64[::1], int64[::1], int64[::1], int32[::1])"
 )
 def scan_rows(
     base: Any, ends: Any, first: Any, names: Any, key_starts: Any, sizes: Any, keys: Any,
-    wanted: Any, coded: Any, begins: Any, lengths: Any, codes: Any, arena: Any, room: Any,
-    slots: Any, hashes: Any, kinds: Any, starts: Any, fill: Any,
+    wanted: Any, texts: Any, marks: Any, coded: Any, begins: Any, lengths: Any, codes: Any,
+    arena: Any, room: Any, slots: Any, hashes: Any, kinds: Any, starts: Any, fill: Any,
+    guesses: Any,
 ) -> Any:  # fmt: skip
     """Scan objects that lie end to end; return `FINE`, or what is wrong with one of them.
+
+    Keys come in much the same order, and the objects under them come again. So what comes
+    next is guessed and compared, and read only where it is something else.
 
     Parameters
     ----------
@@ -289,6 +313,9 @@ def scan_rows(
         The wanted keys: their bytes, and the table that `place_keys` made.
     wanted
         How many of the keys are wanted; those behind them must not occur.
+    texts, marks
+        Keys met lately, all 0 at first: each one's text up to its value, `WIDTH` bytes; its
+        size (0: not kept), its place in `sizes` or -1, and the mark of the key that followed.
     coded
         Whether the values of a key get codes. Keys behind these were never met so far: the
         first one ends the scan, with `ASLEEP` and its place.
@@ -297,13 +324,15 @@ def scan_rows(
         length, and its code; 0 where the key is absent.
     arena, room, slots, hashes, kinds, starts, fill
         See `schemas.columns.coding.code_value`.
+    guesses
+        Codes of objects and arrays met lately, by a hash of some bytes of them; 0: none.
     """
     at = base
     for place in range(len(ends)):
         end = base + np.uint64(ends[place])
         found = _scan(
-            at, end, first + place, names, key_starts, sizes, keys, wanted, coded, begins, lengths,
-            codes, arena, room, slots, hashes, kinds, starts, fill,
+            at, end, first + place, names, key_starts, sizes, keys, wanted, texts, marks, coded,
+            begins, lengths, codes, arena, room, slots, hashes, kinds, starts, fill, guesses,
         )  # fmt: skip
         if found != FINE:
             return found
