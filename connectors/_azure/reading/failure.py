@@ -1,0 +1,34 @@
+"""What an error of Microsoft's client libraries means for the runner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from connectors._reading.base import DeniedError, SourceError
+from connectors._reading.polling.api import retry_after
+
+if TYPE_CHECKING:
+    from azure.core.exceptions import AzureError
+
+_REFUSED: Final = (401, 403)
+
+
+def failure(error: AzureError, what: str, needs: str) -> SourceError:
+    """Return what to raise for `error`.
+
+    Parameters
+    ----------
+    what
+        What was tried.
+    needs
+        The role to assign where it was refused.
+    """
+    from azure.core.exceptions import ClientAuthenticationError
+
+    answer = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(answer, "status_code", None)
+    wait = retry_after(answer.headers.get("Retry-After")) if answer is not None else None
+    said = " ".join(str(error).split())[:300]
+    if isinstance(error, ClientAuthenticationError) or status in _REFUSED:
+        return DeniedError(f"{what}: refused: {said}; assign {needs}", wait)
+    return SourceError(f"{what}: {type(error).__name__} {status or ''}: {said}", wait)

@@ -1,0 +1,1 @@
+"""Ways into Google Cloud: log entries, Pub/Sub, findings of Security Command Center."""
