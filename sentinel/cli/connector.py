@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +10,12 @@ import typer
 
 from connectors._reading.base import Check, SourceError
 from connectors._reading.ways import load, ways
-from connectors._running import config, runner
-from connectors._running.config import Input
+from connectors._running import config, inputs, runner
 from connectors._sources import sources
 from sentinel import local, log
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
-from sentinel.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(help="Names of inputs; none: all of them.")]
@@ -29,8 +26,8 @@ def list_(json: JsonOption = False) -> None:
     """List the configured inputs, and every source with its ways in."""
     settings = _common.settings()
     known = sources(settings)
-    inputs = config.read(Path(settings.connectors), known) if settings.connectors else []
-    rows = [(i.name, i.source, i.way, i.tenant) for i in inputs]
+    targets = config.read(Path(settings.connectors), known) if settings.connectors else []
+    rows = [(each.name, each.source, each.way, each.tenant) for each in targets]
     columns = ("name", "source", "reader", "tenant")
     every = [(name, list(ways(cls)), _about(cls)) for name, cls in known.items()]
     if json:
@@ -74,7 +71,7 @@ def describe(
 def test(name: Annotated[str, typer.Argument(help="Name of an input.")]) -> None:
     """Try the credentials and rights of an input; exit status 1 where something is missing."""
     settings = _common.settings()
-    (target,) = _chosen(settings, [name])
+    (target,) = inputs.chosen(settings, [name])
     reader = target.open()
     failed = 0
     try:
@@ -110,36 +107,13 @@ def run(
     ] = "",
 ) -> None:
     """Run inputs until stopped."""
-    inputs = _chosen(_common.settings(), names or [])
+    targets = inputs.chosen(_common.settings(), names or [])
     settings = local.connect(_common.settings(), "kafka")
     log.configure(settings.log_level)
-    failed = runner.run(settings, inputs, once=once, since=_moment(since) if since else None)
+    failed = runner.run(settings, targets, once=once, since=inputs.moment(since) if since else None)
     if failed:
         said = "\n".join(f"{name}: {reason}" for name, reason in failed.items())
         raise SettingsError(f"expected every input to be read, found\n{said}")
-
-
-def _moment(text: str) -> datetime:
-    """Read a time; UTC where it names no zone."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(f"expected a time like 2026-03-02T09:15:00Z, found {text!r}") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _chosen(settings: Settings, names: list[str]) -> list[Input]:
-    """Return the inputs of these names, or all."""
-    if not settings.connectors:
-        raise SettingsError(
-            "expected the file of inputs in SENTINEL_CONNECTORS, found none; "
-            "CONTRIBUTING.md says what is in it, `sentinel connector describe SOURCE` the settings"
-        )
-    inputs = config.read(Path(settings.connectors), sources(settings))
-    known = {target.name: target for target in inputs}
-    if missing := [name for name in names if name not in known]:
-        raise SettingsError(f"expected inputs among {', '.join(known)}, found {', '.join(missing)}")
-    return [known[name] for name in names] if names else inputs
 
 
 def _about(cls: type) -> str:

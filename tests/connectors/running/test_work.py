@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from connectors._reading.base import (
     DeniedError,
@@ -47,37 +46,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(stack_settings: Settings) -> Settings:
     create_topics(stack_settings, ["cloudtrail"])
     return stack_settings
-
-
-@pytest.fixture
-def arrived(settings: Settings) -> Read:
-    """Return what is in a topic for an input, found by its key or its tenant."""
-
-    def read(topic: str, wanted: Callable[[Any], bool]) -> list[Any]:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka,
-                "group.id": "test",
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-            }
-        )
-        try:
-            count = len(consumer.list_topics(topic).topics[topic].partitions)
-            consumer.assign([TopicPartition(topic, number, 0) for number in range(count)])
-            ends, found = 0, []
-            while ends < count:
-                message = consumer.poll(WAIT_S)
-                assert message is not None
-                if message.error():
-                    ends += 1
-                elif wanted(message):
-                    found.append(message)
-            return found
-        finally:
-            consumer.close()
-
-    return read
 
 
 def of_tenant(tenant: str) -> Callable[[Any], bool]:
