@@ -111,6 +111,10 @@ class StageApp(faust.App):
         """Return the end of a partition as of the last fetch, -1 if unknown."""
         return self.consumer.highwater(TP(topic, partition))
 
+    def reached(self, topic: str, partition: int, done: int) -> int:
+        """Return where a partition goes on once all records before `done` are handled."""
+        return self.consumer.reached((topic, partition), done)
+
     def lag(self) -> dict[TP, int]:
         """Return the unacknowledged records of every owned partition, where known."""
         return self.consumer.lag()
@@ -189,7 +193,7 @@ def consumer_config(
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "enable.partition.eof": False,
+        "enable.partition.eof": True,
         "fetch.max.bytes": MIB,
         "fetch.message.max.bytes": MIB // 4,
         "fetch.queue.backoff.ms": 10,

@@ -154,7 +154,7 @@ class Worker:
             self._settings, stage.name, stage.topics(), runner.run, runner,
             instance=self._instance, in_turn=outlet.together > 1,
         )  # fmt: skip
-        runner.end = built.end
+        runner.end, runner.reached = built.end, built.reached
         return built
 
     async def close(self) -> None:

@@ -180,6 +180,8 @@ class Runner:
         self._ticker: asyncio.Task[None] | None = None
         #: Where a partition ends as far as is known, else -1: for whoever has the consumer to set.
         self.end: Callable[[str, int], int] = lambda topic, partition: -1
+        #: Where a partition goes on once all before an offset is done; to be set likewise.
+        self.reached: Callable[[str, int, int], int] = lambda topic, partition, done: done
 
     async def on_assigned(self, tp: Any) -> int:
         """Claim the partition, restore its task and return the offset to start at."""
@@ -319,10 +321,20 @@ class Runner:
             await asyncio.sleep(IDLE_S / 2)
             now = time.monotonic()
             if now - self._busy_at >= IDLE_S and now - self._saved_at >= IDLE_GAP_S:
+                self._pass_markers()
                 await self._guard(self.checkpoint())
             for (topic, partition), held in list(self._held.items()):
                 if self._quiet(topic, partition, held, now):
                     await self._guard(self._flush(topic, partition, held))
+
+    def _pass_markers(self) -> None:
+        """Go on to the end of partitions that have no more records, only what no reader sees.
+
+        Or the marker of a transaction would count as a record not yet handled, for ever.
+        """
+        for (topic, partition), held in self._held.items():
+            if not held.lock.locked():
+                held.next_offset = self.reached(topic, partition, held.next_offset)
 
     def _quiet(self, topic: str, partition: int, held: Held, now: float) -> bool:
         """Return whether a partition holds something back that nothing will complete.

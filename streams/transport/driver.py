@@ -272,10 +272,21 @@ class Consumer(base.Consumer):
         """Return the end of `tp` as of the last fetch (at most 0.5 s old), -1 if unknown."""
         return -1 if self._pump is None else self._pump.highwaters.get(tp, -1)
 
+    def reached(self, tp: Partition, done: int) -> int:
+        """Return where `tp` goes on for whoever has handled all records before `done`.
+
+        That is `done`, or the end of the partition if no record is left before it.
+        """
+        lease, first = self.ledger.get(tp), max(0, done)
+        if lease is None:
+            return done
+        reached = lease.reached  # before `read`: the pump sets them the other way round
+        return reached if lease.read < first < reached else done
+
     def lag(self) -> dict[TP, int]:
         """Return the records of every owned partition that are not acknowledged, where known."""
         return {
-            TP(*lease.tp): max(0, end - lease.position)
+            TP(*lease.tp): max(0, end - self.reached(lease.tp, lease.position))
             for lease in self.ledger.owned()
             if lease.position is not None and (end := self.highwater(TP(*lease.tp))) >= 0
         }

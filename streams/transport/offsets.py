@@ -48,6 +48,11 @@ class Lease:
         Next offset to read, as last stored at the broker under this lease.
     started
         Records have been read.
+    read
+        Offset of the last record read, -1 before the first.
+    reached
+        End of the partition when it was last read to its end, -1 before that. What lies
+        between `read` and there, no reader sees: markers of transactions, compacted records.
     """
 
     tp: Partition
@@ -56,6 +61,8 @@ class Lease:
     live: bool = True
     committed: int | None = None
     started: bool = False
+    read: int = -1
+    reached: int = -1
     _taken: deque[_Taken] = field(default_factory=deque)
     _by_first: dict[int, _Taken] = field(default_factory=dict)
     _next: int | None = None

@@ -21,13 +21,14 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from sentinel import log
 from streams.transport.batch import Limits, RecordBatch, by_partition, columns
 from streams.transport.commands import Commands
 from streams.transport.commits import Commits
 from streams.transport.offsets import Lease, OffsetLedger, Partition
+from streams.transport.sift import sift
 
 T = TypeVar("T")
 
@@ -236,10 +237,15 @@ class Pump(threading.Thread):
         the same partitions. Partitions are paused when they come, so that nothing of a new
         lease is read before the next read: what is here of an ended one is dropped.
         """
-        if any(map(Message.error, messages)):
-            messages = [message for message in messages if not self._is_error(message)]
-        if not messages:
-            return
+        ends: dict[Partition, int] = {}
+        messages = sift(messages, ends.__setitem__)
+        if messages:
+            self._hand_over(messages, held)
+        for tp, end in ends.items():  # only now that the records before it are handed over
+            if (lease := held.get(tp)) is not None:
+                lease.reached = end
+
+    def _hand_over(self, messages: list[Message], held: Mapping[Partition, Lease]) -> None:
         batches: list[RecordBatch] = []
         for tp, group in by_partition(messages):
             if (lease := held.get(tp)) is not None and lease.open:
@@ -247,6 +253,7 @@ class Pump(threading.Thread):
                 if lease.start is not None and lease.start < batch.first and not lease.started:
                     self._report_loss(lease, lease.start, batch.first)
                 lease.started = True
+                lease.read = batch.last
                 batches += batch.split(self._limits)
         size = sum(batch.size for batch in batches)
         self._mean_bytes = 0.8 * self._mean_bytes + 0.2 * max(1.0, size / len(messages))
@@ -263,17 +270,6 @@ class Pump(threading.Thread):
                 action="records_lost", topic=lease.tp[0], partition=lease.tp[1],
                 first=wanted, last=found - 1,
             )  # fmt: skip
-
-    def _is_error(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            return False
-        if error.fatal() or error.code() == KafkaError._FATAL:  # such as: fenced by its own name
-            raise KafkaException(error)
-        LOG.warning(
-            "the broker reports a problem", action="read", topic=message.topic(), error=str(error)
-        )
-        return True
 
     def _partitions(self) -> list[TopicPartition]:
         return [TopicPartition(*lease.tp) for lease in self._ledger.owned()]

@@ -243,6 +243,28 @@ async def test_the_stage_may_say_where_to_start(
     assert committed(name, name) == [100]
 
 
+async def test_markers_of_transactions_are_no_lag(settings, kafka, topic, running, until):
+    name = topic(partitions=2)
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": name})
+    producer.init_transactions()
+    for count, end in ((3, producer.commit_transaction), (2, producer.abort_transaction)):
+        producer.begin_transaction()
+        for _ in range(count):
+            producer.produce(name, b"x", partition=0)
+        producer.flush()
+        end()
+    agent = Recorder()
+    app = build(settings, name, [name], agent)
+    async with running(app):
+        # 3 records, a marker; 2 records that were taken back, a marker
+        await until(lambda: app.reached(name, 0, 3) == 7)
+        assert len(agent.values) == 3
+        assert [app.reached(name, 0, done) for done in (0, 2, 9)] == [0, 2, 9]
+        assert app.reached(name, 1, -2) == -2, "nothing was ever there"
+        assert app.reached("else", 0, 5) == 5
+        await until(lambda: app.lag() == {(name, 0): 0})
+
+
 async def test_seek_delivers_again_and_forgets_what_was_delivered_before(
     settings, topic, producer, running, until, committed
 ):
