@@ -17,8 +17,11 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from connectors._guardduty.evidence import evidences, malware, remote
-from connectors._guardduty.resources import entity, resources
+from connectors._aws.observed import with_evidences
+from connectors._guardduty.evidence import REMOTES, evidences, malware, remote
+from connectors._guardduty.evidence import TYPE as ACTION
+from connectors._guardduty.resources import ENTITIES, KEY, USER, entity, resources
+from connectors._guardduty.resources import TYPE as RESOURCE
 from connectors._guardduty.types import attacks, lower_camel, severity
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
@@ -51,7 +54,9 @@ class GuardDuty(JsonConnector):
         {"accountId", "createdAt", "region", "severity", "updatedAt"}
         | {"service.archived", "service.count"}
     )
-    looks_into: ClassVar[frozenset[str]] = frozenset({"resource", "service.action"})
+    looks_into: ClassVar[frozenset[str]] = frozenset(
+        {ACTION, RESOURCE, USER, *KEY, *ENTITIES, *REMOTES}
+    )
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the findings of a message, those of boto3 in GuardDuty's spelling."""
@@ -65,7 +70,6 @@ class GuardDuty(JsonConnector):
         archived = event.get("service.archived") is True
         count = event.get("service.count")
         first = event.get("createdAt") in (None, updated) and count in (None, 1)
-        action = event.get("service.action")
         account, region, kind = text("accountId"), text("region"), text("type")
         return Summary(
             native_id=f"{text('id')}@{when}" if text("id") else None,
@@ -74,13 +78,17 @@ class GuardDuty(JsonConnector):
             activity_id=_CLOSE if archived else _CREATE if first else _UPDATE,
             status_id=_ARCHIVED if archived else _NEW,
             severity_id=severity(event.get("severity")),
-            entity=entity(event.get("resource"), account, region) or text("id"),
+            entity=entity(event.get, account, region) or text("id"),
             operation=kind,
             service="guardduty.amazonaws.com",
-            src_ip=remote(action),
+            src_ip=remote(event.get),
             user_agent="",
             region=region,
         )
+
+    def to_ocsf(self, unit: bytes) -> OCSF:
+        """Map one finding; its evidences are among what to pivot on."""
+        return with_evidences(super().to_ocsf(unit))
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return what Detection Finding has: finding, evidences, resources, count."""

@@ -18,16 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from connectors._findings.frame import words
+from connectors._aws.observed import with_evidences
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
-from connectors._json.objects import address
+from connectors._json.objects import address, texts
 from connectors._json.times import milliseconds
 from connectors._securityhub import ocsf_map
 from connectors._securityhub.kinds import activity, class_of, severity, status
 from connectors.base import OCSF, LogSource, Summary
+from schemas.ocsf import DETECTION_FINDING
 
 
 class SecurityHub(JsonConnector):
@@ -63,25 +64,37 @@ class SecurityHub(JsonConnector):
         updated, created = get("UpdatedAt"), get("CreatedAt")
         when = milliseconds(updated or created, "UpdatedAt")
         status_id = status(text("Workflow.Status"), text("RecordState"))
-        things, types, flaws = words(get("Resources.Id")), get("Types"), get("Vulnerabilities.Id")
-        uid, arn = text("Id"), text("ProductArn")
-        kinds = words(types)
-        places = words(get("Resources.Region"))
+        types = texts(get("Types"))
+        uid = get("Id")
+        class_uid = class_of(types, get("Vulnerabilities.Id"), text("Compliance.Status"))
+        source = ""
+        if class_uid == DETECTION_FINDING:
+            source = next((ip for path in ocsf_map.SOURCES if (ip := address(get(path)))), "")
         return Summary(
             native_id=f"{uid}@{when}" if uid else None,
             time=when,
-            class_uid=class_of(types, flaws, text("Compliance.Status")),
+            class_uid=class_uid,
             activity_id=activity(status_id, created, updated),
             status_id=status_id,
             severity_id=severity(get("Severity.Label"), get("Severity.Normalized")),
-            entity=(things[0] if things else "") or text("AwsAccountId"),
-            operation=text("GeneratorId") or (kinds[0] if kinds else "") or uid,
-            service=text("ProductName") or arn.rpartition("/")[2],
-            src_ip=next((ip for path in ocsf_map.SOURCES if (ip := address(get(path)))), ""),
+            entity=_first(get("Resources.Id")) or text("AwsAccountId"),
+            operation=text("GeneratorId") or _first(types) or uid,
+            service=text("ProductName") or get("ProductArn").rpartition("/")[2],
+            src_ip=source,
             user_agent="",
-            region=text("Region") or (places[0] if places else ""),
+            region=text("Region") or _first(get("Resources.Region")),
         )
+
+    def to_ocsf(self, unit: bytes) -> OCSF:
+        """Map one finding; its evidences are among what to pivot on."""
+        return with_evidences(super().to_ocsf(unit))
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the event's class; see `connectors._securityhub.ocsf_map`."""
         return ocsf_map.objects(fields, summary)
+
+
+def _first(value: Any) -> str:
+    """Return the first text of a list, or the text that stands in its place."""
+    found = value[0] if value.__class__ is list and value else value
+    return found if isinstance(found, str) else ""

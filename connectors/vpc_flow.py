@@ -13,6 +13,7 @@ are events of unknown activity; a ``SKIPDATA`` says that AWS lost some.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from connectors._aws.subscription import messages
@@ -26,6 +27,7 @@ from sentinel.errors import DecodeError, MappingError
 _REFUSE, _TRAFFIC, _UNKNOWN = 5, 6, 0
 _STATUS: Final = {"ACCEPT": (_TRAFFIC, 1), "REJECT": (_REFUSE, 2)}
 _INFORMATIONAL: Final = 1
+_MEMO: Final = 1 << 16
 _EPHEMERAL: Final = 32_768
 """Where ports begin that clients are given: such a destination is an answer, not a service."""
 
@@ -44,7 +46,7 @@ class FlowDecoder:
 
     def text(self, event: Any) -> str:
         """Return the words of a line, one a line: what keywords of Sigma are searched in."""
-        return "\n".join(event.words)
+        return "\n".join(event.words[:-1])
 
 
 class VpcFlow(Connector):
@@ -56,6 +58,9 @@ class VpcFlow(Connector):
         LogSource("aws", "network_connection", ""),
     )
     readers: ClassVar[dict[str, str]] = {"logs": "connectors._aws.logs:LogEvents"}
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the lines of a message, each with the header above it.
@@ -88,34 +93,44 @@ class VpcFlow(Connector):
         MappingError
             Reason ``missing_field`` or ``timestamp``.
         """
-        get = event.get
-        source, interface = get("pkt-srcaddr") or get("srcaddr"), get("interface-id")
-        if not (source or interface or get("instance-id")):
+        words = event.words
+        inner, outer, interface, instance, direction, start, action, log, protocol, port, region = (
+            "" if (word := words[place]) == "-" else word for place in event.layout.core
+        )
+        source = inner or outer
+        if not (source or interface or instance):
             raise MappingError(
                 "missing_field",
                 "expected srcaddr or interface-id in a flow log, found neither; add them to "
                 "the flow log's format",
             )
-        start = get("start")
-        when = milliseconds(number(start, 10**11 - 1) if start else None, "start")
-        action = get("action")
         activity_id, status_id = _STATUS.get(action, (_UNKNOWN, 0))
-        leaves = get("flow-direction") == "egress"
-        entity = (get("instance-id") or interface or source) if leaves else (source or interface)
+        if direction == "egress":
+            entity = instance or interface or source
+        else:
+            entity = source or interface or instance
         return Summary(
-            native_id=None,
-            time=when,
-            class_uid=NETWORK_ACTIVITY,
-            activity_id=activity_id,
-            status_id=status_id,
-            severity_id=_INFORMATIONAL,
-            entity=entity or get("instance-id"),
-            operation=action or get("log-status"),
-            service=_service(get("protocol"), get("dstport")),
-            src_ip=source,
-            user_agent="",
-            region=get("region"),
+            None,
+            self._times.get(start) or self._time(start),
+            NETWORK_ACTIVITY,
+            activity_id,
+            status_id,
+            _INFORMATIONAL,
+            entity,
+            action or log,
+            _service(protocol, port),
+            source,
+            "",
+            region,
         )
+
+    def _time(self, start: str) -> int:
+        """Return milliseconds since the epoch, and remember them."""
+        when = milliseconds(number(start, 10**11 - 1) if start else None, "start")
+        if len(self._times) >= _MEMO:
+            self._times.clear()
+        self._times[start] = when
+        return when
 
     def to_ocsf(self, unit: bytes) -> OCSF:
         """Map one line to Network Activity."""
@@ -128,6 +143,7 @@ class VpcFlow(Connector):
         return event
 
 
+@lru_cache(maxsize=65_536)
 def _service(protocol: str, port: str) -> str:
     """Return what was talked to, ``tcp/443``; only the protocol where the port is a client's."""
     kind = number(protocol, 255)

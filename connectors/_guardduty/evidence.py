@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from connectors._findings.frame import MOST, inside, word
@@ -32,23 +32,32 @@ def evidences(fields: Fields) -> list[OCSF]:
     return found[:MOST]
 
 
-def remote(action: Any) -> str:
-    """Return the address at the other end of what was done; empty where there is none."""
-    for name in _REMOTE:
-        found = address(inside(action, name, "remoteIpDetails", "ipAddressV4")) or address(
-            inside(action, name, "remoteIpDetails", "ipAddressV6")
-        )
-        if found:
-            return found
-    probes = inside(action, "portProbeAction", "portProbeDetails")
-    first = probes[0] if isinstance(probes, list) and probes else None
-    return address(inside(first, "remoteIpDetails", "ipAddressV4"))
+_BY_TYPE: Final = {
+    "AWS_API_CALL": "awsApiCallAction",
+    "KUBERNETES_API_CALL": "kubernetesApiCallAction",
+    "NETWORK_CONNECTION": "networkConnectionAction",
+    "PORT_PROBE": "portProbeAction.portProbeDetails",
+    "RDS_LOGIN_ATTEMPT": "rdsLoginAttemptAction",
+}
+_PATHS: Final = {
+    kind: tuple(
+        f"service.action.{action}.remoteIpDetails.ipAddress{version}" for version in ("V4", "V6")
+    )
+    for kind, action in _BY_TYPE.items()
+}
+TYPE: Final = "service.action.actionType"
+#: Where the address at the other end of what was done may be.
+REMOTES: Final = tuple(path for paths in _PATHS.values() for path in paths)
 
 
-_REMOTE: Final = (
-    *("awsApiCallAction", "networkConnectionAction", "kubernetesApiCallAction"),
-    "rdsLoginAttemptAction",
-)
+def remote(get: Callable[[str], Any]) -> str:
+    """Return the address at the other end, by what is at `TYPE` and `REMOTES`; or empty."""
+    kind = get(TYPE)
+    for path in _PATHS.get(kind, ()) if kind.__class__ is str else ():
+        found = get(path)
+        if found is not None and (ip := address(found[0] if found.__class__ is list else found)):
+            return ip
+    return ""
 
 
 def malware(fields: Fields) -> list[OCSF]:
@@ -84,7 +93,7 @@ def _endpoint(details: Any, port: Any = None, domain: Any = None) -> OCSF:
         if city or country
         else None,
         port=number if number.__class__ is int and 0 < number <= _PORT else None,
-        svc_name=word(inside(port, "portName")),
+        svc_name=name if (name := word(inside(port, "portName"))) != "Unknown" else "",
     )
 
 

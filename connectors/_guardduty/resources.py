@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from connectors._findings.frame import MOST, inside, word
@@ -51,26 +52,52 @@ def resources(fields: Fields) -> list[OCSF]:
     return found[:MOST]
 
 
-def entity(resource: Any, account: str, region: str) -> str:
-    """Return who or what a finding is about, as CloudTrail's events name it where they do."""
-    key = inside(resource, "accessKeyDetails")
-    name, kind = word(inside(key, "userName")), word(inside(key, "userType"))
+#: Where the id and the name of what may be the entity are, and both are texts.
+ENTITIES: Final = tuple(
+    f"resource.{place}.{name}"
+    for place, uid, called, _ in _PLACES
+    for name in (uid, called)
+    if name
+)
+TYPE: Final = "resource.resourceType"
+_LIKELY: Final = {
+    "AccessKey": (),
+    "EKSCluster": ("resource.eksClusterDetails.arn", "resource.eksClusterDetails.name"),
+    "Instance": ENTITIES,
+    "S3Bucket": ("resource.s3BucketDetails.arn", "resource.s3BucketDetails.name"),
+}
+USER: Final = "resource.kubernetesDetails.kubernetesUserDetails.username"
+KEY: Final = ("resource.accessKeyDetails.userName", "resource.accessKeyDetails.userType")
+
+
+def entity(get: Callable[[str], Any], account: str, region: str) -> str:
+    """Return who or what a finding is about, as CloudTrail's events name it where they do.
+
+    Parameters
+    ----------
+    get
+        From one of `ENTITIES`, `TYPE`, `USER` and `KEY` to what is there; of a list, a list.
+    """
+    name, kind = map(word, map(get, KEY))
     if name and account:
-        what = {"AssumedRole": "role", "Role": "role"}.get(kind, "user")
         if kind == "Root":
             return f"arn:aws:iam::{account}:root"
+        what = "role" if kind in ("AssumedRole", "Role") else "user"
         return f"arn:aws:iam::{account}:{what}/{name}"
-    if user := word(inside(resource, "kubernetesDetails", "kubernetesUserDetails", "username")):
+    if user := word(get(USER)):
         return user
-    for place, uid, called, _ in _PLACES:
-        value = inside(resource, place)
-        item = value[0] if isinstance(value, list) and value else value
-        found = word(inside(item, uid)) or (word(inside(item, called)) if called else "")
-        if found and place == "instanceDetails" and account and region:
+    for path in _LIKELY.get(_one(get(TYPE)), ENTITIES):
+        found = get(path)
+        found = word(found[0] if isinstance(found, list) and found else found)
+        if found and path == ENTITIES[0] and account and region:
             return f"arn:aws:ec2:{region}:{account}:instance/{found}"
         if found:
             return found
     return account
+
+
+def _one(value: Any) -> str:
+    return value if value.__class__ is str else ""
 
 
 def _identity(key: Any) -> list[OCSF]:

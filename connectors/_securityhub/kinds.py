@@ -6,6 +6,7 @@ ASFF", "Severity" and "Workflow".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from connectors._findings.frame import words
@@ -42,18 +43,17 @@ _TACTICS: Final = {
 }
 
 
-def class_of(types: Any, vulnerabilities: Any, result: str) -> int:
+def class_of(types: Sequence[str], vulnerabilities: Any, result: str) -> int:
     """Return the OCSF class: known vulnerabilities, a check with a result, else a detection.
 
-    >>> class_of(["TTPs/Discovery"], None, ""), class_of("Software and Configuration Checks", 0, "")
+    >>> class_of(["TTPs/Discovery"], None, ""), class_of([], None, "PASSED")
     (2004, 2003)
     """
-    kinds = words(types)
-    if (isinstance(vulnerabilities, list | str) and vulnerabilities) or (
-        not result and any(kind.startswith(_FLAWS) for kind in kinds)
-    ):
+    if vulnerabilities and vulnerabilities.__class__ in (list, str):
         return VULNERABILITY_FINDING
-    if result or any(kind.startswith(_CHECKS) for kind in kinds):
+    if not result and any(kind.startswith(_FLAWS) for kind in types):
+        return VULNERABILITY_FINDING
+    if result or any(kind.startswith(_CHECKS) for kind in types):
         return COMPLIANCE_FINDING
     return DETECTION_FINDING
 

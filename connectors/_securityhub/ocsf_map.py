@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from connectors._findings.frame import MOST, inside, remediation, result, vulnerability, word, words
+from connectors._findings.frame import (
+    MOST,
+    WARNING,
+    inside,
+    remediation,
+    result,
+    vulnerability,
+    word,
+    words,
+)
 from connectors._findings.frame import compliance as compliance_of
 from connectors._json.fields import MAX_DATA, Fields, compact, some
 from connectors._json.objects import address
@@ -30,7 +39,7 @@ SOURCES: Final = (
 )
 #: CVE, GitHub and Alpine, Debian, Red Hat advisories by their spelling.
 _ID: Final = re.compile(r"CVE-\d{4}-\d{4,19}|GHSA(?:-[23456789cfghjmpqrvwx]{4}){3}|RHSA-\d{4}:\d+")
-_RESULTS: Final = {"NOT_AVAILABLE": 0}
+_RESULTS: Final = {"NOT_AVAILABLE": 0, "INFOED": WARNING}  # Prowler says INFOED
 
 
 def objects(fields: Fields, summary: Summary) -> OCSF:
@@ -75,6 +84,7 @@ def _compliance(fields: Fields, fix: OCSF | None) -> OCSF:
             text("Title"),
             words([inside(each, "StandardsId") for each in items]),
             requirements=words(get("Compliance.RelatedRequirements") or []),
+            status_code=word_of,
             status_details=[each for each in said if each][:MOST],
         ),
         remediation=fix,

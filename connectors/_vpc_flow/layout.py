@@ -10,7 +10,7 @@ Source: VPC User Guide, "Flow log records" (fields of versions 2 to 10); Transit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sentinel.errors import DecodeError
@@ -40,24 +40,52 @@ ALIASES: Final = {
 }
 
 
+#: What `connectors.vpc_flow` makes columns of, in the order of `Layout.core`.
+CORE: Final = (
+    *("pkt-srcaddr", "srcaddr", "interface-id", "instance-id", "flow-direction"),
+    *("start", "action", "log-status", "protocol", "dstport", "region"),
+)
+
+
+class Layout(NamedTuple):
+    """Where each word of a format is.
+
+    Attributes
+    ----------
+    places
+        By name.
+    core
+        Of `CORE`; -1 for those that the format lacks.
+    """
+
+    places: Mapping[str, int]
+    core: tuple[int, ...]
+
+
 class Flow(NamedTuple):
-    """One line: its words, and where each is."""
+    """One line: its words, one empty word after the last, and where each is."""
 
     words: list[str]
-    places: Mapping[str, int]
-    raw: bytes
+    layout: Layout
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Where each word is, by its name."""
+        return self.layout.places
 
     def get(self, name: str) -> str:
         """Return a word by the name AWS has for it; empty where the line has none."""
-        place = self.places.get(name)
-        if place is None:
-            return ""
-        word = self.words[place]
+        word = self.words[self.layout.places.get(name, -1)]
         return "" if word == "-" else word
 
 
-_default: Final = {name: place for place, name in enumerate(DEFAULT)}
-_known: dict[bytes, Mapping[str, int]] = {}
+def _layout(names: Sequence[str]) -> Layout:
+    places = {name: place for place, name in enumerate(names)}
+    return Layout(places, tuple(places.get(name, -1) for name in CORE))
+
+
+_default: Final = _layout(DEFAULT)
+_known: dict[bytes, Layout] = {}
 
 
 def is_header(line: bytes) -> bool:
@@ -84,23 +112,25 @@ def decode(unit: bytes) -> Flow:
             f"expected a line of a flow log of at most {MAX_BYTES} bytes, found {len(unit)}",
         )
     header, newline, line = unit.rstrip().rpartition(b"\n")
-    places: Mapping[str, int] = _default
+    layout = _default
     if newline:
-        places = _known.get(header) or _places(header)
+        layout = _known.get(header) or _read(header)
     try:
         words = line.decode().split()
     except UnicodeDecodeError as error:
         raise DecodeError("utf8", f"expected a line of a flow log, found: {error}") from error
+    places = layout.places
     if len(words) != len(places):
         raise DecodeError(
             "fields",
             f"expected {len(places)} words ({' '.join(places)[:300]}), found {len(words)}; put "
             "the header line of the flow log's own format in front",
         )
-    return Flow(words, places, unit)
+    words.append("")
+    return Flow(words, layout)
 
 
-def _places(header: bytes) -> Mapping[str, int]:
+def _read(header: bytes) -> Layout:
     """Return where each word is, by a header line; remember it."""
     if not is_header(header) or b"\n" in header:
         raise DecodeError(
@@ -112,13 +142,13 @@ def _places(header: bytes) -> Mapping[str, int]:
         names = header.decode("ascii").replace("_", "-").split()
     except UnicodeDecodeError as error:
         raise DecodeError("header", f"expected names of fields, found: {error}") from error
-    places = {name: place for place, name in enumerate(names)}
-    if len(places) != len(names):
+    layout = _layout(names)
+    if len(layout.places) != len(names):
         raise DecodeError("header", "expected each field once in a header, found one twice")
     if len(_known) >= _MEMO:
         _known.clear()
-    _known[header] = places
-    return places
+    _known[header] = layout
+    return layout
 
 
 def number(word: str, most: int) -> int | None:
