@@ -102,7 +102,7 @@ class FilesReader(Reader):
             try:
                 for index, full in self._pages(file, start, pile):
                     if full:
-                        yield pile.page({"done": done, "open": [file.digest, index]})
+                        yield pile.page({"done": [*done], "open": [file.digest, index]})
             except PermissionError as error:
                 denied.append(f"{file.path}: {error.strerror}")
                 continue
@@ -113,7 +113,7 @@ class FilesReader(Reader):
             done.append(file.digest)
             pile.done.append(file.id)
         if pile:
-            yield pile.page({"done": done})
+            yield pile.page({"done": [*done]})
         if denied:
             raise DeniedError(f"expected readable files, found {len(denied)} others: {denied[0]}")
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hmac
 import io
+import json
 import queue
 import ssl
 import threading
@@ -275,7 +276,7 @@ class Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         """Return the body, unpacked."""
         length = self.headers.get("Content-Length") or ""
-        if not length.isdecimal():
+        if not length.isdecimal() or "Transfer-Encoding" in self.headers:
             raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "expected a Content-Length")
         most = self.server.settings.max_bytes
         if int(length) > most:
@@ -312,9 +313,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _records(self, body: bytes) -> list[Record]:
         name = (self.headers.get("Idempotency-Key") or "")[:256]
+        try:
+            found = list(self.server.connector.records(io.BytesIO(body)))
+        except (ValueError, EOFError, OSError) as error:
+            detail = f"expected what the source writes: {error!s:.200}"
+            raise RefusedError(HTTPStatus.BAD_REQUEST, detail) from error
         return [
             Record(value, f"http:{name}#{index}" if name else "")
-            for index, value in enumerate(self.server.connector.records(io.BytesIO(body)))
+            for index, value in enumerate(found)
         ]
 
     def _deliver(self, records: list[Record]) -> HTTPStatus:
@@ -330,7 +336,7 @@ class Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.SERVICE_UNAVAILABLE
 
     def _answer(self, status: HTTPStatus, body: str, detail: str = "") -> None:
-        text = (body or f'{{"error":"{detail or status.phrase}"}}').encode()
+        text = (body or json.dumps({"error": detail or status.phrase})).encode()
         self.send_response(status)
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             self.send_header("Retry-After", str(RETRY_AFTER_S))

@@ -72,7 +72,7 @@ class Delivery:
         self._topic = topics.raw(target.source)
         self._connector = target.connector()
         self._tenant = {} if target.tenant == DEFAULT_TENANT else {TENANT_HEADER: target.tenant}
-        self._saved: Position | None = None
+        self._saved = b""
         self._lists = target.reader.listing is not Reader.listing
 
     def deliver(self, page: Page) -> None:
@@ -92,9 +92,10 @@ class Delivery:
         if self._lists:
             self._arrived(page)
         self._producer.flush_sync()
-        if page.position != self._saved:
+        position = msgspec.json.encode(page.position)
+        if position != self._saved:  # readers that are sent to always have the same one
             self._positions.save(page.position)
-            self._saved = dict(page.position)
+            self._saved = position
         self._count(page, size)
 
     def _send(self, record: Record) -> None:
