@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from connectors._auditd import tables
 from connectors._auditd.record import Record, head, lines_of, parse, plain, text
@@ -33,6 +32,22 @@ _DETAIL_TYPES: Final = (
 _DETAILS: Final = frozenset(_DETAIL_TYPES.split())
 _NOTHING: Final = frozenset({"?", '"?"', "(null)", "(none)"})
 _EXECVE: Final = frozenset({"execve", "execveat"})
+
+
+T = TypeVar("T")
+
+
+class cached(Generic[T]):  # noqa: N801 - used as a decorator
+    """A property worked out once; `functools.cached_property` of Python 3.11 without its lock."""
+
+    def __init__(self, how: Callable[[Any], T]) -> None:
+        self._how = how
+        self._name = how.__name__
+        self.__doc__ = how.__doc__
+
+    def __get__(self, instance: Any, _owner: Any = None) -> T:
+        value: T = instance.__dict__[self._name] = self._how(instance)
+        return value
 
 
 class Path(NamedTuple):
@@ -64,8 +79,8 @@ class Event:
     node, stamp, time, part
         Host, ``seconds.fraction:serial``, milliseconds since the epoch (UTC), and which
         part of an event that had been put together too early (0: the event itself).
-    records
-        In the order of arrival.
+    records, kinds
+        In the order of arrival, and their types.
     syscall, call
         The SYSCALL record, if any, and the name of the system call: its number where it has
         none, ``""`` where no call was recorded.
@@ -84,7 +99,7 @@ class Event:
         self.part = part
         self.records = records
         self.memo: dict[str, Any] = {}
-        kinds = [record.type for record in records]
+        self.kinds = kinds = [record.type for record in records]
         self.syscall = records[kinds.index("SYSCALL")] if "SYSCALL" in kinds else None
         fallback = "SYSCALL" if self.syscall else kinds[0]
         self.reason = next((kind for kind in kinds if kind not in _DETAILS), fallback)
@@ -105,24 +120,34 @@ class Event:
         """Return the kernel's serial number, which starts anew with every boot."""
         return int(self.stamp.rpartition(":")[2])
 
-    def raw(self, name: str) -> Iterator[str]:
-        """Yield each value of a field as written, in record order."""
-        for record in self.records:
-            value = record.fields.get(name)
-            if value is not None:
-                yield value
+    def raw(self, name: str) -> list[str]:
+        """Return each value of a field as written, in record order."""
+        if name not in self.first:
+            return []
+        records = self.records
+        return [record.fields[name] for record in records if name in record.fields]
 
-    @cached_property
-    def _first(self) -> dict[str, str]:
-        """The value of each field in the first record that has it."""
+    @cached
+    def first(self) -> dict[str, str]:
+        """Return the value of each field in the first record that has it."""
+        records = self.records
+        merged = records[-1].fields
+        for record in records[-2::-1]:
+            merged = merged | record.fields
+        return merged
+
+    @cached
+    def enriched(self) -> dict[str, str]:
+        """Return what auditd interpreted, in the first record that says it."""
         merged: dict[str, str] = {}
-        for record in reversed(self.records):
-            merged |= record.fields
+        for record in self.records:
+            if record.enriched:
+                merged = record.enriched | merged
         return merged
 
     def get(self, name: str) -> str:
         """Return the first value of a field that says anything, decoded; else ``""``."""
-        value = self._first.get(name)
+        value = self.first.get(name)
         if value is None:
             return ""
         if value in _NOTHING:
@@ -131,20 +156,15 @@ class Event:
 
     def interpreted(self, name: str) -> str:
         """Return the name that auditd gave for a number, such as ``UID``; else ``""``."""
-        for record in self.records:
-            value = record.enriched.get(name)
-            if value is not None:
-                return plain(value)
-        return ""
+        value = self.enriched.get(name)
+        return "" if value is None else plain(value)
 
     def of(self, kind: str) -> Record | None:
         """Return the first record of a type."""
-        for record in self.records:
-            if record.type == kind:
-                return record
-        return None
+        kinds = self.kinds
+        return self.records[kinds.index(kind)] if kind in kinds else None
 
-    @cached_property
+    @cached
     def executes(self) -> bool:
         """Tell whether a program was started: a successful ``execve`` or its arguments."""
         if self.call in _EXECVE:
@@ -161,7 +181,7 @@ class Event:
         unexplained = self.executes and self.of("EXECVE") is None
         return unexplained or (items.isdecimal() and len(items) < 10 and int(items) > paths)
 
-    @cached_property
+    @cached
     def success(self) -> bool | None:
         """Tell whether the kernel or the program says that it worked; None: it does not say."""
         for name in ("success", "res", "result"):
@@ -170,9 +190,11 @@ class Event:
                 return value in {"yes", "success", "1", "ok"}
         return None
 
-    @cached_property
+    @cached
     def arguments(self) -> list[str]:
         """Return the arguments of the program started, put together from their fragments."""
+        if "EXECVE" not in self.kinds:
+            return []
         pieces: dict[int, bytes] = {}
         for record in self.records:
             if record.type != "EXECVE":
@@ -184,18 +206,18 @@ class Event:
                     pieces[index] = pieces.get(index, b"") + _bytes(value)
         return [pieces[index].decode("utf-8", "backslashreplace") for index in sorted(pieces)]
 
-    @cached_property
+    @cached
     def title(self) -> str:
         """Return the process title, NULs made spaces (the kernel keeps its first 128 bytes)."""
-        value = next(self.raw("proctitle"), "")
+        value = self.first.get("proctitle", "")
         return text(value).replace("\0", " ").strip() if value != "(null)" else ""
 
-    @cached_property
+    @cached
     def command_line(self) -> str:
         """Return the arguments, or the process title where they are not recorded."""
         return " ".join(self.arguments) or self.title
 
-    @cached_property
+    @cached
     def keys(self) -> list[str]:
         """Return the keys of the audit rules that matched."""
         found: list[str] = []
@@ -205,15 +227,17 @@ class Event:
                 found += [name.removeprefix("key=") for name in names if name]
         return list(dict.fromkeys(found))
 
-    @cached_property
+    @cached
     def peer(self) -> Peer | None:
         """Return the socket address of the event."""
-        value = next(self.raw("saddr"), "")
+        value = self.first.get("saddr", "")
         return peer(value) if value else None
 
-    @cached_property
+    @cached
     def paths(self) -> list[Path]:
         """Return the files named, by item number."""
+        if "PATH" not in self.kinds:
+            return []
         found = [record.fields for record in self.records if record.type == "PATH"]
         found.sort(
             key=lambda fields: int(item) if (item := fields.get("item", "0")).isdecimal() else 0
@@ -234,7 +258,7 @@ class Event:
             return ""  # relative to an open directory, whose name is not recorded
         return self.get("cwd")
 
-    @cached_property
+    @cached
     def exe(self) -> str:
         """Return the path of the program that acts, or that was started."""
         found = self.get("exe")

@@ -86,9 +86,11 @@ def getter(field: str) -> Getter:
 
     def read(event: Event) -> Any:
         memo = event.memo
-        if field not in memo:
-            memo[field] = inner(event)
-        return memo[field]
+        try:
+            return memo[field]
+        except KeyError:
+            found = memo[field] = inner(event)
+            return found
 
     return read
 
@@ -122,8 +124,10 @@ def _within(kind: str, inner: Getter) -> Getter:
 
 def _flat(values: list[str]) -> str | tuple[str, ...] | None:
     """Return no value as None, one as itself, several as a tuple: a matcher can hash it."""
+    if len(values) < 2:
+        return values[0] if values else None
     distinct = tuple(dict.fromkeys(values))
-    return (distinct[0] if len(distinct) == 1 else distinct) if distinct else None
+    return distinct[0] if len(distinct) == 1 else distinct
 
 
 def _raw(field: str) -> Getter:
@@ -131,11 +135,11 @@ def _raw(field: str) -> Getter:
     decoded = text if field in ENCODED else plain
 
     def read(event: Event) -> Any:
-        values = [decoded(value) for value in event.raw(field) if value != "(null)"]
-        if not values:
-            found = event.interpreted(field)
-            values = [found] if found else []
-        return _flat(values)
+        if field in event.first:
+            values = [decoded(value) for value in event.raw(field) if value != "(null)"]
+            if values:
+                return _flat(values)
+        return event.interpreted(field) or None
 
     return read
 
@@ -146,6 +150,8 @@ def _argument(field: str) -> Getter:
 
     def read(event: Event) -> Any:
         values = event.arguments[index : index + 1]
+        if field not in event.first:
+            return _flat(values)
         for record in event.records:
             if record.type != "EXECVE" and field in record.fields:
                 values.append(plain(record.fields[field]))
@@ -225,9 +231,13 @@ def everything(event: Event) -> list[str]:
     found = [event.command_line, event.title] if event.arguments else [event.title]
     for record in event.records:
         words = [record.type]
+        execve = record.type == "EXECVE"
         for name, value in record.fields.items():
-            encoded = name in ENCODED or record.type == "EXECVE"
-            words.append(f"{name}={text(value) if encoded else plain(value)}")
+            if value[:1] == '"':
+                value = value[1:].removesuffix('"')
+            elif execve or name in ENCODED:
+                value = text(value)
+            words.append(f"{name}={value}")
         found.append(" ".join(words).replace("\0", " "))
     return [value for value in found if value]
 

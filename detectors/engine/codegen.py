@@ -64,6 +64,9 @@ class Memo(dict[Any, Any]):
         if kind is str:
             if len(value) > MEMO_CHARS:
                 return found
+        elif kind is tuple:
+            if len(value) > 16 or not all(item.__class__ is str for item in value):
+                return found
         elif value is not None and (kind is not int or 0 <= value <= 1):
             return found
         memos = self.memos

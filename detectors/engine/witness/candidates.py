@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import and_
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,10 +80,7 @@ class Candidates:
         plan = self._fitting(events, self._met(events))
         left = [plan.everything] * len(events)
         for look in plan.looks:
-            if isinstance(look, TextLook):
-                look.narrow(events, left)
-            else:
-                left = list(map(and_, left, look.all(events)))
+            left = look.narrow(events, left)
         count, ordinals = 0, plan.ordinals
         for row, bits in enumerate(left):
             if bits:
