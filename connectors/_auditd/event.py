@@ -46,7 +46,8 @@ class cached(Generic[T]):  # noqa: N801 - used as a decorator
         self.__doc__ = how.__doc__
 
     def __get__(self, instance: Any, _owner: Any = None) -> T:
-        value: T = instance.__dict__[self._name] = self._how(instance)
+        value = self._how(instance)
+        instance.__dict__[self._name] = value
         return value
 
 

@@ -25,6 +25,8 @@ _HEAD: Final = 32
 #: Smaller batches are not worth the difference.
 _SMALL: Final = 3 * _HEAD
 
+#: Microseconds taken to be those of a field that cannot be read.
+_UNREADABLE: Final = 5.0
 #: Events that rare places of keywords are told by.
 _SAMPLE: Final = 512
 
@@ -201,9 +203,9 @@ class TextLook:
 def reading_time(get: Getter, events: Sequence[Any]) -> float:
     """Return how long it takes to read a field of an event for the first time, microseconds."""
     started = thread_time_ns()
-    for event in events:
-        try:
+    try:
+        for event in events:
             get(event)
-        except Exception:  # noqa: BLE001, PERF203 - the rules will meet and report the same error
-            continue
+    except Exception:  # noqa: BLE001 - the rules will meet and report the same error
+        return _UNREADABLE
     return (thread_time_ns() - started) / 1000 / max(1, len(events))
