@@ -35,6 +35,7 @@ class GitHub(JsonConnector):
 
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="github", service="audit"),)
     product: ClassVar[Mapping[str, Any]] = {"name": "GitHub", "vendor_name": "GitHub"}
+    readers: ClassVar[Mapping[str, str]] = {"audit-log": "connectors._github.reader:GitHubReader"}
     reads: ClassVar[frozenset[str]] = frozenset(
         {"_document_id", "action", "actor", "actor_id", "actor_ip", "business", "operation_type"}
         | {"external_identity_nameid", "org", "user", "user_agent", *_TIMES}

@@ -45,6 +45,9 @@ class GWorkspace(JsonConnector):
     )
     product: ClassVar[Mapping[str, Any]] = {"name": "Google Workspace", "vendor_name": "Google"}
     envelope: ClassVar[Envelope] = Envelope(lists=("items",))
+    readers: ClassVar[Mapping[str, str]] = {
+        "reports": "connectors._gworkspace.reader:ReportsReader"
+    }
     reads: ClassVar[frozenset[str]] = frozenset(
         {"actor.email", "actor.key", "actor.profileId", "eventIndex", "id.applicationName"}
         | {"id.time", "id.uniqueQualifier", "ipAddress", "networkInfo.regionCode"}

@@ -154,8 +154,6 @@ def retry_after(value: str | None) -> float | None:
 
 def _until_reset(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until a limit is lifted: Okta's and GitHub's time of it."""
-    if headers.get("x-ratelimit-remaining", headers.get("x-rate-limit-remaining")) != "0":
-        return None
     moment = headers.get("x-ratelimit-reset", headers.get("x-rate-limit-reset", ""))
     return max(0.0, float(moment) - time.time()) if moment.isdigit() else None
 
@@ -164,11 +162,12 @@ def refused(what: str, status: int, answer: Answer, needs: str) -> SourceError:
     """Return what to raise for an answer that is an error."""
     said = answer.body[:300].decode(errors="replace")
     wait = retry_after(answer.headers.get("retry-after"))
-    if wait is None:
-        wait = _until_reset(answer.headers)
-    # GitHub says 403 where others say 429, and then how many requests are left.
-    if status == _FORBIDDEN and answer.headers.get("x-ratelimit-remaining") == "0":
+    # GitHub says 403 where others say 429, and then when to come again, or that none are left.
+    spent = wait is not None or answer.headers.get("x-ratelimit-remaining") == "0"
+    if status == _FORBIDDEN and spent:
         status = _THROTTLED
+    if status == _THROTTLED and wait is None:
+        wait = _until_reset(answer.headers)
     if status in (_UNAUTHORIZED, _FORBIDDEN):
         return DeniedError(f"{what}: refused with {status}: {said}; grant {needs}", wait)
     if status == _THROTTLED:
