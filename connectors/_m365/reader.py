@@ -95,7 +95,7 @@ class ActivityReader(Reader):
         super().__init__(settings, connector)
         #: Returns the time, seconds since the epoch.
         self.clock = time.time
-        credential = Credential(settings)
+        self._credential = credential = Credential(settings)
         scope = f"{settings.endpoint}/.default"
         self._api = Api(
             lambda fresh: credential.token(scope, fresh=fresh), NEEDS, verify=settings.ca
@@ -220,6 +220,7 @@ class ActivityReader(Reader):
     def close(self) -> None:
         """Let go of connections."""
         self._api.close()
+        self._credential.close()
 
 
 def _text(when: float) -> str:

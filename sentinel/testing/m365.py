@@ -86,7 +86,7 @@ class ActivityDouble:
                 f"{self._server.url}{request.path}?contentType={kind}&startTime="
                 f"{request.param('startTime')}&endTime={request.param('endTime')}&nextPage={token}"
             )
-        return reply([self._row(one) for one in items], **headers)
+        return reply([self._row(one) for one in items], 200, **headers)
 
     def _row(self, one: Content) -> dict[str, str]:
         return {

@@ -213,9 +213,11 @@ class BlobReader(Reader):
             raise failure(error, f"list container {self._container}", NEEDS) from error
 
     def close(self) -> None:
-        """Let go of connections."""
-        if self._client is not None:
-            self._client.close()
+        """Let go of connections, and of tokens."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+        self._credential.close()
 
 
 class _Places:

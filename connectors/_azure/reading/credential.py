@@ -53,9 +53,17 @@ class Credential:
 
     def get(self, *, fresh: bool = False) -> TokenCredential:
         """Return the credential; `fresh` forgets what tokens it has."""
-        if fresh or self._made is None:
+        if fresh:
+            self.close()
+        if self._made is None:
             self._made = self._make()
         return self._made
+
+    def close(self) -> None:
+        """Let go of connections, and forget tokens."""
+        made, self._made = self._made, None
+        if made is not None and hasattr(made, "close"):
+            made.close()
 
     def token(self, scope: str, *, fresh: bool = False) -> str:
         """Return a bearer token for `scope`.

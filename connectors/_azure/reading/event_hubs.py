@@ -38,6 +38,7 @@ class EventHubsReader(KafkaReader):
 
     Settings: ClassVar[type[ReaderSettings]] = EventHubsSettings
     settings: EventHubsSettings
+    _credential: Credential | None = None
 
     def _config(self) -> dict[str, Any]:
         """Return librdkafka's settings: TLS, and a password or a token."""
@@ -61,7 +62,7 @@ class EventHubsReader(KafkaReader):
                 "sasl.username": "$ConnectionString",
                 "sasl.password": secret,
             }
-        credential = Credential(self.settings)
+        credential = self._credential = self._credential or Credential(self.settings)
         scope = f"https://{host.partition(':')[0]}/.default"
 
         def token(_: str) -> tuple[str, float]:
@@ -69,3 +70,9 @@ class EventHubsReader(KafkaReader):
             return made.token, max(float(made.expires_on), time.time() + 1)
 
         return config | {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": token}
+
+    def close(self) -> None:
+        """Let go of connections, and of tokens."""
+        super().close()
+        if self._credential is not None:
+            self._credential.close()

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 _REFUSED: Final = (401, 403)
 
 
+def status_of(error: AzureError) -> int | None:
+    """Return the status of the answer that an error is about."""
+    answer = getattr(error, "response", None)
+    return getattr(error, "status_code", None) or getattr(answer, "status_code", None)
+
+
 def failure(error: AzureError, what: str, needs: str) -> SourceError:
     """Return what to raise for `error`.
 
@@ -26,7 +32,7 @@ def failure(error: AzureError, what: str, needs: str) -> SourceError:
     from azure.core.exceptions import ClientAuthenticationError
 
     answer = getattr(error, "response", None)
-    status = getattr(error, "status_code", None) or getattr(answer, "status_code", None)
+    status = status_of(error)
     wait = retry_after(answer.headers.get("Retry-After")) if answer is not None else None
     said = " ".join(str(error).split())[:300]
     if isinstance(error, ClientAuthenticationError) or status in _REFUSED:

@@ -78,7 +78,7 @@ class GraphReader(WindowReader):
 
     def __init__(self, settings: Any, connector: Connector) -> None:
         super().__init__(settings, connector)
-        credential = Credential(settings)
+        self._credential = credential = Credential(settings)
         scope = f"{settings.endpoint}/.default"
         self._api = Api(
             lambda fresh: credential.token(scope, fresh=fresh), NEEDS, verify=settings.ca
@@ -140,6 +140,7 @@ class GraphReader(WindowReader):
     def close(self) -> None:
         """Let go of connections."""
         self._api.close()
+        self._credential.close()
 
 
 def _text(when: datetime) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from pydantic import Field
 
 from connectors._azure.reading.credential import AzureSettings, Credential
-from connectors._azure.reading.failure import failure
+from connectors._azure.reading.failure import failure, status_of
 from connectors._reading.base import Check, ReaderSettings, SourceError
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
 from connectors.base import Connector
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PAGE_ROWS: Final = 2000
 """Rows of a query; the service gives at most 500,000 rows or 64 MB."""
 NEEDS: Final = "the role Log Analytics Reader on the workspace"
+_UNAUTHORIZED: Final = 401
 _TIME, _ID = "sentinel_time", "sentinel_id"
 _TABLES: Final = {
     "azure_activity": "AzureActivity",
@@ -75,12 +76,13 @@ class MonitorReader(WindowReader):
             after: tuple[str, str] | None = None
             while True:
                 rows, cut_short = self._ask(table, start, end, after)
+                full = len(rows) >= PAGE_ROWS
+                after = (rows[-1].get(_TIME, ""), rows[-1].get(_ID, "")) if full else None
                 yield [self._event(table, row) for row in rows]
                 if cut_short:
                     raise SourceError(f"{table}: the result was cut short: {cut_short}")
-                if len(rows) < PAGE_ROWS:
+                if not full:
                     break
-                after = rows[-1][_TIME], rows[-1][_ID]
 
     def _query(self, table: str, after: tuple[str, str] | None) -> str:
         """Return the KQL for one page; the span of time goes beside it."""
@@ -90,7 +92,7 @@ class MonitorReader(WindowReader):
             parts.append(f"where {chosen.where}")
         parts.append(
             f"extend {_TIME} = format_datetime(TimeGenerated, 'yyyy-MM-ddTHH:mm:ss.fffffff'), "
-            f"{_ID} = tostring({chosen.id_column})"
+            f"{_ID} = coalesce(tostring({chosen.id_column}), hash_sha256(tostring(pack_all())))"
         )
         if after is not None:
             when, last = after
@@ -106,7 +108,7 @@ class MonitorReader(WindowReader):
         self, table: str, start: datetime, end: datetime, after: tuple[str, str] | None
     ) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of a page, and what the service says where it cut them short."""
-        from azure.core.exceptions import AzureError, ClientAuthenticationError
+        from azure.core.exceptions import AzureError
         from azure.monitor.query import LogsQueryPartialResult
 
         query = self._query(table, after)
@@ -116,11 +118,10 @@ class MonitorReader(WindowReader):
                     self.settings.workspace_id, query, timespan=(start, end)
                 )
                 break
-            except ClientAuthenticationError as error:
-                if fresh:  # a token that was refused is fetched anew, once
-                    raise failure(error, f"query {table}", NEEDS) from error
             except AzureError as error:
-                raise failure(error, f"query {table}", NEEDS) from error
+                # A token that was refused is fetched anew, once.
+                if fresh or status_of(error) != _UNAUTHORIZED:
+                    raise failure(error, f"query {table}", NEEDS) from error
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 problem = f"query {table}: expected tables, found an answer that does not fit"
                 raise SourceError(f"{problem}: {error!s:.120}; it is asked again") from error
@@ -132,9 +133,11 @@ class MonitorReader(WindowReader):
     def _connected(self, fresh: bool) -> LogsQueryClient:
         from azure.monitor.query import LogsQueryClient
 
-        if fresh or self._client is None:
+        if fresh:
+            self.close()
+        if self._client is None:
             self._client = LogsQueryClient(
-                self._credential.get(fresh=fresh),
+                self._credential.get(),
                 endpoint=self.settings.endpoint,
                 **self._credential.options,
             )
@@ -161,9 +164,11 @@ class MonitorReader(WindowReader):
                 yield Check(what, ok=True, detail=f"{len(rows)} rows in the last hour")
 
     def close(self) -> None:
-        """Let go of connections."""
-        if self._client is not None:
-            self._client.close()
+        """Let go of connections, and of tokens."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+        self._credential.close()
 
 
 def _rows(tables: list[LogsTable]) -> list[dict[str, Any]]:
