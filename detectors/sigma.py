@@ -6,22 +6,23 @@ keyed by the content of their file, because start-up reads some three thousand o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 import yaml
-from sigma.collection import deep_dict_update
 
-from detectors.engine import condition, leaves, parse
-from detectors.engine.condition import LogSource, Rule
-from detectors.engine.parse import Placeholders, parse_rule
+from detectors.engine import aggregation, condition, leaves, parse
+from detectors.engine import documents as documents_module
+from detectors.engine.condition import Filter, LogSource, Rule
+from detectors.engine.documents import Loader, documents
+from detectors.engine.parse import Placeholders, parse_document
 from detectors.fields import qualified
+from detectors.filters import Source, filtered, fits
 from detectors.match import GetterFactory, Matcher, Text
 from sentinel.errors import RuleError
 
@@ -32,24 +33,16 @@ __all__ = ["LogSource", "Rule", "RuleSet", "Unsupported"]
 RULE_NAMESPACE = UUID("a07b4c0e-9ed3-5ead-b3c5-b3968e815d7f")
 
 #: What decides how a file is parsed: a change of it makes another cache.
-_PARSED_BY = (Path(__file__), *(Path(str(each.__file__)) for each in (condition, leaves, parse)))
+_PARSED_BY = (
+    Path(__file__),
+    *(
+        Path(str(each.__file__))
+        for each in (aggregation, condition, documents_module, leaves, parse)
+    ),
+)
 
-_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_BASE):  # type: ignore[misc]
-    """A safe YAML loader that refuses a key that occurs twice: half the rule would be lost."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """Build a mapping; raise ConstructorError where a key occurs twice."""
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if key.value.__hash__ and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} occurs twice", key.start_mark
-                )
-            seen.add(key.value if key.value.__hash__ else id(key))
-        return super().construct_mapping(node, deep)
+#: Files with the values of placeholders: a mapping of names to lists. They are no rules.
+PLACEHOLDERS = ("placeholders.yml", "placeholders.yaml")
 
 
 class Unsupported(msgspec.Struct, frozen=True, tag="unsupported"):
@@ -73,20 +66,7 @@ class Unsupported(msgspec.Struct, frozen=True, tag="unsupported"):
     reason: str
 
 
-class Source(Protocol):
-    """What is known of a source's events; `connectors.base.LogSource` is one."""
-
-    @property
-    def product(self) -> str:
-        """Sigma product, or ""."""
-
-    @property
-    def category(self) -> str:
-        """Sigma category, or ""."""
-
-    @property
-    def service(self) -> str:
-        """Sigma service, or ""."""
+Part = Rule | Filter | Unsupported
 
 
 class RuleSet:
@@ -115,22 +95,28 @@ class RuleSet:
         cache
             Directory in which parsed rules are kept between starts; None: nowhere.
         placeholders
-            Values for ``%name%`` placeholders of the ``expand`` modifier.
+            Values for ``%name%`` placeholders of the ``expand`` modifier, before those in
+            files named `PLACEHOLDERS` below `dirs`.
 
         Raises
         ------
         RuleError
             One of `dirs` does not exist.
         """
-        parser = _Parser(placeholders or {}, cache)
+        files = [(path, root) for root in dirs for path in _files(root)]
+        values, bad = _values([path for path, _ in files if path.name in PLACEHOLDERS])
+        parser = _Parser({**values, **(placeholders or {})}, cache)
         found = [
             _placed(part, path, root)
-            for root in dirs
-            for path in _files(root)
+            for path, root in files
+            if path.name not in PLACEHOLDERS
             for part in parser.parse(path.read_bytes())
         ]
         parser.save()
-        return cls(*_unique(found))
+        rules, unsupported = _unique(found)
+        filters = [part for part in found if isinstance(part, Filter)]
+        rules, idle = filtered(rules, filters)
+        return cls(rules, [*unsupported, *(_idle(each, why) for each, why in idle), *bad])
 
     def select(self, logsources: Iterable[Source]) -> RuleSet:
         """Return the rules that are meant for any of `logsources`.
@@ -140,7 +126,7 @@ class RuleSet:
         as `detectors.fields` describes.
         """
         sources = list(logsources)
-        chosen = [rule for rule in self.rules if any(_fits(rule.logsource, s) for s in sources)]
+        chosen = [rule for rule in self.rules if any(fits(rule.logsource, s) for s in sources)]
         return RuleSet(map(qualified, chosen), self.unsupported)
 
     def matcher(self, getter_factory: GetterFactory, text: Text | None = None) -> Matcher:
@@ -158,14 +144,6 @@ class RuleSet:
         return Matcher(self.rules, decoder.getter, text, seen, raw)
 
 
-def _fits(wanted: LogSource, source: Source) -> bool:
-    return (
-        wanted.product in ("", source.product)
-        and wanted.category in ("", source.category)
-        and wanted.service in ("", source.service)
-    )
-
-
 def _files(root: Path) -> list[Path]:
     if root.is_file():
         return [root]
@@ -174,7 +152,7 @@ def _files(root: Path) -> list[Path]:
     return sorted(path for ext in ("*.yml", "*.yaml") for path in root.rglob(ext))
 
 
-def _placed(part: Rule | Unsupported, path: Path, root: Path) -> Rule | Unsupported:
+def _placed(part: Part, path: Path, root: Path) -> Part:
     """Tell a parsed document where it came from."""
     if isinstance(part, Unsupported):
         return msgspec.structs.replace(part, path=str(path))
@@ -183,12 +161,38 @@ def _placed(part: Rule | Unsupported, path: Path, root: Path) -> Rule | Unsuppor
     return msgspec.structs.replace(part, id=rule_id, title=part.title or path.stem, path=str(path))
 
 
+def _values(files: Iterable[Path]) -> tuple[dict[str, list[str]], list[Unsupported]]:
+    """Read the values of placeholders; what is wrong with a file costs only that file."""
+    values: dict[str, list[str]] = {}
+    bad = []
+    for file in files:
+        try:
+            read = yaml.load(file.read_bytes(), Loader=Loader)  # noqa: S506 - a safe loader
+            lists = msgspec.convert(read, dict[str, list[str | int | float]])
+        except yaml.YAMLError as error:
+            bad.append(_no_yaml(str(file), error))
+        except msgspec.ValidationError as error:
+            reason = f"expected a mapping of placeholders to lists of values: {error}"
+            bad.append(Unsupported(str(file), 1, "", reason))
+        else:
+            for name, found in lists.items():
+                values.setdefault(name, []).extend(map(str, found))
+    return values, bad
+
+
+def _idle(each: Filter, why: str) -> Unsupported:
+    """Say of a filter what it does not do."""
+    return Unsupported(each.path, 1, each.id, f"filter: {why}")
+
+
 def _unique(
-    parts: Iterable[Rule | Unsupported],
+    parts: Iterable[Part],
 ) -> tuple[list[Rule], list[Unsupported]]:
     rules: dict[str, Rule] = {}
     unsupported = []
     for part in parts:
+        if isinstance(part, Filter):
+            continue
         if isinstance(part, Unsupported):
             unsupported.append(part)
         elif part.id in rules:
@@ -210,9 +214,9 @@ class _Parser:
         key = sha256(msgspec.msgpack.encode([code, versions, values])).hexdigest()[:16]
         self.file = cache / f"sigma-{key}.msgpack" if cache else None
         self.known = _read(self.file)
-        self.used: dict[str, list[Rule | Unsupported]] = {}
+        self.used: dict[str, list[Part]] = {}
 
-    def parse(self, content: bytes) -> list[Rule | Unsupported]:
+    def parse(self, content: bytes) -> list[Part]:
         """Return the rules of one file; their ids and paths are yet to be completed."""
         digest = sha256(content).hexdigest()
         parts = self.known.get(digest)
@@ -235,69 +239,33 @@ class _Parser:
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(dict[str, list[Rule | Unsupported]])
+_DECODER = msgspec.msgpack.Decoder(dict[str, list[Part]])
 
 
-def _read(file: Path | None) -> dict[str, list[Rule | Unsupported]]:
+def _read(file: Path | None) -> dict[str, list[Part]]:
     try:
         return _DECODER.decode(file.read_bytes()) if file else {}
     except (OSError, msgspec.MsgspecError):
         return {}  # no cache yet, or one that a crash cut short: parse again
 
 
-def _documents(content: bytes, placeholders: Placeholders) -> Iterator[Rule | Unsupported]:
+def _documents(content: bytes, placeholders: Placeholders) -> Iterator[Part]:
     """Parse the documents of one file; a rule's `path` is its number there, from the second."""
     try:
-        documents = list(yaml.load_all(content, Loader=_Loader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        yield Unsupported("", mark.line + 1 if mark else 1, "", f"not valid YAML: {problem}")
-        return
-    lines = _starts(content)
-    for index, document in enumerate(_merged(documents)):
-        if document is None:
-            continue
-        try:
-            rule = parse_rule(document, placeholders)
-            yield msgspec.structs.replace(rule, path=f"#{index}" if index else "")
-        except RuleError as error:
+        for index, line, document in documents(content):
             stated = document.get("id", "") if isinstance(document, dict) else ""
-            line = lines[index] if index < len(lines) else 1
-            yield Unsupported("", line, str(stated), str(error))
+            try:
+                made = parse_document(document, placeholders)
+            except RuleError as error:
+                yield Unsupported("", line, str(stated), str(error))
+            else:
+                yield msgspec.structs.replace(made, path=f"#{index}" if index else "")
+    except yaml.YAMLError as error:
+        yield _no_yaml("", error)
 
 
-def _starts(content: bytes) -> list[int]:
-    """Return the line at which each document of a file starts, from 1."""
-    lines = content.split(b"\n")
-    marks = [number for number, line in enumerate(lines, 1) if line.rstrip() == b"---"]
-    first = marks[0] if marks else 0
-    bare = [line for line in lines[: first - 1] if line.strip() and not line.startswith(b"#")]
-    return [mark + 1 for mark in marks] if marks and not bare else [1, *(m + 1 for m in marks)]
-
-
-def _merged(documents: Sequence[Any]) -> Iterator[Any]:
-    """Apply Sigma's collection actions (``global``, ``reset``, ``repeat``); None is no rule.
-
-    The same merging as `sigma.collection.SigmaCollection.from_dicts`.
-    """
-    template: dict[Any, Any] = {}
-    previous: dict[Any, Any] = {}
-    for document in documents:
-        action = document.get("action") if isinstance(document, dict) else None
-        if action == "global":
-            template = {key: value for key, value in document.items() if key != "action"}
-            previous = template
-            yield None
-        elif action == "reset":
-            template = {}
-            yield None
-        elif action == "repeat":
-            addition = {key: value for key, value in document.items() if key != "action"}
-            previous = deep_dict_update(deepcopy(previous), addition)
-            yield previous
-        elif isinstance(document, dict) and "correlation" not in document:
-            previous = deep_dict_update(deepcopy(document), template)
-            yield previous
-        else:
-            yield document
+def _no_yaml(path: str, error: yaml.YAMLError) -> Unsupported:
+    """Say where a file is not YAML."""
+    mark = getattr(error, "problem_mark", None)
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    return Unsupported(path, mark.line + 1 if mark else 1, "", f"not valid YAML: {problem}")

@@ -143,6 +143,8 @@ class Rule(msgspec.Struct, frozen=True, eq=False, tag="rule"):
         The condition tree.
     path
         The file it came from.
+    name
+        By which filters and correlations may call it.
     """
 
     id: str
@@ -156,6 +158,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False, tag="rule"):
     condition: str
     node: Node
     path: str = ""
+    name: str = ""
 
     @property
     def reads(self) -> frozenset[str | None]:
@@ -166,3 +169,29 @@ class Rule(msgspec.Struct, frozen=True, eq=False, tag="rule"):
     def fields(self) -> frozenset[str]:
         """The fields that the rule reads; keywords read none."""
         return frozenset(name for name in self.reads if name is not None)
+
+
+class Filter(msgspec.Struct, frozen=True, eq=False, tag="filter"):
+    """One Sigma filter; see `detectors.filters`.
+
+    Attributes
+    ----------
+    id, title
+        As written.
+    logsource
+        Rules of which it is meant for.
+    rules
+        Their ids or names; none: any.
+    condition, node
+        What is added to their conditions.
+    path
+        The file it came from.
+    """
+
+    id: str
+    title: str
+    logsource: LogSource
+    rules: tuple[str, ...]
+    condition: str
+    node: Node
+    path: str = ""

@@ -17,12 +17,14 @@ import re2
 from sigma import conditions as sc
 from sigma import types as st
 from sigma.exceptions import SigmaError
+from sigma.filters import SigmaFilter
 from sigma.modifiers import reverse_modifier_mapping
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
 
 from detectors.engine import condition as c
+from detectors.engine.aggregation import instead
 from detectors.engine.leaves import compile_regex, leaf_test
 from sentinel.errors import RuleError
 
@@ -45,35 +47,71 @@ _SEVERITY = {"informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5
 _TECHNIQUE = re.compile(r"t\d{4}(\.\d{3})?\Z", re.IGNORECASE)
 
 
-def parse_rule(document: Any, placeholders: Placeholders) -> c.Rule:
-    """Turn one YAML document into a rule; `id` is empty where the document has none.
+def parse_document(document: Any, placeholders: Placeholders) -> c.Rule | c.Filter:
+    """Turn one YAML document into a rule or filter; `id` is empty where the document has none.
 
     Raises
     ------
     RuleError
-        With the reason: not a Sigma rule, invalid, or not supported.
+        With the reason: neither of them, invalid, or not supported.
     """
     if not isinstance(document, dict):
         raise RuleError(f"expected a Sigma rule (a mapping), found {type(document).__name__}")
-    for kind in ("correlation", "filter"):
-        if kind in document:
-            raise RuleError(f"{kind}: Sigma {kind} documents are not run yet, only rules")
-    if "detection" not in document:
+    if "correlation" in document:
+        raise RuleError("correlation: Sigma correlation documents are not run yet, only rules")
+    if "detection" not in document and "filter" not in document:
         raise RuleError("not a Sigma rule: expected `detection`, found none")
+    read, kind = (_rule, "") if "detection" in document else (_filter, "filter: ")
     try:
-        rule = _sigma_rule(document)
-        node = _condition(rule, placeholders)
+        return read(document, placeholders)
     except SigmaError as error:
-        raise RuleError(str(error)) from error
+        raise RuleError(f"{kind}{error}") from error
     except RecursionError as error:
         raise RuleError("the condition is nested too deep; write it flatter") from error
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise RuleError(f"malformed: {type(error).__name__}: {error}") from error
+
+
+def _rule(document: dict[str, Any], placeholders: Placeholders) -> c.Rule:
+    _refuse_aggregation(document)
+    rule = _sigma_rule(document)
+    node = _condition(rule, placeholders)
     return _with_metadata(rule, node, str(document.get("id") or ""))
 
 
+def _refuse_aggregation(document: dict[str, Any]) -> None:
+    """Refuse what Sigma 1 had after a pipe; raise RuleError with what to write for it."""
+    detection = document["detection"]
+    stated = detection.get("condition") if isinstance(detection, dict) else None
+    for condition in stated if isinstance(stated, list) else [stated]:
+        if isinstance(condition, str) and "|" in condition:
+            raise RuleError(instead(condition, document))
+
+
+def _filter(document: dict[str, Any], placeholders: Placeholders) -> c.Filter:
+    made = SigmaFilter.from_dict(document, policy=_POLICY)
+    rules = made.filter.rules
+    detection = {key: value for key, value in document["filter"].items() if key != "rules"}
+    rule = SigmaRule.from_dict(
+        {"title": "-", "logsource": document["logsource"], "detection": detection}, policy=_POLICY
+    )
+    return c.Filter(
+        id=str(made.id or document.get("id") or ""),
+        title=made.title or "",
+        logsource=_logsource(rule),
+        rules=() if isinstance(rules, str) else tuple(each.reference for each in rules),
+        condition=made.filter.condition[0],
+        node=_condition(rule, placeholders),
+    )
+
+
+def _logsource(rule: SigmaRule) -> c.LogSource:
+    source = rule.logsource
+    return c.LogSource(source.product or "", source.category or "", source.service or "")
+
+
 #: What an analyst reads of a rule, beside what it takes to run it.
-_OPTIONAL = ("id", "title", "description", "level", "tags", "falsepositives", "references")
+_OPTIONAL = ("id", "title", "description", "level", "tags", "falsepositives", "references", "name")
 
 
 def _sigma_rule(document: dict[str, Any]) -> SigmaRule:
@@ -99,18 +137,18 @@ def _sigma_rule(document: dict[str, Any]) -> SigmaRule:
 
 def _with_metadata(rule: SigmaRule, node: c.Node, stated_id: str) -> c.Rule:
     tags = [tag.name for tag in rule.tags if tag.namespace == "attack"]
-    source = rule.logsource
     return c.Rule(
         id=str(rule.id or stated_id),  # a name is no valid id, but it is one
         title="" if rule.title == "-" else rule.title or "",
         description=rule.description or "",
         severity_id=_SEVERITY.get(str(rule.level), 3),
         techniques=tuple(dict.fromkeys(t.upper() for t in tags if _TECHNIQUE.match(t))),
-        logsource=c.LogSource(source.product or "", source.category or "", source.service or ""),
+        logsource=_logsource(rule),
         falsepositives=tuple(map(str, rule.falsepositives or ())),
         references=tuple(map(str, rule.references or ())),
         condition=" or ".join(rule.detection.condition),
         node=node,
+        name=rule.name or "",
     )
 
 

@@ -31,7 +31,7 @@ class Bad(NamedTuple):
         Bad(selection(f__lt="many"), "incompatible"),
         Bad(selection(f="a") | {"condition": "selection and missing"}, "missing"),
         Bad(selection(f="a") | {"condition": "1 of missing_*"}, "missing_"),
-        Bad(selection(f="a") | {"condition": "selection | count() > 5"}, "deprecated"),
+        Bad(selection(f="a") | {"condition": "selection | count() > 5"}, "event_count"),
         Bad(selection(f="a") | {"condition": "selection and"}, "Expected"),
         Bad({"selection": {"f": "a"}}, "condition"),
         Bad("text", "detection"),
