@@ -92,12 +92,14 @@ def reply(value: Any, status: int = 200, **headers: str) -> Response:
 def throttled(retry_after_s: float | None = 0, status: int = 429, body: Any = None) -> Fault:
     """Refuse with ``Retry-After``; without the header where it is None."""
     named = {} if retry_after_s is None else {"Retry_After": f"{retry_after_s:g}"}
-    return lambda _request, _answer: reply(body or {"error": "throttled"}, status, **named)
+    return lambda _request, _answer: reply(
+        body or {"error": {"message": "throttled"}}, status, **named
+    )
 
 
 def failed(status: int = 503, body: Any = None) -> Fault:
     """Answer with an error of the server, or whatever `status` says."""
-    return lambda _request, _answer: reply(body or {"error": "failed"}, status)
+    return lambda _request, _answer: reply(body or {"error": {"message": "failed"}}, status)
 
 
 def malformed(body: bytes | None = None) -> Fault:
@@ -123,7 +125,7 @@ def cut() -> Fault:
 def expired(body: Any = None) -> Fault:
     """Refuse the token of this request with 401, as if it had just run out."""
     return lambda _request, _answer: reply(
-        body or {"error": "expired"},
+        body or {"error": {"message": "expired"}},
         HTTP_UNAUTHORIZED,
         WWW_Authenticate='Bearer error="invalid_token"',
     )

@@ -23,9 +23,10 @@ class GoogleSettings(BaseModel):
     """How to log on; part of the settings of every reader of Google Cloud."""
 
     key_file: str = Field(
-        "", description="Path of a service account's key or of a federation's configuration; "
-        "none: application default credentials."
-    )  # fmt: skip
+        "",
+        description="Path of a service account's key; none: application default credentials "
+        "(the machine's own, or a federation's).",
+    )
     endpoint: str = Field("", description="Address of the API instead of Google's.")
 
 
@@ -39,15 +40,16 @@ def credentials(settings: Any) -> Credentials:
     """
     import google.auth
     from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import service_account
 
     try:
         if settings.key_file:
-            found, _ = google.auth.load_credentials_from_file(settings.key_file, scopes=[SCOPE])  # type: ignore[no-untyped-call]
-        else:
-            found, _ = google.auth.default(scopes=[SCOPE])
+            return service_account.Credentials.from_service_account_file(  # type: ignore[no-any-return, no-untyped-call]
+                settings.key_file, scopes=[SCOPE]
+            )
+        made, _ = google.auth.default(scopes=[SCOPE])
     except (GoogleAuthError, OSError, ValueError) as error:
         raise DeniedError(f"expected credentials of Google Cloud, found: {error}") from error
-    made: Credentials = found
     return made
 
 

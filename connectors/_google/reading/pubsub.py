@@ -62,8 +62,10 @@ class PubSubReader(Reader):
         """
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
+        from google.protobuf.json_format import ParseError
         from requests import RequestException
 
+        unfit = (RequestException, ParseError, ValueError, TypeError, AttributeError)
         del position  # the subscription itself knows
         name = self.settings.subscription
         try:
@@ -91,7 +93,7 @@ class PubSubReader(Reader):
                 )
         except (GoogleAPICallError, GoogleAuthError) as error:
             raise failure(error, f"pull {name}", NEEDS) from error
-        except (RequestException, ValueError, TypeError) as error:
+        except unfit as error:
             problem = f"pull {name}: expected messages, found {type(error).__name__}"
             raise SourceError(f"{problem} {error!s:.120}; it is asked again") from error
 
