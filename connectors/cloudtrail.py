@@ -95,6 +95,11 @@ class CloudTrail(Connector):
     """CloudTrail records, one JSON object each."""
 
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="aws", service="cloudtrail"),)
+    readers: ClassVar[dict[str, str]] = {
+        "digests": "connectors._aws.digest:CloudTrailDigests",
+        "logs": "connectors._aws.logs:LogEvents",
+        "lookup": "connectors._aws.lookup:LookupEvents",
+    }
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}

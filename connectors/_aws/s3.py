@@ -72,12 +72,12 @@ class S3Objects(Reader):
         fetch = Fetch(self._s3, Cutter(self.connector), self.settings.connections)
         for batch in fetch.batches(self._jobs(found, progress, clock)):
             yield self._page(batch, progress)
-        progress.part = ("", 0)
         yield Page((), progress.position(), 0.0)
 
     def _page(self, batch: Batch, progress: Progress) -> Page:
         """Return a page of what was fetched."""
-        progress.part = batch.part
+        if batch.part[0]:
+            progress.parts[batch.part[0]] = batch.part[1]
         lag = max(0.0, time.time() - batch.written) if batch.written else None
         return Page(batch.records, progress.position(), lag, batch.skipped, batch.done)
 
@@ -127,7 +127,7 @@ class S3Objects(Reader):
         """Return how far the roots are, new ones included, and when this reading began."""
         progress = Progress(position)
         for root in found:
-            progress.walks.setdefault(root.prefix, self._new(root))
+            progress.walks.setdefault(root.name, self._new(root))
         return progress, Clock(datetime.now(UTC), int(self.settings.late_h * 3600))
 
     def _wanted(self) -> Wanted:
@@ -150,7 +150,7 @@ class S3Objects(Reader):
     def _jobs(self, found: Sequence[Root], progress: Progress, clock: Clock) -> Iterator[Job]:
         """Yield what is to be read."""
         today = clock.now.date()
-        plans = [self._plan(root, progress.walks[root.prefix], today) for root in found]
+        plans = [self._plan(root, progress.walks[root.name], today) for root in found]
         for day, _, root in heapq.merge(*plans, key=lambda each: each[:2]):
             yield from self._walk(root, day, progress, clock)
         yield Job(wait=True)
@@ -171,7 +171,7 @@ class S3Objects(Reader):
 
     def _walk(self, root: Root, day: date, progress: Progress, clock: Clock) -> Iterator[Job]:
         """Yield the objects of a day in the order of their keys."""
-        walk, dated = progress.walks[root.prefix], None if root.years is None else day
+        walk, dated = progress.walks[root.name], None if root.years is None else day
         after = walk.after if walk.next == day else ""
         for found in self._objects(self._folder(root, dated), after):
             if self._is_ours(found, dated):
@@ -180,7 +180,7 @@ class S3Objects(Reader):
 
     def _sweep(self, root: Root, progress: Progress, clock: Clock) -> Iterator[Job]:
         """Yield the objects of open days that have not been read, in the order of writing."""
-        walk = progress.walks[root.prefix]
+        walk = progress.walks[root.name]
         if root.years is None:
             yield from self._swept(root, None, progress, clock)
             return
@@ -193,7 +193,7 @@ class S3Objects(Reader):
     def _swept(
         self, root: Root, day: date | None, progress: Progress, clock: Clock
     ) -> Iterator[Job]:
-        walk = progress.walks[root.prefix]
+        walk = progress.walks[root.name]
         while True:
             fresh = (
                 (found.written, found)
@@ -207,8 +207,12 @@ class S3Objects(Reader):
                 return
             yield Job(wait=True)
 
-    def _job(self, found: Found, progress: Progress, done: Callable[[], None]) -> Job:
-        return Job(found, done, self.settings.bucket, skip=progress.skip(found.key))
+    def _job(self, found: Found, progress: Progress, note: Callable[[], None]) -> Job:
+        def done() -> None:
+            progress.parts.pop(found.key, None)
+            note()
+
+        return Job(found, done, self.settings.bucket, skip=progress.parts.get(found.key, 0))
 
     def _is_ours(self, found: Found, day: date | None) -> bool:
         """Return whether an object may hold records: folders are objects of no bytes."""

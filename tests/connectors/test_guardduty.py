@@ -70,17 +70,17 @@ def test_a_purpose_that_is_a_tactic_is_one():
     assert mapped()["finding_info"]["attacks"][0]["tactic"]["name"] == "Discovery"
 
 
-ACCOUNT = "123456789012"
+IAM, EC2 = "arn:aws:iam::123456789012", "arn:aws:ec2:eu-west-1:123456789012"
 KEY = {"userName": "ada", "userType": "IAMUser", "accessKeyId": "AKIAEXAMPLE"}
 
 
 @pytest.mark.parametrize(
     ("resource", "expected"),
     [
-        ({"accessKeyDetails": KEY}, "arn:aws:iam::123456789012:user/ada"),
-        ({"accessKeyDetails": KEY | {"userType": "Root"}}, "arn:aws:iam::123456789012:root"),
-        ({"accessKeyDetails": KEY | {"userType": "AssumedRole"}}, f"arn:aws:iam::{ACCOUNT}:role/ada"),
-        ({"instanceDetails": {"instanceId": "i-1"}}, f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1"),
+        ({"accessKeyDetails": KEY}, f"{IAM}:user/ada"),
+        ({"accessKeyDetails": KEY | {"userType": "Root"}}, f"{IAM}:root"),
+        ({"accessKeyDetails": KEY | {"userType": "AssumedRole"}}, f"{IAM}:role/ada"),
+        ({"instanceDetails": {"instanceId": "i-1"}}, f"{EC2}:instance/i-1"),
         ({"s3BucketDetails": [{"arn": "arn:aws:s3:::b"}, {"arn": "c"}]}, "arn:aws:s3:::b"),
         ({"resourceType": "S3Bucket", "s3BucketDetails": [{"name": "b"}]}, "b"),
         ({"kubernetesDetails": {"kubernetesUserDetails": {"username": "eve"}}}, "eve"),

@@ -62,6 +62,11 @@ class Root(NamedTuple):
     years: str | None
     first: int = 0
 
+    @property
+    def name(self) -> str:
+        """What its position is kept under: a folder may get years later."""
+        return self.prefix if self.years is not None else f"{self.prefix}*"
+
     def day(self, day: date) -> str:
         """Return the folder of a day."""
         if self.years is None:

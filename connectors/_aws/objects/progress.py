@@ -194,7 +194,7 @@ class Clock(NamedTuple):
 
 
 class Progress:
-    """The position of a reader: `Walk` by root, and how far it is in a large object.
+    """The position of a reader: `Walk` by root, and how far it is in objects read in part.
 
     Parameters
     ----------
@@ -205,9 +205,8 @@ class Progress:
     def __init__(self, position: Position | None) -> None:
         stored = position or {}
         self.walks = {root: Walk.load(walk) for root, walk in stored.get("roots", {}).items()}
-        key, count = stored.get("part", ("", 0))
-        #: Key of an object that was read in part, and how many of its records.
-        self.part: tuple[str, int] = (str(key), int(count))
+        #: Of objects that were read in part, how many of their records; by key.
+        self.parts: dict[str, int] = dict(stored.get("parts", {}))
         self._warned = False
 
     def position(self) -> Position:
@@ -220,11 +219,7 @@ class Progress:
         """
         self._bound()
         found: Position = {"roots": {root: walk.dump() for root, walk in self.walks.items()}}
-        return found | ({"part": list(self.part)} if self.part[0] else {})
-
-    def skip(self, key: str) -> int:
-        """Return how many records of an object have been read already."""
-        return self.part[1] if key == self.part[0] else 0
+        return found | ({"parts": dict(self.parts)} if self.parts else {})
 
     def _bound(self) -> None:
         """Forget the oldest hours where there are more than `MAX_SEEN` keys."""
