@@ -62,7 +62,7 @@ class PubSubReader(Reader):
         """
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
-        from google.protobuf.json_format import ParseError
+        from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
         from requests import RequestException
 
         unfit = (RequestException, ParseError, ValueError, TypeError, AttributeError)
