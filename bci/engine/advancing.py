@@ -1,0 +1,51 @@
+"""A chunk through all steps, tile by tile, so that its rows are still in the cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bci.engine.deciding import decide_tile
+from bci.engine.filtering import filter_tile
+from bci.engine.kernel import kernel
+from bci.engine.scanning import scan_tile
+
+
+@kernel
+def advance(
+    samples: Any,
+    held: Any,
+    at: Any,
+    base: Any,
+    start: Any,
+    end: Any,
+    settled: Any,
+    p: Any,
+    s: Any,
+    ended: Any,
+    times: Any,
+    on: Any,
+    score: Any,
+    snippets: Any,
+) -> Any:
+    """Filter ``int16[time, channel]`` into the rows from `at` on, scan, decide.
+
+    Parameters
+    ----------
+    base, start, end, settled
+        Device samples: of row 0; scanned next; scanned up to; looked at from.
+    p, s
+        `Plan` and `Arrays`.
+    ended, times, on, score, snippets
+        What is found, changed; see `scan_tile` and `decide_tile`.
+
+    Returns
+    -------
+    tuple of int
+        How many detections there are, and how many artefacts ended.
+    """
+    found, artefacts = 0, 0
+    for tile in range(s.rows.shape[0]):
+        filter_tile(tile, samples, held, at, p, s)
+        artefacts = scan_tile(tile, base, start, end, settled, p, s, ended, artefacts)
+        found = decide_tile(tile, base, end, p, s, times, on, score, snippets, found)
+    return found, artefacts

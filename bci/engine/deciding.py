@@ -1,0 +1,92 @@
+"""Which troughs are detections: the strongest of neighbours, outside the refractory period."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bci.engine.kernel import kernel
+from bci.engine.plan import TILE
+from bci.engine.scanning import BLANKED
+
+
+@kernel
+def decide_tile(
+    tile: Any,
+    base: Any,
+    end: Any,
+    p: Any,
+    s: Any,
+    at: Any,
+    on: Any,
+    score: Any,
+    snippets: Any,
+    found: Any,
+) -> Any:
+    """Decide on the troughs whose neighbourhood in time lies before `end`.
+
+    Parameters
+    ----------
+    base, end
+        Device sample of row 0, and the first not yet scanned.
+    at, on, score, snippets, found
+        The detections: sample, channel, score, float32[n, time] in µV; and how many there
+        are already. The new number is returned.
+    """
+    count, k = s.waiting[tile], min(s.decided[tile], s.waiting[tile])
+    while k < count and s.waiting_at[tile, k] + p.exclusive < end:
+        sample, c = s.waiting_at[tile, k], s.waiting_on[tile, k]
+        if (
+            c < BLANKED
+            and sample - s.last[tile, c] >= p.refractory
+            and _strongest(tile, k, count, p, s)
+        ):
+            s.last[tile, c] = sample
+            at[found], on[found] = sample, tile * TILE + c
+            score[found] = s.waiting_score[tile, k]
+            first = sample - base - p.lead
+            for i in range(snippets.shape[1]):
+                snippets[found, i] = s.rows[tile, first + i, c]
+            if not s.learnt[tile]:
+                # in σ as it was at the trough: when this is decided depends on the blocks
+                taps = s.prototype.shape[1] - 1
+                scale = -s.waiting_score[tile, k] / s.rows[tile, sample - base, c]
+                for i in range(taps):
+                    s.prototype[tile, i] += s.rows[tile, first + i, c] * scale
+                s.prototype[tile, taps] += 1
+            found += 1
+        k += 1
+    _forget(tile, k, end - 2 * p.exclusive - 1, s)
+    return found
+
+
+@kernel
+def _forget(tile: Any, decided: Any, since: Any, s: Any) -> None:
+    """Drop what was decided on and is too old to be compared with."""
+    count, first = s.waiting[tile], 0
+    while first < decided and s.waiting_at[tile, first] < since:
+        first += 1
+    if first:
+        for i in range(first, count):
+            s.waiting_at[tile, i - first] = s.waiting_at[tile, i]
+            s.waiting_on[tile, i - first] = s.waiting_on[tile, i]
+            s.waiting_score[tile, i - first] = s.waiting_score[tile, i]
+    s.waiting[tile] = count - first
+    s.decided[tile] = decided - first
+
+
+@kernel
+def _strongest(tile: Any, k: Any, count: Any, p: Any, s: Any) -> Any:
+    """Say whether no neighbour has a stronger trough; of equals the first in time and place."""
+    times, columns, scores = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile]
+    sample, near = times[k], p.near[tile, columns[k]]
+    other = k - 1
+    while other >= 0 and times[other] >= sample - p.exclusive:
+        if near[columns[other] & (BLANKED - 1)] and scores[other] >= scores[k]:
+            return False
+        other -= 1
+    other = k + 1
+    while other < count and times[other] <= sample + p.exclusive:
+        if near[columns[other] & (BLANKED - 1)] and scores[other] > scores[k]:
+            return False
+        other += 1
+    return True

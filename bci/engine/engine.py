@@ -1,0 +1,394 @@
+"""The engine: blocks of samples in, detections out; see `bci.engine`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bci.engine import filtering, scanning
+from bci.engine.advancing import advance
+from bci.engine.plan import TILE, Plan
+from bci.engine.prototype import matched
+from bci.engine.state import LIMITS_EVERY, State
+from bci.probe import Probe
+from bci.settings import EngineSettings
+
+#: Samples, channels, scores and snippets of detections.
+Part = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]
+#: Samples filtered at a time: with the history they stay in the second level of cache.
+CHUNK: Final = 256
+#: Neighbours at most that a local reference is the mean of.
+LOCAL: Final = 8
+#: σ with which a channel counts at most towards the reference.
+LIMIT: Final = 2.0
+#: Channels at least that must be hit at once for an artefact.
+FEWEST: Final = 8
+
+
+class Spikes(NamedTuple):
+    """Detections in order of sample and channel.
+
+    Attributes
+    ----------
+    sample
+        int64[n], device sample of the trough.
+    channel
+        int32[n].
+    score
+        float32[n], in σ: of the trough, or of the matched filter's output.
+    amplitude
+        float32[n], µV at the trough (negative), after reference and band-pass.
+    snippets
+        float32[n, time], µV.
+    """
+
+    sample: NDArray[np.int64]
+    channel: NDArray[np.int32]
+    score: NDArray[np.float32]
+    amplitude: NDArray[np.float32]
+    snippets: NDArray[np.float32]
+
+
+class Found(NamedTuple):
+    """What a block gave.
+
+    Attributes
+    ----------
+    spikes
+        Detections that are certain now; the last 1.3 ms wait for what follows.
+    artefacts
+        int64[n, 3]: bank, first and last sample of artefacts that ended.
+    gaps
+        int64[n, 2]: first sample missing and first there again.
+    """
+
+    spikes: Spikes
+    artefacts: NDArray[np.int64]
+    gaps: NDArray[np.int64]
+
+
+class Engine:
+    """Detects spikes in one stream of int16 samples.
+
+    Parameters
+    ----------
+    fs
+        Sampling rate, Hz.
+    uv_per_bit
+        float[channel] or one number: µV of one bit.
+    probe
+        Positions; without them no two channels are neighbours.
+    settings
+        See `EngineSettings`.
+
+    Examples
+    --------
+    >>> engine = Engine(30_000.0, 0.25, Probe.line(4))
+    >>> found = engine.process(np.zeros((300, 4), np.int16), start=0)
+    >>> len(found.spikes.sample), engine.delay
+    (0, 40)
+    """
+
+    def __init__(
+        self,
+        fs: float,
+        uv_per_bit: float | NDArray[Any],
+        probe: Probe,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self.fs = fs
+        self.settings = settings = settings or EngineSettings()
+        self.channels = channels = len(probe.positions)
+        self._tiles = -(-channels // TILE)
+        lead, after = self._samples(settings.before_ms), self._samples(settings.after_ms)
+        self._taps, self._ahead = lead + after, after + scanning.SHIFTS + 1
+        self._plan = plan = self._make_plan(uv_per_bit, probe, lead)
+        self._history = self._ahead + 2 * plan.exclusive + 2 * self._taps + 4
+        #: Samples by which detections lag behind what was processed.
+        self.delay = self._ahead + plan.exclusive + 1
+        self.state = State.new(self._tiles, len(plan.sos), self._history, self._taps, settings)
+        self._blank: list[tuple[int, int]] = []
+        self._out = _Scratch.of(self._tiles, self._taps, plan)
+
+    def _make_plan(self, uv_per_bit: float | NDArray[Any], probe: Probe, lead: int) -> Plan:
+        """Turn settings into what the kernels work with."""
+        settings = self.settings
+        usable = np.ones(self.channels, bool)
+        usable[list(settings.bad_channels)] = False
+        good = self._by_tile(usable.astype(np.float32))
+        count = good.sum(axis=1)
+        around, spread = self._nearest(probe)
+        exclusive = self._samples(settings.exclusive_ms)
+        return Plan(
+            gain=self._by_tile(np.broadcast_to(uv_per_bit, self.channels) * usable),
+            good=good,
+            share=(1 / np.maximum(count, 1)).astype(np.float32),
+            need=np.maximum(np.ceil(count * settings.artefact_share), FEWEST).astype(np.int64),
+            near=self._neighbours(probe),
+            around=around,
+            spread=spread,
+            sos=filtering.band_pass(settings, self.fs),
+            mode=("none", "car", "local").index(settings.reference),
+            gate=settings.gate,
+            threshold=settings.threshold,
+            matched_threshold=settings.matched_threshold,
+            artefact=settings.artefact_sigmas,
+            every=settings.noise_every,
+            rate=settings.noise_rate,
+            before=min(self._samples(settings.artefact_before_ms), exclusive),
+            after=self._samples(settings.artefact_after_ms),
+            lead=lead,
+            exclusive=exclusive,
+            refractory=self._samples(settings.refractory_ms),
+        )
+
+    def _samples(self, ms: float) -> int:
+        return max(1, round(ms * self.fs / 1000))
+
+    def _by_tile(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return values of channels as float32[tile, TILE], 0 where there is no channel."""
+        padded = np.zeros(self._tiles * TILE, np.float32)
+        padded[: self.channels] = values
+        return padded.reshape(self._tiles, TILE)
+
+    def _neighbours(self, probe: Probe) -> NDArray[np.bool_]:
+        """Return bool[tile, TILE, TILE]; neighbours in another bank do not count."""
+        near = np.zeros((self._tiles, TILE, TILE), bool)
+        for tile in range(self._tiles):
+            part = Probe(probe.positions[tile * TILE : (tile + 1) * TILE])
+            width = len(part.positions)
+            near[tile, :width, :width] = part.neighbours(self.settings.radius_um)
+        return near
+
+    def _nearest(self, probe: Probe) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return int32[tile, TILE, LOCAL]: the nearest neighbours in the bank, -1 for none.
+
+        And float32 of the same shape: how large a spike is there, if 1 on the channel itself.
+        """
+        settings = self.settings
+        around = np.full((self._tiles, TILE, LOCAL), -1, np.int32)
+        spread = np.zeros((self._tiles, TILE, LOCAL), np.float32)
+        for tile in range(self._tiles):
+            places = probe.positions[tile * TILE : (tile + 1) * TILE]
+            for c, place in enumerate(places):
+                apart = np.hypot(*(places - place).T)
+                order = np.argsort(apart, kind="stable")[1 : LOCAL + 1]
+                order = order[apart[order] <= settings.radius_um]
+                around[tile, c, : len(order)] = order
+                spread[tile, c, : len(order)] = np.exp(-apart[order] / settings.spread_um)
+        return around, spread
+
+    @property
+    def sigma(self) -> NDArray[np.float32]:
+        """Noise of each channel, µV; 0 while unknown."""
+        known: NDArray[np.float32] = self.state.arrays.sigma.reshape(-1)[: self.channels]
+        return known
+
+    def blank(self, first: int, last: int) -> None:
+        """Ignore the samples `first` to `last` (a stimulus), which must not be processed yet."""
+        self._blank.append((first, last))
+
+    def process(self, samples: NDArray[np.int16], start: int) -> Found:
+        """Take the next block and return what is certain now.
+
+        Parameters
+        ----------
+        samples
+            int16[time, channel].
+        start
+            Device sample of the first row. A jump is a gap: what is on either side of it is
+            never joined, and filters start anew.
+
+        Raises
+        ------
+        ValueError
+            The block has another number of channels.
+        """
+        if samples.ndim != 2 or samples.shape[1] != self.channels:
+            raise ValueError(
+                f"expected int16[time, {self.channels}], found shape {samples.shape}; "
+                "make an engine for this stream"
+            )
+        parts: list[Part] = []
+        blanks: list[NDArray[np.int64]] = []
+        gaps: list[tuple[int, int]] = []
+        state = self.state
+        if state.next != start:
+            if state.next >= 0:
+                self._flush(parts, blanks)
+                gaps.append((state.next, start))
+            state.begin(start, self._samples(self.settings.settle_ms), self._learn_times(start))
+        held = self._held(start, len(samples))
+        first = 0
+        while first < len(samples):
+            chunk = slice(first, first + min(CHUNK, state.limits_at - state.next))
+            self._advance(samples[chunk], held[chunk], parts, blanks)
+            if state.next == state.limits_at:
+                self._limit()
+            first = chunk.stop
+        return Found(
+            _spikes(parts, self._taps, self._plan.lead),
+            _joined(blanks),
+            np.array(gaps, np.int64).reshape(-1, 2),
+        )
+
+    def finish(self) -> Found:
+        """Return what still waited for more samples; the stream has ended."""
+        parts: list[Part] = []
+        blanks: list[NDArray[np.int64]] = []
+        if self.state.next >= 0:
+            self._flush(parts, blanks)
+        self.state.next = -1
+        return Found(
+            _spikes(parts, self._taps, self._plan.lead), _joined(blanks), np.zeros((0, 2), np.int64)
+        )
+
+    def _learn_times(self, start: int) -> int:
+        """Return the sample at which the prototype is tried for the first time."""
+        return start + round(self.settings.learn_s * self.fs)
+
+    def _held(self, start: int, count: int) -> NDArray[np.bool_]:
+        """Return which samples of a block are blanked."""
+        held = np.zeros(count, bool)
+        for first, last in self._blank:
+            held[max(0, first - start) : max(0, last + 1 - start)] = True
+        self._blank = [item for item in self._blank if item[1] >= start + count]
+        return held
+
+    def _flush(self, parts: list[Part], blanks: list[NDArray[np.int64]]) -> None:
+        """Decide on all that waits, as if silence followed."""
+        count = self.delay + self._taps
+        rest = np.zeros((count, self.channels), np.int16)
+        self._advance(rest, np.ones(count, bool), parts, blanks)
+        self.state.next -= count
+
+    def _advance(
+        self,
+        samples: NDArray[np.int16],
+        held: NDArray[np.bool_],
+        parts: list[Part],
+        blanks: list[NDArray[np.int64]],
+    ) -> None:
+        """Filter a chunk, then scan up to what has its look-ahead."""
+        state, count = self.state, len(samples)
+        at = state.room(count, self._history)
+        state.arrays.held[at : at + count] = held
+        state.next += count
+        end = state.next - self._ahead
+        stop = max(state.scanned, min(end, state.learn_at))
+        self._run(samples, held, at, stop, parts, blanks)
+        while state.scanned < end or state.scanned == state.learn_at:
+            if state.scanned == state.learn_at:
+                self._learn()
+            stop = min(end, state.learn_at)
+            self._run(samples[:0], held[:0], at, stop, parts, blanks)
+
+    def _run(
+        self,
+        samples: NDArray[np.int16],
+        held: NDArray[np.bool_],
+        at: int,
+        end: int,
+        parts: list[Part],
+        blanks: list[NDArray[np.int64]],
+    ) -> None:
+        """Filter into the rows from `at` on, scan up to `end`, decide on what is complete."""
+        state, out = self.state, self._out
+        found, artefacts = advance(
+            samples, held, at, state.base, state.scanned, end, state.settled, self._plan,
+            state.arrays, out.ended, out.at, out.on, out.score, out.snippets,
+        )  # fmt: skip
+        state.scanned = end
+        if artefacts:
+            blanks.append(out.ended[:artefacts].copy())
+        if found:
+            parts.append(out.first(found))
+
+    def _limit(self) -> None:
+        """Let no channel add more to the reference than noise would."""
+        state = self.state
+        known = state.arrays.sigma > 0
+        state.arrays.limit[known] = LIMIT * state.arrays.sigma[known]
+        state.limits_at += LIMITS_EVERY
+
+    def _learn(self) -> None:
+        """Learn the prototype of every bank that has seen enough and has none yet."""
+        state, settings = self.state, self.settings
+        for tile in range(self._tiles):
+            spikes, noise = state.arrays.prototype[tile], state.arrays.covariance[tile]
+            enough = spikes[-1] >= settings.learn_spikes and noise[-1] >= self._taps
+            if settings.matched and enough and not state.arrays.learnt[tile]:
+                shape = spikes[:-1] / spikes[-1]
+                state.arrays.weights[tile] = matched(shape, noise[:-1] / noise[-1])
+                state.arrays.learnt[tile] = True
+        state.learn_at += round(settings.relearn_s * self.fs)
+
+    def snapshot(self) -> bytes:
+        """Return the state between two blocks; `restore` continues bit for bit."""
+        return self.state.pack({**asdict(self.settings), "fs": self.fs}, self._blank)
+
+    def restore(self, state: bytes) -> None:
+        """Take up what `snapshot` of an engine with the same settings returned.
+
+        Raises
+        ------
+        SchemaError
+            Of another version, or of other settings.
+        """
+        self.state, self._blank = State.unpack(state, {**asdict(self.settings), "fs": self.fs})
+
+
+class _Scratch(NamedTuple):
+    """Where the kernels put what one chunk gives."""
+
+    at: NDArray[np.int64]
+    on: NDArray[np.int32]
+    score: NDArray[np.float32]
+    snippets: NDArray[np.float32]
+    ended: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tiles: int, taps: int, plan: Plan) -> _Scratch:
+        """Make room for what a chunk can give at most: a detection in each refractory period."""
+        room = tiles * TILE * ((CHUNK + plan.exclusive) // plan.refractory + 2)
+        return cls(
+            np.empty(room, np.int64),
+            np.empty(room, np.int32),
+            np.empty(room, np.float32),
+            np.empty((room, taps), np.float32),
+            np.empty((tiles * (CHUNK + 1), 3), np.int64),
+        )
+
+    def first(self, count: int) -> Part:
+        """Return a copy of the first detections."""
+        return (
+            self.at[:count].copy(),
+            self.on[:count].copy(),
+            self.score[:count].copy(),
+            self.snippets[:count].copy(),
+        )
+
+
+def _spikes(parts: list[Part], taps: int, lead: int) -> Spikes:
+    """Join detections and put them in order."""
+    if not parts:
+        return Spikes(
+            np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32),
+            np.empty(0, np.float32), np.empty((0, taps), np.float32),
+        )  # fmt: skip
+    at, on, score, snippets = map(np.concatenate, zip(*parts, strict=True))
+    order = np.lexsort((on, at))
+    snippets = snippets[order]
+    return Spikes(at[order], on[order], score[order], snippets[:, lead].copy(), snippets)
+
+
+def _joined(blanks: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Join artefacts, in order of their ends."""
+    if not blanks:
+        return np.zeros((0, 3), np.int64)
+    found = np.concatenate(blanks)
+    ordered: NDArray[np.int64] = found[np.lexsort((found[:, 0], found[:, 2]))]
+    return ordered

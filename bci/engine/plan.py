@@ -1,0 +1,114 @@
+"""What the kernels work on: constants of an engine, and the arrays that are its state."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+#: Channels of a tile: a row of it is four cache lines, and the state of all sections with
+#: some hundred rows stays in the first two levels of cache.
+TILE: Final = 64
+
+
+class Plan(NamedTuple):
+    """Constants; arrays lead with the tile, times are in samples, voltages in µV.
+
+    Attributes
+    ----------
+    gain, good
+        float32[tile, TILE]: µV per bit, 0 for bad channels; and 1 or 0.
+    share
+        float32[tile]: one over the number of good channels.
+    need
+        int64[tile]: channels that make an artefact.
+    near
+        bool[tile, TILE, TILE]: of which only the strongest counts.
+    around, spread
+        int32[tile, TILE, n] the nearest neighbours, -1 for none, and float32: how large a
+        spike is there, if 1 on the channel itself.
+    sos
+        float32[section, 5].
+    mode
+        Reference: 0 none, 1 the bank's mean, 2 the mean of `around`.
+    gate, threshold, matched_threshold, artefact
+        In σ.
+    every, rate
+        Samples between two looks at the noise; weight of an estimate.
+    before, after
+        Of an artefact.
+    lead
+        Of a snippet and the matched filter, before the trough.
+    exclusive, refractory
+        See `bci.settings.EngineSettings`.
+    """
+
+    gain: Any
+    good: Any
+    share: Any
+    need: Any
+    near: Any
+    around: Any
+    spread: Any
+    sos: Any
+    mode: int
+    gate: float
+    threshold: float
+    matched_threshold: float
+    artefact: float
+    every: int
+    rate: float
+    before: int
+    after: int
+    lead: int
+    exclusive: int
+    refractory: int
+
+
+class Arrays(NamedTuple):
+    """State; all lead with the tile but `held`, which leads with the row.
+
+    Attributes
+    ----------
+    rows, held
+        float32[tile, row, TILE], filtered; bool[row], those without a signal.
+    filters
+        float32[tile, section, 2, TILE] (direct form II, transposed).
+    limit
+        float32[tile, TILE]: what a channel adds to the reference at most.
+    noise, looks
+        float32[tile, TILE, n]: |x| at the looks since the last estimate; int64[tile, 2]: how
+        many these are, and how many looks there ever were.
+    sigma, updates
+        float32[tile, TILE], 0 while unknown; int64[tile]: estimates made.
+    since, until
+        int64[tile]: first sample of the artefact that lasts, or -1; last of the last one.
+    weights, learnt
+        float32[tile, tap] of the matched filter; bool[tile].
+    covariance, prototype
+        float64[tile, tap + 1]: sums over quiet stretches and over detections, in σ² and σ;
+        the last item is their number.
+    last
+        int64[tile, TILE]: sample of the last detection.
+    waiting_at, waiting_on, waiting_score, waiting, decided
+        Troughs: sample, column, score; int64[tile]: how many, and how many are decided on.
+    """
+
+    rows: Any
+    held: Any
+    filters: Any
+    limit: Any
+    noise: Any
+    looks: Any
+    sigma: Any
+    updates: Any
+    since: Any
+    until: Any
+    weights: Any
+    learnt: Any
+    covariance: Any
+    prototype: Any
+    last: Any
+    waiting_at: Any
+    waiting_on: Any
+    waiting_score: Any
+    waiting: Any
+    decided: Any

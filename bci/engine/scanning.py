@@ -1,0 +1,200 @@
+"""Sample by sample over filtered rows: noise, artefacts, and troughs that may be spikes.
+
+Everything here happens at the index of a sample, never at the edge of a block: that is what
+makes the result independent of blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from bci.engine.kernel import kernel
+from bci.engine.plan import TILE
+
+#: Troughs of a tile that wait for a decision or are still compared with: a local minimum
+#: needs three samples, so twice the exclusion time of all channels is far less.
+WAITING: Final = 4096
+#: Added to the column of a trough that lies in an artefact.
+BLANKED: Final = TILE
+#: Rows after which the first two estimates are made, so that detection starts early.
+FIRST_ROWS: Final = 64
+SECOND_ROWS: Final = 256
+#: Median of |x| of a normal distribution with σ = 1.
+MEDIAN_OF_NORMAL: Final = 0.6744897501960817
+#: Where the filtered trough may be off the best place of the matched filter, samples.
+SHIFTS: Final = 2
+#: Below which score at the trough itself the places beside it are not tried.
+SCREEN: Final = 2.5
+#: From which score on the channels around are looked at as well: others are too weak.
+POOL_FROM: Final = 3.0
+#: A window of noise for the whitening has no sample beyond this many σ.
+QUIET: Final = 4.0
+#: Every how many looks at the noise its autocovariance is looked at, too.
+COVARIANCE_EVERY: Final = 8
+
+
+@kernel
+def scan_tile(
+    tile: Any, base: Any, start: Any, end: Any, settled: Any, p: Any, s: Any, ends: Any, ended: Any
+) -> Any:
+    """Look at the samples `start` to `end` of a tile; return the new number of `ends`.
+
+    Parameters
+    ----------
+    base, settled
+        Device sample of row 0, and from which on something is looked for.
+    ends, ended
+        int64[n, 3]: tile, first and last sample of artefacts that ended, and how many there
+        are already.
+    """
+    rows, sigma, every = s.rows[tile], s.sigma[tile], p.every
+    gate, far = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
+    around = np.empty(s.weights.shape[1] + 2 * SHIFTS, np.float32)
+    _limits(tile, p, s, gate, far)
+    for sample in range(start, end):
+        at = sample - base
+        if s.since[tile] >= 0 and sample > s.until[tile]:
+            ends[ended, 0], ends[ended, 1], ends[ended, 2] = tile, s.since[tile], s.until[tile]
+            ended += 1
+            s.since[tile] = -1
+        if s.held[at] or sample < settled:
+            continue
+        row = rows[at]
+        hits, beyond = np.int32(0), np.int32(0)
+        for c in range(TILE):
+            value = row[c]
+            hits += np.int32(value < gate[c])
+            beyond += np.int32(abs(value) > far[c])
+        if beyond >= p.need[tile]:
+            if s.since[tile] < 0:
+                s.since[tile] = sample - p.before
+            s.until[tile] = sample + p.after
+            _blank(tile, s, sample - p.before)
+        if sample <= s.until[tile]:
+            continue
+        if sample % every == 0 and _look(tile, at, p, s):
+            _limits(tile, p, s, gate, far)
+        if hits:
+            for c in range(TILE):
+                value = row[c]
+                if value < gate[c] and value <= rows[at - 1, c] and value < rows[at + 1, c]:
+                    score = -value / sigma[c]
+                    if s.learnt[tile]:
+                        score = _matched(tile, at - p.lead, c, p, s, around)
+                        least = p.matched_threshold
+                    else:
+                        least = p.threshold
+                    # what is below can neither be a detection nor outdo one
+                    if score >= least and s.waiting[tile] < WAITING:
+                        k = s.waiting[tile]
+                        s.waiting_at[tile, k], s.waiting_on[tile, k] = sample, c
+                        s.waiting_score[tile, k] = score
+                        s.waiting[tile] = k + 1
+    return ended
+
+
+@kernel
+def _limits(tile: Any, p: Any, s: Any, gate: Any, far: Any) -> None:
+    """Set from where on a trough is looked at, and what counts towards an artefact, in µV."""
+    at = p.gate if s.learnt[tile] else p.threshold
+    for c in range(TILE):
+        sigma = s.sigma[tile, c]
+        gate[c] = np.float32(-at * sigma) if sigma > 0 else np.float32(-np.inf)
+        far[c] = np.float32(p.artefact * sigma) if sigma > 0 else np.float32(np.inf)
+
+
+@kernel
+def _blank(tile: Any, s: Any, since: Any) -> None:
+    """Mark the troughs that wait at or after `since`: part of an artefact.
+
+    They stay as what others are compared with: whether those were decided on before or
+    after the artefact was seen must not matter.
+    """
+    k = s.waiting[tile] - 1
+    while k >= 0 and s.waiting_at[tile, k] >= since:
+        s.waiting_on[tile, k] |= BLANKED
+        k -= 1
+
+
+@kernel
+def _look(tile: Any, at: Any, p: Any, s: Any) -> Any:
+    """Note |x| of a row; make an estimate of σ when enough were noted and say so."""
+    count = s.looks[tile, 0]
+    for c in range(TILE):
+        s.noise[tile, c, count] = abs(s.rows[tile, at, c])
+    count += 1
+    s.looks[tile, 0] = count
+    s.looks[tile, 1] += 1
+    updates = s.updates[tile]
+    if not s.learnt[tile] and updates > 0 and s.looks[tile, 1] % COVARIANCE_EVERY == 0:
+        _covary(tile, at, s)
+    most = s.noise.shape[2]
+    full = FIRST_ROWS if updates == 0 else (SECOND_ROWS if updates == 1 else most)
+    if count < min(full, most):
+        return False
+    for c in range(TILE):
+        estimate = np.float32(np.median(s.noise[tile, c, :count]) / MEDIAN_OF_NORMAL)
+        if updates < 2:
+            s.sigma[tile, c] = estimate
+        else:
+            s.sigma[tile, c] += np.float32(p.rate) * (estimate - s.sigma[tile, c])
+    s.updates[tile] += 1
+    s.looks[tile, 0] = 0
+    return True
+
+
+@kernel
+def _covary(tile: Any, at: Any, s: Any) -> None:
+    """Add the autocovariance of the last samples of quiet channels, in σ²."""
+    rows, sums = s.rows[tile], s.covariance[tile]
+    taps = len(sums) - 1
+    for c in range(TILE):
+        sigma = s.sigma[tile, c]
+        if sigma <= 0:
+            continue
+        limit, quiet = np.float32(QUIET) * sigma, True
+        for k in range(taps):
+            quiet &= abs(rows[at - k, c]) < limit
+        if quiet:
+            scale = 1.0 / (np.float64(sigma) * np.float64(sigma))
+            for k in range(taps):
+                sums[k] += rows[at, c] * rows[at - k, c] * scale
+            sums[taps] += 1
+
+
+@kernel
+def _matched(tile: Any, first: Any, c: Any, p: Any, s: Any, around: Any) -> Any:
+    """Return the matched filter's score of a channel and those around it, in σ of noise."""
+    rows, weights, sigma = s.rows[tile], s.weights[tile], s.sigma[tile]
+    taps = len(weights)
+    # a column of the rows is spread over as many cache lines as it has samples: once is enough
+    for k in range(taps + 2 * SHIFTS):
+        around[k] = rows[first - SHIFTS + k, c]
+    total, best = np.float32(0), SHIFTS
+    for k in range(taps):
+        total += weights[k] * around[SHIFTS + k]
+    if total < np.float32(SCREEN) * sigma[c]:
+        return np.float32(0)
+    for shift in range(2 * SHIFTS + 1):
+        product = np.float32(0)
+        for k in range(taps):
+            product += weights[k] * around[shift + k]
+        if product > total:
+            total, best = product, shift
+    best += first - SHIFTS
+    score = total / sigma[c]
+    if score < np.float32(POOL_FROM):
+        return score
+    # With independent noise the best sum weighs each channel with its expected amplitude.
+    norm = np.float32(1)
+    for n in range(p.around.shape[2]):
+        other, share = p.around[tile, c, n], p.spread[tile, c, n]
+        if other >= 0 and sigma[other] > 0:
+            product = np.float32(0)
+            for k in range(len(weights)):
+                product += weights[k] * rows[best + k, other]
+            score += share * product / sigma[other]
+            norm += share * share
+    return score / np.sqrt(norm)

@@ -1,0 +1,127 @@
+"""All that an engine remembers between two blocks; part of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
+
+import numpy as np
+
+from bci.engine.plan import TILE, Arrays
+from bci.engine.scanning import WAITING
+from bci.settings import EngineSettings
+from schemas.snapshot import pack, unpack
+from sentinel.errors import SchemaError
+
+#: Rows beyond the history: how much is filtered before the history is moved to the front.
+SPARE: Final = 2048
+#: Samples after which the reference learns how large the noise is now.
+LIMITS_EVERY: Final = 8192
+KIND: Final = "bci.engine"
+VERSION: Final = 1
+
+
+@dataclass(slots=True)
+class State:
+    """Places in the stream, and the arrays that the kernels work on.
+
+    Attributes
+    ----------
+    next, scanned
+        Device sample that is expected next (-1 before the first), and first not yet scanned.
+    base, filled
+        Device sample of row 0, and number of rows in use.
+    settled, learn_at, limits_at
+        Sample from which on something is detected; at which the prototype is tried next; at
+        which the limits of the robust reference are set next.
+    """
+
+    next: int
+    scanned: int
+    base: int
+    filled: int
+    settled: int
+    learn_at: int
+    limits_at: int
+    arrays: Arrays
+
+    @classmethod
+    def new(
+        cls, tiles: int, sections: int, history: int, taps: int, settings: EngineSettings
+    ) -> Self:
+        """Return the state before the first sample."""
+        whole, single = np.int64, np.float32
+        arrays = Arrays(
+            rows=np.zeros((tiles, history + SPARE, TILE), single),
+            held=np.zeros(history + SPARE, bool),
+            filters=np.zeros((tiles, sections, 2, TILE), single),
+            limit=np.full((tiles, TILE), np.inf, single),
+            noise=np.zeros((tiles, TILE, settings.noise_rows), single),
+            looks=np.zeros((tiles, 2), whole),
+            sigma=np.zeros((tiles, TILE), single),
+            updates=np.zeros(tiles, whole),
+            since=np.full(tiles, -1, whole),
+            until=np.full(tiles, -1, whole),
+            weights=np.zeros((tiles, taps), single),
+            learnt=np.zeros(tiles, bool),
+            covariance=np.zeros((tiles, taps + 1)),
+            prototype=np.zeros((tiles, taps + 1)),
+            last=np.full((tiles, TILE), -(1 << 40), whole),
+            waiting_at=np.zeros((tiles, WAITING), whole),
+            waiting_on=np.zeros((tiles, WAITING), whole),
+            waiting_score=np.zeros((tiles, WAITING), single),
+            waiting=np.zeros(tiles, whole),
+            decided=np.zeros(tiles, whole),
+        )
+        return cls(-1, 0, 0, history, 0, 0, 0, arrays)
+
+    def begin(self, start: int, settle: int, learn_at: int) -> None:
+        """Start at sample `start`, with silence before it; what was learnt stays."""
+        first = self.next < 0
+        arrays = self.arrays
+        history = arrays.rows.shape[1] - SPARE
+        self.next = self.scanned = start
+        self.base, self.filled = start - history, history
+        self.settled = start + settle
+        self.limits_at = start + LIMITS_EVERY
+        arrays.rows[:, :history] = 0
+        arrays.held[:history] = True
+        arrays.filters[:] = 0
+        arrays.since[:] = -1
+        arrays.until[:] = start - 1
+        arrays.waiting[:] = arrays.decided[:] = 0
+        if first or self.learn_at < start:
+            self.learn_at = learn_at
+
+    def room(self, count: int, history: int) -> int:
+        """Return the row that the next of `count` samples goes to; move the history if need be."""
+        rows, held = self.arrays.rows, self.arrays.held
+        if self.filled + count > rows.shape[1]:
+            moved = self.filled - history
+            rows[:, :history] = rows[:, moved : self.filled].copy()
+            held[:history] = held[moved : self.filled].copy()
+            self.base += moved
+            self.filled = history
+        at = self.filled
+        self.filled += count
+        return at
+
+    def pack(self, settings: dict[str, Any], blank: list[tuple[int, int]]) -> bytes:
+        """Return the state as bytes, for the same `settings` alone."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["arrays"] = self.arrays._asdict()
+        return pack(KIND, VERSION, {**values, "settings": settings, "blank": blank})
+
+    @classmethod
+    def unpack(cls, data: bytes, settings: dict[str, Any]) -> tuple[Self, list[tuple[int, int]]]:
+        """Return what `pack` was given; SchemaError where `settings` differ."""
+        values = unpack(KIND, VERSION, data)
+        found, blank = values.pop("settings"), values.pop("blank")
+        wanted = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
+        if found != wanted:
+            raise SchemaError(
+                f"expected a snapshot made with {wanted}, found {found}; "
+                "start without it, or with the settings it was made with"
+            )
+        values["arrays"] = Arrays(**values["arrays"])
+        return cls(**values), [(first, last) for first, last in blank]

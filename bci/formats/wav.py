@@ -1,0 +1,42 @@
+"""WAV files of 16-bit samples, one channel or several.
+
+Neuralink's compression challenge (2024) published such files: samples of a 10-bit converter
+spread over 16 bits, so that neighbouring codes are 64 or 65 apart. They are recognised by
+that, and one code of the converter stays 64 steps; what a step is in µV no file says.
+"""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bci.formats.recording import FormatError, Recording, Segment
+
+SUFFIXES: Final = (".wav",)
+
+#: µV of a step where nothing is known: a converter of 10 bits over 16 with an input range of
+#: about 5.9 mV (Musk 2019, J Med Internet Res 21(10):e16194, supplement).
+UV_PER_STEP: Final = 0.09
+
+
+def read(path: Path, var: str = "") -> Recording:
+    """Open a WAV file; raise FormatError where it is not 16-bit PCM."""
+    del var
+    try:
+        with wave.open(str(path), "rb") as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise FormatError(f"{path.name}: expected a WAV file, found: {error}") from error
+    if width != 2 or channels < 1:
+        raise FormatError(
+            f"{path.name}: expected 16-bit samples, found {8 * width} bits on {channels} channels"
+        )
+    samples = np.frombuffer(data, "<i2")
+    samples = samples[: len(samples) // channels * channels].reshape(-1, channels)
+    labels = tuple(f"chan{number}" for number in range(1, channels + 1))
+    scale = np.full(channels, UV_PER_STEP)
+    return Recording(float(rate), scale, labels, (Segment(0, samples),))

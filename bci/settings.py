@@ -1,0 +1,81 @@
+"""What of the neural engine is configured, with defaults and their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Settings of `bci.engine.Engine`; times in ms, frequencies in Hz.
+
+    Attributes
+    ----------
+    low_hz, high_hz, order
+        Band-pass (Butterworth, causal). Order 2 has four poles: steep enough for spikes, and
+        every further pole smears the trough.
+    reference
+        ``car``: the mean of all good channels of a bank is taken off; ``local``: that of a
+        channel's `neighbours`; ``none``.
+    threshold
+        Detection threshold in σ until the prototype is learnt, and with `matched` False.
+    matched
+        Whether a whitened matched filter takes over once its prototype is learnt.
+    gate
+        Only troughs below this many σ are looked at by the matched filter.
+    matched_threshold
+        Detection threshold of the matched filter, in σ of its output on noise.
+    exclusive_ms
+        Of detections on neighbouring channels within this time only the strongest counts.
+    radius_um
+        Channels this near are neighbours.
+    spread_um
+        Distance at which a spike has 1/e of its amplitude: how much the channels around count
+        in the matched filter.
+    refractory_ms
+        Shortest time between two detections on one channel.
+    before_ms, after_ms
+        Snippet around the trough, and support of the matched filter.
+    learn_s, learn_spikes
+        The prototype is learnt at this time of the stream, or at the first whole
+        multiple of `relearn_s` after it at which that many spikes were seen.
+    noise_every
+        Every how many samples the noise is looked at; a prime, so that mains hum is not met
+        at the same phase.
+    noise_rows, noise_rate
+        Looks of which the median is one estimate, and its weight in the running one.
+    artefact_share, artefact_sigmas
+        An artefact is where this share of a bank's channels (at least 8) is beyond so many σ.
+    artefact_before_ms, artefact_after_ms
+        What is blanked around it; nothing is detected there and the noise estimate stands still.
+    settle_ms
+        Nothing is detected for so long after the beginning and after a gap: filters ring.
+    """
+
+    low_hz: float = 300.0
+    high_hz: float = 6000.0
+    order: int = 2
+    reference: Literal["car", "local", "none"] = "car"
+    threshold: float = 5.0
+    matched: bool = True
+    gate: float = 2.5
+    matched_threshold: float = 6.5
+    exclusive_ms: float = 0.4
+    radius_um: float = 75.0
+    spread_um: float = 25.0
+    refractory_ms: float = 0.8
+    before_ms: float = 0.4
+    after_ms: float = 0.8
+    learn_s: float = 20.0
+    learn_spikes: int = 100
+    relearn_s: float = 5.0
+    noise_every: int = 61
+    noise_rows: int = 512
+    noise_rate: float = 0.3
+    artefact_share: float = 0.5
+    artefact_sigmas: float = 5.0
+    artefact_before_ms: float = 0.3
+    artefact_after_ms: float = 1.0
+    settle_ms: float = 10.0
+    bad_channels: tuple[int, ...] = field(default=())

@@ -1,0 +1,132 @@
+"""Neural recordings: make one whose spikes are known, and score how well they are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from bci.engine import Engine
+from bci.formats import FormatError, read
+from bci.formats.nsx_write import NsxWriter
+from bci.probe import Probe
+from bci.score import Score, score
+from bci.settings import EngineSettings
+from bci.synth import Synth, SynthSettings
+from bci.truth import Truth
+from sentinel.cli import _common
+from sentinel.cli._common import JsonOption
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+#: Samples that the engine is given at a time.
+BLOCK = 3000
+#: Edges of the bands of signal-to-noise ratio that recall is told for.
+BANDS = (0.0, 3.0, 5.0, 8.0, 12.0, np.inf)
+
+
+class Detected(NamedTuple):
+    """Detections of a whole recording: sample, channel; and σ of the noise, µV."""
+
+    sample: NDArray[np.int64]
+    channel: NDArray[np.int32]
+    sigma: float
+
+
+@app.command("synth")
+def synth_command(
+    out: Annotated[Path, typer.Option(help="File to make, .ns5 or .ns6.")],
+    channels: Annotated[int, typer.Option(min=1, max=4096)] = 32,
+    seconds: Annotated[float, typer.Option(min=0.1, max=36_000)] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
+    pitch: Annotated[float, typer.Option(min=1, help="µm between electrodes.")] = 400.0,
+    hash_uv: Annotated[float, typer.Option(min=0, help="Largest background spike, µV.")] = 0.0,
+    json: JsonOption = False,
+) -> None:
+    """Make a recording with known spikes; the truth goes to OUT with .truth.npz at its end."""
+    settings = SynthSettings(channels, seconds, seed=seed, pitch_um=pitch, hash_uv=hash_uv)
+    synth, truth = Synth(settings), out.with_suffix(".truth.npz")
+    labels = [f"elec{number}" for number in range(1, channels + 1)]
+    with Progress(console=_common.progress_console, transient=True) as progress:
+        task = progress.add_task(f"making {out.name}", total=seconds)
+        with NsxWriter(out, settings.fs, settings.uv_per_bit, labels) as writer:
+            for block in synth.blocks():
+                writer.write(block)
+                progress.advance(task, len(block) / settings.fs)
+    synth.truth.save(truth)
+    row = {"recording": str(out), "truth": str(truth), "spikes": len(synth.truth.sample)}
+    if json:
+        _common.print_json(row)
+    else:
+        _common.note(f"{row['spikes']} spikes on {channels} channels: {out}, {truth}")
+
+
+@app.command("score")
+def score_command(
+    recording: Annotated[Path, typer.Argument(exists=True, help="Recording, such as rec.ns5.")],
+    truth: Annotated[Path, typer.Argument(exists=True, help="Its truth, as synth writes it.")],
+    skip: Annotated[float, typer.Option(min=0, help="Seconds not scored: learning.")] = 20.0,
+    json: JsonOption = False,
+) -> None:
+    """Detect the spikes of RECORDING and compare with TRUTH.
+
+    A spike is found by a detection within 0.4 ms and 75 µm, each at most once.
+    """
+    known = Truth.load(truth)
+    found = _detect(recording, known)
+    rows = _rows(known, found, min(skip, 0.5 * known.sample.max(initial=0) / known.fs))
+    if json:
+        _common.print_json(*rows)
+        return
+    names = ("snr", "spikes", "recall", "precision", "f1")
+    cells = ([f"{v:.3f}" if isinstance(v, float) else v for v in map(r.get, names)] for r in rows)
+    _common.print_table(f"Spikes of {recording.name}", names, cells)
+
+
+def _detect(path: Path, known: Truth) -> Detected:
+    """Run the engine over a recording."""
+    recording = read(path)
+    if len(recording.labels) != len(known.electrodes):
+        raise FormatError(
+            f"expected {len(known.electrodes)} channels as in the truth, "
+            f"found {len(recording.labels)} in {path.name}"
+        )
+    engine = Engine(recording.fs, recording.uv_per_bit, Probe(known.electrodes), EngineSettings())
+    spikes = []
+    with Progress(console=_common.progress_console, transient=True) as progress:
+        task = progress.add_task(f"looking for spikes in {path.name}", total=recording.seconds)
+        for start, block in recording.blocks(BLOCK):
+            spikes.append(engine.process(block, start).spikes)
+            progress.advance(task, len(block) / recording.fs)
+    spikes.append(engine.finish().spikes)
+    return Detected(
+        np.concatenate([part.sample for part in spikes]),
+        np.concatenate([part.channel for part in spikes]),
+        float(np.median(engine.sigma)),
+    )
+
+
+def _rows(known: Truth, found: Detected, skip: float) -> list[dict[str, Any]]:
+    """Return recall by band of signal-to-noise ratio, and the whole."""
+    counted = known.sample >= skip * known.fs
+    heard = found.sample >= skip * known.fs
+    unit = known.unit[counted]
+    result: Score = score(
+        known.sample[counted],
+        known.positions[unit],
+        found.sample[heard],
+        known.electrodes[found.channel[heard]],
+        known.fs,
+    )
+    band = np.digitize(known.amplitudes[unit] / found.sigma, BANDS) - 1
+    rows: list[dict[str, Any]] = []
+    for number in np.unique(band).tolist():
+        here = result.matched[band == number]
+        name = f"{BANDS[number]:g} to {BANDS[number + 1]:g}"
+        rows.append({"snr": name, "spikes": len(here), "recall": float((here >= 0).mean())})
+    whole = {"recall": result.recall, "precision": result.precision, "f1": result.f1}
+    return [*rows, {"snr": "all", "spikes": len(unit), **whole}]
