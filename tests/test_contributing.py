@@ -12,7 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
+import pytest
+
+from connectors._running import config
+from connectors._sources import sources
 from sentinel.cli import app, rules
+from sentinel.settings import Settings
 from streams.sinks.base import AlertRow, Rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +55,7 @@ def load(path: Path) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pydantic looks for the names of annotations
     spec.loader.exec_module(module)
     return module
 
@@ -94,6 +101,42 @@ def test_the_connector_keeps_the_contract(tmp_path):
     said = run_contract(tmp_path, "tests/test_contracts.py", path.stem)
 
     assert int(re.findall(r"(\d+) passed", said)[0]) > 30
+
+
+def test_the_reader_reads_on_and_says_what_is_wrong(tmp_path, monkeypatch):
+    module = load(skeleton(tmp_path, "connectors/_portal/"))
+    pages = {0: b'{"n":1}\n{"n":2}\n', 1: b'{"n":3}\n'}
+    status = [200]
+
+    def answer(request):
+        number = int(request.url.params["page"])
+        return httpx.Response(status[0], content=pages.get(number, b""))
+
+    client = httpx.Client
+    monkeypatch.setattr(
+        module.httpx, "Client", lambda **more: client(transport=httpx.MockTransport(answer), **more)
+    )
+    chosen = module.PortalSettings(url="https://portal.example.com", token="x")
+    reader = module.PortalPages(chosen, None)
+    first, second = reader.read(None)
+    assert [record.id for record in first.records] == ["page-0#0", "page-0#1"]
+    assert list(reader.read(first.position)) == [second]
+    assert list(reader.read(second.position)) == []
+    status[0] = 403
+    with pytest.raises(module.DeniedError, match="log-reader"):
+        next(reader.read(None))
+
+
+def test_the_files_of_inputs_and_mappings_are_taken(tmp_path, monkeypatch):
+    inputs_file, mapping = blocks("yml")
+    (tmp_path / "portal.yml").write_text(mapping)
+    (tmp_path / "inputs").write_text(inputs_file)
+    monkeypatch.setenv("PORTAL_TOKEN", "0123456789abcdef")
+    known = sources(Settings(mappings=str(tmp_path)))
+    assert known["portal"].__doc__ == "Sign-ins of our portal."
+    assert [each.name for each in config.read(tmp_path / "inputs", known)] == [
+        *("trail", "portal-push"),
+    ]
 
 
 def test_the_model_keeps_the_contract(tmp_path):
