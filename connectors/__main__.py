@@ -1,8 +1,13 @@
-"""``python -m connectors``: list the connectors; ``python -m connectors golden``: see `_golden`."""
+"""``python -m connectors``: list the connectors.
+
+``python -m connectors golden`` rewrites the golden files (see `_golden`); ``python -m connectors
+auditd-rules`` prints rules for auditd, to be put into ``/etc/audit/rules.d``.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import resources
 
 import connectors
 from connectors import _golden
@@ -20,8 +25,11 @@ def main(arguments: list[str]) -> int:
         lines = [str(path) for path in _golden.rewrite(_golden.PLACE, found)]
         sys.stdout.write("\n".join([*lines, f"{len(lines)} expected files changed"]) + "\n")
         return 0
+    if arguments == ["auditd-rules"]:
+        sys.stdout.write(resources.files("connectors._auditd").joinpath("audit.rules").read_text())
+        return 0
     if arguments:
-        sys.stderr.write("expected: python -m connectors [golden]\n")
+        sys.stderr.write("expected: python -m connectors [golden | auditd-rules]\n")
         return 2
     summary = [f"{name}: {(cls.__doc__ or '').splitlines()[0]}" for name, cls in found.items()]
     sys.stdout.write("\n".join(summary) + "\n")

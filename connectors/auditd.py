@@ -15,7 +15,7 @@ oracle of the tests. OCSF classes: `connectors._auditd.classes`. Sigma fields:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from connectors._auditd import classes, ocsf_map
@@ -52,6 +52,12 @@ class Auditd(Connector):
         LogSource("linux", sigma.FILE, ""),
         LogSource("linux", sigma.NETWORK, ""),
     )
+
+    #: In place of the common ones: with names for users, and a watchdog over lost records.
+    readers: ClassVar[Mapping[str, str]] = {
+        "tail": "connectors._auditd.readers:AuditTail",
+        "unix": "connectors._auditd.readers:AuditUnix",
+    }
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Cut a message into lines; raise DecodeError where there is none or a NUL in one."""

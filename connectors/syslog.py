@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from connectors._syslog import ocsf_map
 from connectors._syslog.frame import messages
-from connectors._syslog.meaning import Meaning, meaning
+from connectors._syslog.meaning import AUDIT_LOST, Meaning, meaning
 from connectors._syslog.message import Message, parse, severity_id
 from connectors.base import OCSF, Connector, LogSource, Summary
 from schemas.ocsf import AUTHENTICATION, GROUP_MANAGEMENT
@@ -42,7 +42,7 @@ _OWN: Final = {
     "severity": "severity",
 }
 _DATA: Final = "structured_data."
-_LOW: Final = 2
+_LOW, _HIGH = 2, 4
 
 
 class Line(NamedTuple):
@@ -100,6 +100,8 @@ class Syslog(Connector):
         found = read.found
         failed = read.class_uid == AUTHENTICATION and read.status_id == 2
         level = severity_id(message.severity)
+        if read.operation == AUDIT_LOST:
+            level = _HIGH
         who = found.get("by") or (
             "" if read.class_uid == GROUP_MANAGEMENT else found.get("user", "")
         )

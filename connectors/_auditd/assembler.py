@@ -259,6 +259,8 @@ def _kind(name: str) -> int:
         return _END
     if name == "PROCTITLE":
         return _LAST
+    if name.startswith("SENTINEL_"):
+        return _DAEMON  # what our own watchdog writes stands alone, and has no serial
     number = type_number(name)
     if name in _SEVERAL or not number:
         return _WAIT

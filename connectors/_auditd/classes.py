@@ -95,6 +95,7 @@ _RECORDS: Final = _table(
     (ocsf.EVENT_LOG_ACTIVITY, 6, "DAEMON_START DAEMON_RESUME"),
     (ocsf.EVENT_LOG_ACTIVITY, 7, "DAEMON_END DAEMON_ABORT"),
     (ocsf.EVENT_LOG_ACTIVITY, _OTHER, "DAEMON_CONFIG DAEMON_RECONFIG DAEMON_ERR CONFIG_CHANGE"),
+    (ocsf.EVENT_LOG_ACTIVITY, _OTHER, "SENTINEL_LOST"),
     (_PROC, 1, "USER_CMD EXECVE"),
     (_PROC, 2, "ANOM_ABEND"),
     (_NET, _OTHER, "SOCKADDR"),
@@ -203,8 +204,10 @@ def status(event: Event) -> int:
 
 
 def severity(event: Event, found: Class) -> int:
-    """Return the OCSF severity: 3 for what the kernel calls an anomaly, 2 for a denial, else 1."""
+    """Return the OCSF severity: 4 for lost records, 3 for anomalies, 2 for denials, else 1."""
     reason = event.reason
+    if reason == "SENTINEL_LOST":
+        return 4
     if reason.startswith("ANOM_") or (
         found.uid == ocsf.EVENT_LOG_ACTIVITY and found.activity in {7, 10}
     ):

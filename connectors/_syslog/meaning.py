@@ -22,6 +22,8 @@ from schemas.ocsf import (
     SSH_ACTIVITY,
 )
 
+#: Operation of a message that says that auditing is blind.
+AUDIT_LOST: Final = "audit records lost"
 UNKNOWN, SUCCESS, FAILURE = 0, 1, 2
 LOGON, LOGOFF, SWITCH = 1, 2, 7
 _OPEN, _CLOSE, _FAIL, _TRAFFIC = 1, 2, 4, 6
@@ -257,6 +259,14 @@ _LOGGERS: Final[tuple[_Row, ...]] = (
         *(EVENT_LOG_ACTIVITY, 6, SUCCESS, "start"),
     ),
 )
+#: What the kernel says of audit records that it dropped: kernel/audit.c, audit_log_lost.
+_KERNEL: Final[tuple[_Row, ...]] = (
+    (
+        r"(?:\[ *[\d.]+\] )?audit: (?P<error>audit_lost=(?P<lost>\d+) .*|audit_backlog=\d+ > .*|"
+        r"backlog limit exceeded.*|rate limit exceeded.*|kauditd \S+ queue overflow.*)",
+        *(EVENT_LOG_ACTIVITY, OTHER, FAILURE, AUDIT_LOST),
+    ),
+)
 _Rows = tuple[tuple[re.Pattern[str], int, int, int, str], ...]
 
 
@@ -280,6 +290,7 @@ _BY_APP: Final[dict[str, _Rows]] = {
     ),
     **dict.fromkeys(("passwd", "chpasswd", "chage", "chsh", "gpasswd", "newusers"), _shadow),
     "systemd-logind": _compiled(_LOGIND),
+    "kernel": _compiled(_KERNEL),
     "login": _compiled(_LOGIN),
     **dict.fromkeys(("rsyslogd", "syslogd", "syslog-ng", "auditd"), _loggers),
 }
