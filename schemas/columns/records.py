@@ -149,6 +149,8 @@ class Records(Sequence[Any]):
         self._cells = cells
         self._whole = whole
         self._records: dict[int, Record] = {}
+        self._every: list[Record] = []
+        self._decoded_keys: set[str] = set()
         self._codes: dict[str, list[int]] = {}
         self._combined: dict[tuple[str, ...], Codes] = {}
         #: The codes of a key that no event has.
@@ -214,19 +216,27 @@ class Records(Sequence[Any]):
 
     def all(self, field: str) -> list[Any]:
         """Return every event, decoded in the top-level key of `field`."""
+        if not self._every:
+            self._every = [Record(self, row) for row in range(len(self))]
+            self._records = dict(enumerate(self._every))
         key = field.partition(".")[0]
-        place, events = self.spans.place.get(key), list(map(self.__getitem__, range(len(self))))
+        place = self.spans.place.get(key)
+        if place is not None and not self.spans.coded[place] and key not in self._decoded_keys:
+            self._decoded_keys.add(key)
+            self._decode_all(key, place)
+        return self._every
+
+    def _decode_all(self, key: str, place: int) -> None:
+        """Decode a key, whose values hardly ever come again, in all events."""
         attr = next((name for name, cell in self._cells.items() if cell.key == key), "")
-        if place is None or not attr or self.spans.coded[place]:
-            return events
-        cell = self._cells[attr]
+        if not attr:
+            return
+        cell, decode = self._cells[attr], self._cells[attr].decode
         begins, lengths = self.spans.begins[place].tolist(), self.spans.lengths[place].tolist()
-        for event, raw, begin, length in zip(events, self.raws, begins, lengths, strict=True):
-            text = raw[begin : begin + length]
-            if not text:
+        for event, raw, begin, length in zip(self._every, self.raws, begins, lengths, strict=True):
+            if not length:
                 self._absent(cell)
-            event.__dict__[attr] = cell.decode(text) if text else None
-        return events
+            event.__dict__[attr] = decode(raw[begin : begin + length]) if length else None
 
     def codes(self, keys: Sequence[str]) -> Codes | None:
         """Return what rows have in `keys` as codes, None where a key has none."""
