@@ -21,7 +21,7 @@ FINDINGS: Final = 20_000
 BATCH: Final = 2_000
 #: Prints findings, CPU seconds, peak memory in MB, and CPU seconds of orjson on the findings.
 CHILD: Final = """
-import json, resource, sys, time
+import json, re, sys, time
 from connectors.trivy import Trivy
 connector, findings = Trivy(), 0
 started = time.process_time()
@@ -29,7 +29,7 @@ with open(sys.argv[1], "rb") as report:
     for message in connector.records(report):
         findings += len(connector.split(message))
 cpu = time.process_time() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 import orjson
 started = time.process_time()
 with open(sys.argv[1], "rb") as report:

@@ -55,20 +55,17 @@ class Trivy(ScannerConnector):
 
     def finding_columns(self, unit: View) -> Columns:
         """Return class, severity and rule by the kind of finding."""
-        kind = unit.text("context.kind")
-        if kind not in KINDS:
+        kind = unit.get("context.kind")
+        known = KINDS.get(kind) if kind.__class__ is str else None
+        if known is None:
             raise MappingError(
                 "unknown_kind",
                 f"expected a finding of kind {', '.join(KINDS)}, found {kind!r:.40}",
             )
-        class_uid, rule, _ = KINDS[kind]
-        severity = of_word(unit.get("finding.Severity"))
-        if kind == "cyclonedx":
-            severity = _worst(unit)
-        accepted = (
-            bool(unit.get("context.suppressed")) or unit.text("finding.Status") == "EXCEPTION"
-        )
-        return Columns(class_uid, severity, unit.text(rule), SUPPRESSED if accepted else NEW)
+        severity = _worst(unit) if kind == "cyclonedx" else of_word(unit.get("finding.Severity"))
+        excepted = unit.get("finding.Status") == "EXCEPTION"
+        accepted = excepted or unit.get("context.suppressed") is not None
+        return Columns(known[0], severity, unit.text(known[1]), SUPPRESSED if accepted else NEW)
 
     def finding(self, fields: Fields, columns: Summary) -> Finding:
         """Return the finding by its kind."""

@@ -33,7 +33,17 @@ CREATE, COMPLETED = 1, 2
 #: OCSF ``status_id`` of findings.
 NEW, SUPPRESSED, RESOLVED = 1, 3, 4
 SUCCESS, INFORMATIONAL = 1, 1
-_SCAN_FIELDS: Final = frozenset({"scan.target", "scan.scope", "done"})
+_SCAN_FIELDS: Final = frozenset({"done"})
+_MEMO: Final = 1024
+
+
+class _Scan(NamedTuple):
+    """A scan as its units name it; `service` is the tool, with the scan's scope."""
+
+    uid: str
+    time: int
+    target: str
+    service: str
 
 
 class Columns(NamedTuple):
@@ -52,9 +62,6 @@ class Columns(NamedTuple):
         Of the finding itself, as the report spells it; None: that of the scan.
     region
         As in `Summary`.
-    service
-        Name of the tool, where the connector reads those of several; with the scan's scope
-        it is the event's service, and whose scans are compared with one another.
     """
 
     class_uid: int
@@ -63,7 +70,9 @@ class Columns(NamedTuple):
     status_id: int = NEW
     time: Any = None
     region: str = ""
-    service: str = ""
+
+
+_DONE: Final = Columns(SCAN_ACTIVITY, INFORMATIONAL, "scan", SUCCESS)
 
 
 @dataclass(slots=True)
@@ -104,12 +113,7 @@ class Finding:
 class ScannerConnector(JsonConnector):
     """A scanner whose reports are cut up into findings."""
 
-    required: ClassVar[dict[str, type]] = {
-        "at": int,
-        "scan.id": str,
-        "scan.time": int,
-        "scan.total": int,
-    }
+    required: ClassVar[dict[str, type]] = {"at": int, "scan": dict}
     whole: ClassVar[bool] = True
     #: Fields of a unit that `finding_columns` looks at.
     looks_at: ClassVar[frozenset[str]] = frozenset()
@@ -118,6 +122,10 @@ class ScannerConnector(JsonConnector):
         """Name the fields that are decoded: the scan's, and what the subclass looks at."""
         super().__init_subclass__()
         cls.reads = cls.looks_at | _SCAN_FIELDS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scans: dict[tuple[Any, ...], _Scan] = {}
 
     @abstractmethod
     def scans(self, document: Document) -> Iterable[Scan]:
@@ -169,32 +177,54 @@ class ScannerConnector(JsonConnector):
 
     def columns_of(self, event: View) -> Summary:
         """Return the columns: of the scan where this unit ends one, else of the finding."""
-        scan, at = event.get("scan.id"), event.get("at")
+        scan, at = self._scan(event.get("scan")), event.get("at")
         if event.get("done") is True:
-            found, activity = Columns(SCAN_ACTIVITY, INFORMATIONAL, "scan", SUCCESS), COMPLETED
+            found, activity = _DONE, COMPLETED
         else:
             found, activity = self.finding_columns(event), CREATE
-        tool = found.service or str(self.product["name"])
         if not found.rule:
             raise MappingError(
                 "missing_field",
                 f"expected a finding of {self.product['name']} with the id of its rule or "
-                f"vulnerability, found number {at!s:.20} of scan {scan!s:.40} without one",
+                f"vulnerability, found number {at!s:.20} of scan {scan.uid!s:.40} without one",
             )
+        time = None if found.time is None else moment(found.time)
         return Summary(
-            native_id=f"{scan}:{at}",
-            time=moment(found.time) or milliseconds(event.get("scan.time"), "scan.time"),
+            native_id=f"{scan.uid}:{at}",
+            time=scan.time if time is None else time,
             class_uid=found.class_uid,
             activity_id=activity,
             status_id=found.status_id,
             severity_id=found.severity_id,
-            entity=event.text("scan.target"),
+            entity=scan.target,
             operation=found.rule,
-            service="/".join(part for part in (tool, event.text("scan.scope")) if part),
+            service=scan.service,
             src_ip="",
             user_agent="",
             region=found.region,
         )
+
+    def _scan(self, head: Any) -> _Scan:
+        """Return what a unit says of its scan; the units of one scan say the same."""
+        key = (head.get("id"), head.get("time"), head.get("target"), head.get("scope"))
+        try:
+            return self._scans[key]
+        except (KeyError, TypeError):
+            pass
+        uid, time, target, scope = key
+        if not isinstance(uid, str) or not isinstance(time, int) or isinstance(time, bool):
+            raise MappingError(
+                "missing_field",
+                "expected a unit of a report with id and time of its scan, found none; send "
+                "whole reports, Sentinel cuts them up",
+            )
+        target, scope = (each if isinstance(each, str) else "" for each in (target, scope))
+        service = f"{self.product['name']}/{scope}" if scope else str(self.product["name"])
+        if len(self._scans) >= _MEMO:
+            self._scans.clear()
+        made = _Scan(uid, milliseconds(time, "scan.time"), target, service)
+        self._scans[key] = made
+        return made
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the OCSF objects of a finding, or of the end of a scan."""

@@ -38,16 +38,15 @@ def whole(stream: IO[bytes]) -> Iterator[Document]:
         yield start
         return
     plain = _plain(stream)
+    # A map is not closed but let go of: slices of it may live on, in a traceback for one.
     if plain is not None:
-        with mmap.mmap(plain, 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+        yield mmap.mmap(plain, 0, access=mmap.ACCESS_READ)
         return
     with tempfile.TemporaryFile() as copy:
         copy.write(start)
         shutil.copyfileobj(stream, copy, _CHUNK)
         copy.flush()
-        with mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+        yield mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _plain(stream: IO[bytes]) -> int | None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-#: Words of the scanners, in lower case, and OCSF's ``severity_id``.
-WORDS: Final = {
+_LOW: Final = {
     **dict.fromkeys(("critical", "crit", "blocker", "very high"), 5),
     **dict.fromkeys(("high", "error", "important", "major"), 4),
     **dict.fromkeys(("medium", "moderate", "warning", "warn"), 3),
     **dict.fromkeys(("low", "minor", "negligible"), 2),
     **dict.fromkeys(("info", "informational", "information", "note", "none", "trace"), 1),
+}
+#: Words of the scanners, as they spell them, and OCSF's ``severity_id``.
+WORDS: Final = {
+    spelled: number
+    for word, number in _LOW.items()
+    for spelled in (word, word.upper(), word.capitalize())
 }
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -22,7 +27,10 @@ def of_word(word: Any, otherwise: int = 0) -> int:
     >>> of_word("HIGH"), of_word("UNKNOWN"), of_word(None, 3)
     (4, 0, 3)
     """
-    return WORDS.get(word.strip().lower(), otherwise) if isinstance(word, str) else otherwise
+    if not isinstance(word, str):
+        return otherwise
+    found = WORDS.get(word)
+    return _LOW.get(word.strip().lower(), otherwise) if found is None else found
 
 
 def of_score(score: Any) -> int:
