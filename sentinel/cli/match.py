@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import orjson
 import typer
 
+from connectors._json.decoder import texts
 from detectors.match import Matcher, dict_getter
 from detectors.sigma import RuleSet
 from schemas.identity import uid_text
@@ -97,7 +99,8 @@ def _source(
 ) -> tuple[Matcher, Iterator[Event]]:
     """Return the matcher of the rules that apply, and the events of a source."""
     if source == ANY_JSON:
-        return ruleset.matcher(dict_getter), _decoded(reader, _objects, problems)
+        matcher = Matcher(ruleset.rules, dict_getter, _text, raw=attrgetter("raw"))
+        return matcher, _decoded(reader, _objects, problems)
     connector = _offline.connector(source)
     chosen = ruleset.select(connector.logsources)
     decoder = connector.decoder(frozenset().union(*(rule.fields for rule in chosen.rules)))
@@ -111,14 +114,27 @@ def _source(
     return matcher, _decoded(_offline.units(reader, connector, problems), decode, problems)
 
 
+class _Object(dict[str, Any]):
+    """A decoded JSON object and its text."""
+
+    raw: bytes
+
+
+def _text(event: _Object) -> str:
+    """Return every value of an event, one a line: where keywords are searched."""
+    return "\n".join(texts(event.raw))
+
+
 def _objects(place: str, raw: bytes) -> Event:
     try:
-        decoded = orjson.loads(raw)
+        read = orjson.loads(raw)
     except ValueError as error:
         raise DecodeError("json", f"expected a JSON object, found: {error}") from error
-    if not isinstance(decoded, dict):
-        kind = type(decoded).__name__
+    if not isinstance(read, dict):
+        kind = type(read).__name__
         raise DecodeError("wrong_type", f"expected a JSON object, found a {kind}")
+    decoded = _Object(read)
+    decoded.raw = raw
     content = raw.decode(errors="replace")
     own = next((decoded[name] for name in ID_FIELDS if decoded.get(name)), None)
     native_id = str(own) if isinstance(own, str | int) else None
