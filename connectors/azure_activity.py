@@ -54,6 +54,8 @@ class AzureActivity(JsonConnector):
     }
     envelope: ClassVar[Envelope] = Envelope(lists=("records", "value"))
     profiles: ClassVar[tuple[str, ...]] = ("cloud",)
+    idents: ClassVar[tuple[str, ...]] = ("eventDataId", "EventDataId")
+    times: ClassVar[tuple[str, ...]] = ("eventTimestamp", "time", "TimeGenerated")
     reads: ClassVar[frozenset[str]] = frozenset(
         {*_TIMES, "eventDataId", "EventDataId", "caller", "Caller", "level", "Level"}
         | {"operationName", "OperationNameValue", "OperationName", "operationname"}

@@ -53,6 +53,8 @@ class AzureResource(JsonConnector):
     }
     envelope: ClassVar[Envelope] = Envelope(lists=("records",))
     profiles: ClassVar[tuple[str, ...]] = ("cloud",)
+    idents: ClassVar[tuple[str, ...]] = ("properties.event_id",)
+    times: ClassVar[tuple[str, ...]] = ("time", "TimeGenerated")
     reads: ClassVar[frozenset[str]] = frozenset(
         {"time", "TimeGenerated", "operationName", "OperationName", "operationname", "category"}
         | {"Category", "resultType", "ResultType", "resulttype", "statusCode", "StatusCode"}

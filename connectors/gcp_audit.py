@@ -61,6 +61,7 @@ class GcpAudit(JsonConnector):
         "vendor_name": "Google",
     }
     profiles: ClassVar[tuple[str, ...]] = ("cloud",)
+    own: ClassVar[frozenset[str]] = frozenset({"insertId", "timestamp", "receiveTimestamp"})
     reads: ClassVar[frozenset[str]] = frozenset(
         {"insertId", "timestamp", "receiveTimestamp", "severity", "logName", _DELTAS}
         | {"resource.labels.location", "resource.labels.region", "resource.labels.zone"}
@@ -86,6 +87,12 @@ class GcpAudit(JsonConnector):
         made.compute(_LOG, lambda event: _log_names(log(event)))
         return made
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: an ``insertId`` is of one log and time alone."""
+        found = event.get("timestamp") or event.get("receiveTimestamp")
+        uid, when = event.text("insertId"), milliseconds(found, "timestamp")
+        return f"{uid}@{when}" if uid else None, when
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is the principal's address, else its subject."""
         text, get = event.text, event.get
@@ -101,12 +108,9 @@ class GcpAudit(JsonConnector):
         if deltas:
             delta = "ADD" if "ADD" in deltas else "REMOVE"
         class_uid, activity_id = classify(service, method, delta)
-        when = milliseconds(get("timestamp") or get("receiveTimestamp"), "timestamp")
-        uid = text("insertId")
         who = _P + "authenticationInfo."
         return Summary(
-            f"{uid}@{when}" if uid else None,
-            when,
+            *self.identity_of(event),
             class_uid,
             activity_id,
             1 if class_uid == DETECTION_FINDING else _status(event, method),

@@ -36,6 +36,8 @@ class GitHub(JsonConnector):
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="github", service="audit"),)
     product: ClassVar[Mapping[str, Any]] = {"name": "GitHub", "vendor_name": "GitHub"}
     readers: ClassVar[Mapping[str, str]] = {"audit-log": "connectors._github.reader:GitHubReader"}
+    idents: ClassVar[tuple[str, ...]] = ("_document_id",)
+    times: ClassVar[tuple[str, ...]] = _TIMES
     reads: ClassVar[frozenset[str]] = frozenset(
         {"_document_id", "action", "actor", "actor_id", "actor_ip", "business", "operation_type"}
         | {"external_identity_nameid", "org", "user", "user_agent", *_TIMES}

@@ -48,6 +48,7 @@ class GWorkspace(JsonConnector):
     readers: ClassVar[Mapping[str, str]] = {
         "reports": "connectors._gworkspace.reader:ReportsReader"
     }
+    own: ClassVar[frozenset[str]] = frozenset({"eventIndex", "id.time", "id.uniqueQualifier"})
     reads: ClassVar[frozenset[str]] = frozenset(
         {"actor.email", "actor.key", "actor.profileId", "eventIndex", "id.applicationName"}
         | {"id.time", "id.uniqueQualifier", "ipAddress", "networkInfo.regionCode"}
@@ -72,6 +73,11 @@ class GWorkspace(JsonConnector):
                 made.compute(field, _parameter(events, field.lower()))
         return made
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: those of the activity, and the event's place in it."""
+        when = milliseconds(event.get("id.time"), "id.time")
+        return _native_id(event, event.text("id.applicationName")), when
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; who acted is a user, or the key that a program came with."""
         found = first(event.get("events"))
@@ -84,9 +90,10 @@ class GWorkspace(JsonConnector):
         class_uid, activity_id = classify(application, name, visibility)
         finding = class_uid == DETECTION_FINDING
         severity = _MEDIUM if finding else _INFORMATIONAL
+        native_id, when = self.identity_of(event)
         return Summary(
-            native_id=_native_id(event, application),
-            time=milliseconds(event.get("id.time"), "id.time"),
+            native_id=native_id,
+            time=when,
             class_uid=class_uid,
             activity_id=activity_id,
             status_id=_NEW if finding else _FAILURE if failed(name) else _SUCCESS,

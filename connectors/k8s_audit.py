@@ -59,6 +59,9 @@ class K8sAudit(JsonConnector):
     )
     product: ClassVar[Mapping[str, Any]] = {"name": "Kubernetes", "vendor_name": "Kubernetes"}
     envelope: ClassVar[Envelope] = Envelope(lists=("items",))
+    own: ClassVar[frozenset[str]] = frozenset(
+        {"auditID", "stageTimestamp", "requestReceivedTimestamp"}
+    )
     reads: ClassVar[frozenset[str]] = frozenset(
         {"auditID", "objectRef.apiGroup", "objectRef.namespace", "objectRef.resource"}
         | {"objectRef.subresource", "requestObject.subjects", "requestReceivedTimestamp"}
@@ -77,22 +80,29 @@ class K8sAudit(JsonConnector):
         del event
         return _CATEGORY
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: each stage of a request is an event of its own."""
+        uid = event.text("auditID")
+        when = event.get("stageTimestamp") or event.get("requestReceivedTimestamp")
+        native_id = f"{uid}/{event.text('stage')}" if uid else None
+        return native_id, milliseconds(when, "stageTimestamp")
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the region is the namespace, as an event names no cluster."""
         text = event.text
-        verb, stage, uid = text("verb"), text("stage"), text("auditID")
+        verb, stage = text("verb"), text("stage")
         if not verb:
             raise MappingError("missing_field", "expected the text verb, found none")
         subjects = event.get("requestObject.subjects")
         resource, subresource = text("objectRef.resource"), text("objectRef.subresource")
         request = Request(verb, resource, subresource, subjects)
         class_uid, activity_id = classify(request)
-        when = event.get("stageTimestamp") or event.get("requestReceivedTimestamp")
+        native_id, when = self.identity_of(event)
         addresses = event.get("sourceIPs")
         first = addresses[0] if addresses.__class__ is list and addresses else ""
         return Summary(
-            native_id=f"{uid}/{stage}" if uid else None,
-            time=milliseconds(when, "stageTimestamp"),
+            native_id=native_id,
+            time=when,
             class_uid=class_uid,
             activity_id=activity_id,
             status_id=status(event.get("responseStatus.code"), stage),

@@ -49,6 +49,8 @@ class Okta(JsonConnector):
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="okta", service="okta"),)
     product: ClassVar[Mapping[str, Any]] = {"name": "Okta", "vendor_name": "Okta"}
     readers: ClassVar[Mapping[str, str]] = {"system-log": "connectors._okta.reader:OktaReader"}
+    idents: ClassVar[tuple[str, ...]] = ("uuid",)
+    times: ClassVar[tuple[str, ...]] = ("published",)
     reads: ClassVar[frozenset[str]] = frozenset(
         {"actor.alternateId", "actor.id", "client.geographicalContext.country"}
         | {"client.ipAddress", "client.userAgent.rawUserAgent", "eventType", "eventtype"}

@@ -80,6 +80,7 @@ class Suricata(JsonConnector):
         LogSource(product="suricata", category="webserver", service="suricata"),
     )
     product: ClassVar[Mapping[str, Any]] = {"name": "Suricata", "vendor_name": "OISF"}
+    times: ClassVar[tuple[str, ...]] = ("timestamp",)
     reads: ClassVar[frozenset[str]] = frozenset(
         {"alert.severity", "alert.signature", "dest_ip", "event_type", "host", "in_iface"}
         | {"src_ip", "timestamp", "http.http_user_agent", "http.hostname", "dns.rrname"}

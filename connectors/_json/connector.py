@@ -16,8 +16,10 @@ from typing import Any, ClassVar, Final
 from connectors._json.decoder import MAX_EVENT_BYTES, JsonDecoder, View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields, some
+from connectors._json.memo import Memo, together
 from connectors._json.observables import observables
-from connectors.base import OCSF, Connector, Summary
+from connectors._json.times import milliseconds
+from connectors.base import OCSF, Columns, Connector, Summary
 from schemas.ocsf import VERSION, head, status_name
 
 #: The field that rules of a category find an event's category in; see `detectors.fields`.
@@ -47,6 +49,12 @@ class JsonConnector(Connector):
     looks_into
         Dotted paths of objects that `columns_of` looks into. They do not count as mapped, but
         for what `objects` takes out of them.
+    idents, times
+        Dotted paths of `reads` or `required`: the id of an event is the first text at
+        `idents`, its time the first value at `times`, and no other column is made of them.
+        Then the other columns are worked out once for events that are alike in the rest of
+        `reads`; see `connectors._json.memo`. Where they say it otherwise, `own` names the
+        paths that only id and time are made of, and `identity_of` returns the two.
     envelope
         How messages wrap events.
     profiles
@@ -57,16 +65,26 @@ class JsonConnector(Connector):
     required: ClassVar[Mapping[str, type]] = {}
     reads: ClassVar[frozenset[str]] = frozenset()
     looks_into: ClassVar[frozenset[str]] = frozenset()
+    idents: ClassVar[tuple[str, ...]] = ()
+    times: ClassVar[tuple[str, ...]] = ()
+    own: ClassVar[frozenset[str]] = frozenset()
     envelope: ClassVar[Envelope] = Envelope()
     profiles: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self._getters = _Getters()
+        self._memos: dict[type, Memo] = {}
         self._core = self.decoder(frozenset())
 
     @abstractmethod
     def columns_of(self, event: View) -> Summary:
         """Return the columns of an event; raise `MappingError` where it cannot be mapped."""
+
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return native id and time as `columns_of` does, out of `own` and what else it reads."""
+        values = map(event.get, self.times)
+        when = next(filter(None, values), None)
+        return event.text(*self.idents) or None, milliseconds(when, self.times[0])
 
     @abstractmethod
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
@@ -113,6 +131,47 @@ class JsonConnector(Connector):
             return super().decode_all(decoder, units)
         decoded: list[Any] = decoder.decode_many(units)
         return decoded
+
+    def columns(self, events: Sequence[Any]) -> Columns:
+        """Return the columns of decoded events; see `idents`."""
+        own = self.own or frozenset({*self.idents, *self.times})
+        if not own or not events:
+            return super().columns(events)
+        kind = getattr(events[0].__class__, "_wide_", events[0].__class__)
+        memo = self._memos.get(kind)
+        getters = self._getters[kind]
+        if memo is None:
+            values = together(kind, getters.keys() - own, own, getters)
+            memo = self._memos[kind] = Memo(values, self.summarise)
+        found = memo.columns(events)
+        if found is None:
+            return super().columns(events)
+        return [*self._identities(events, getters), *found]
+
+    def _identities(
+        self, events: Sequence[Any], getters: Mapping[str, Callable[[Any], Any]]
+    ) -> tuple[Sequence[str | None], Sequence[int]]:
+        """Return ids and times of decoded events."""
+        identity_of = self.identity_of
+        if self.own:
+            both = [identity_of(View(event, getters)) for event in events]
+            return [ident for ident, _ in both], [when for _, when in both]
+        first, label = getters[self.times[0]], self.times[0]
+        times = [
+            milliseconds(value, label)
+            if (value := first(event))
+            else identity_of(View(event, getters))[1]
+            for event in events
+        ]
+        if not self.idents:
+            return [None] * len(events), times
+        first = getters[self.idents[0]]
+        return [
+            value
+            if (value := first(event)).__class__ is str and value
+            else View(event, getters).text(*self.idents) or None
+            for event in events
+        ], times
 
     def summarise(self, event: Any) -> Summary:
         """Return the columns of a decoded event."""

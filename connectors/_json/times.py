@@ -57,6 +57,8 @@ def moment(value: Any) -> int | None:
 
 def _number(value: float) -> float:
     """Return milliseconds of a number whose size tells its unit."""
+    if 1e11 <= value < 1e14:  # as most have it
+        return value
     value = value if abs(value) < 1e20 else 0.0  # an integer beyond any unit, or not a number
     return next((value * factor for least, factor in _UNITS if value >= least), value)
 

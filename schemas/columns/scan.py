@@ -210,6 +210,40 @@ def _guessed(at: Any, end: Any, key: Any, code: Any, arena: Any, kinds: Any, sta
     return length
 
 
+@kernel("int64(uint64, uint64)", inline=True)
+def _last(at: Any, end: Any) -> Any:
+    """Say whether what is at `at` ends the object, and nothing is behind it."""
+    good = byte_at(at) == 125 and at < end and _space_end(at + _ONE) >= end
+    return FINE if good else UNUSUAL
+
+
+@kernel("int64(uint64, uint64, int64[:, ::1], int64)", inline=True)
+def _expected(at: Any, texts: Any, marks: Any, mark: Any) -> Any:
+    """Return the mark of the key at `at` if it is the one that followed `mark`; 0 if not."""
+    guess = marks[mark, 2]
+    size = np.uint64(marks[guess, 0])
+    other = differ(at, texts + np.uint64(guess) * _WIDTH) & ((_ONE << size) - _ONE)
+    return guess if size > 0 and other == 0 and byte_at(at + size) > 32 else np.int64(0)
+
+
+@kernel(
+    "int64(uint64, uint64, int64, uint64, int64, int32[::1], uint64[::1], int64[::1], "
+    "int64[::1], int64[::1], int32[::1], uint64)",
+    inline=True,
+)
+def _given(
+    value: Any, length: Any, key: Any, arena: Any, room: Any, slots: Any, hashes: Any,
+    kinds: Any, starts: Any, fill: Any, guesses: Any, sample: Any,
+) -> Any:  # fmt: skip
+    """Return the code of a value, 0 if there is no room; it is the next guess at `sample`."""
+    code = code_value(
+        value, length, hash_of(value, length), key, arena, room, slots, hashes, kinds, starts, fill
+    )
+    if sample < np.uint64(GUESSES):
+        guesses[sample] = code
+    return code
+
+
 @kernel(
     "int64(uint64, uint64, int64, uint64, int64[::1], int64[::1], int16[::1], int64, uint64, "
     "int64[:, ::1], boolean[::1], int32[:, ::1], int32[:, ::1], int32[:, ::1], uint64, int64, "
@@ -228,27 +262,22 @@ def _scan(  # noqa: C901 - one loop over what comes key by key
         return UNUSUAL
     at = _space_end(at + _ONE)
     if byte_at(at) == 125:
-        return FINE if at < end and _space_end(at + _ONE) >= end else UNUSUAL
+        return _last(at, end)
     mark = np.int64(0)
     while at < end:
-        guess = marks[mark, 2]
-        size = np.uint64(marks[guess, 0])
-        value = at + size
-        other = differ(at, texts + np.uint64(guess) * _WIDTH) & ((_ONE << size) - _ONE)
-        if size == 0 or other != 0 or byte_at(value) <= 32:
-            value = _colon_end(at, end)
-            if value == 0 or value >= end:
-                return UNUSUAL
-            guess = look_up(at, value, names, key_starts, sizes, keys, texts, marks, mark)
+        guess = _expected(at, texts, marks, mark)
+        value = at + np.uint64(marks[guess, 0])
+        if guess == 0:
+            value, guess = _colon_end(at, end), np.int64(-1)
+            if 0 < value < end:
+                guess = look_up(at, value, names, key_starts, sizes, keys, texts, marks, mark)
             if guess < 0:
                 return UNUSUAL
-        mark = guess
-        key = marks[mark, 1]
-        if key >= 0:
-            if key >= len(coded):
-                return ASLEEP + key if key < wanted else UNUSUAL
-            if lengths[key, row] > 0:
-                return UNUSUAL
+        mark, key = guess, marks[guess, 1]
+        if key >= len(coded):
+            return ASLEEP + key if key < wanted else UNUSUAL
+        if key >= 0 and lengths[key, row] > 0:
+            return UNUSUAL
         byte, code = byte_at(value), np.int64(0)
         if byte == 123 or byte == 91:
             sample, length = np.uint64(0), np.int64(0)
@@ -256,9 +285,8 @@ def _scan(  # noqa: C901 - one loop over what comes key by key
                 sample = _sample(value, key)
                 code = np.int64(guesses[sample])
                 length = _guessed(value, end, key, code, arena, kinds, starts)
-            if length > 0:
-                at = value + np.uint64(length)
-            else:
+            at = value + np.uint64(length)
+            if length == 0:
                 at, code = _nested_end(value, end), np.int64(0)
         else:
             sample = np.uint64(GUESSES)
@@ -270,19 +298,16 @@ def _scan(  # noqa: C901 - one loop over what comes key by key
             begins[key, row], lengths[key, row] = value - start, length
             if coded[key]:
                 if code == 0:
-                    code = code_value(
-                        value, np.uint64(length), hash_of(value, np.uint64(length)), key, arena,
-                        room, slots, hashes, kinds, starts, fill,
+                    code = _given(
+                        value, np.uint64(length), key, arena, room, slots, hashes, kinds, starts,
+                        fill, guesses, sample,
                     )  # fmt: skip
-                    if code == 0:
-                        return FULL
-                    if sample < np.uint64(GUESSES):
-                        guesses[sample] = code
+                if code == 0:
+                    return FULL
                 codes[key, row] = code
         at = _space_end(at)
         if byte_at(at) != 44:
-            good = byte_at(at) == 125 and at < end and _space_end(at + _ONE) >= end
-            return FINE if good else UNUSUAL
+            return _last(at, end)
         at = _space_end(at + _ONE)
     return UNUSUAL
 
