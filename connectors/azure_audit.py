@@ -10,7 +10,7 @@ categories and activities", and the reference of the table ``AuditLogs``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from connectors._azure import audit
@@ -18,10 +18,11 @@ from connectors._azure.directory import classify
 from connectors._azure.entra import Spelled, canonical
 from connectors._azure.spellings import AUDIT, everywhere
 from connectors._json.connector import JsonConnector
-from connectors._json.decoder import View
+from connectors._json.decoder import JsonDecoder, View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
-from connectors._json.records import bare
+from connectors._json.objects import items, text
+from connectors._json.records import bare, opened
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, LogSource, Summary
 from sentinel.errors import MappingError
@@ -34,6 +35,8 @@ _SPELLED: Final = Spelled(
     *("initiatedBy.user.displayName", "initiatedBy.app.displayName", "initiatedBy.app.appId"),
     *("initiatedBy.app.servicePrincipalId", "initiatedBy.user.ipAddress"),
 )
+_CONSENT: Final = "ConsentContext.IsAdminConsent"
+_TARGETS: Final = ("targetResources", "properties.targetResources", "TargetResources")
 
 
 class AzureAudit(JsonConnector):
@@ -56,6 +59,15 @@ class AzureAudit(JsonConnector):
     def spellings(self, field: str) -> Sequence[str]:
         """Return the names of `field` in the other spellings."""
         return AUDIT.get(field) or everywhere(field)
+
+    def decoder(self, fields: frozenset[str]) -> JsonDecoder:
+        """Return a decoder; what a consent covers stands among the modified properties."""
+        wanted = frozenset(_TARGETS) if _CONSENT in fields else frozenset[str]()
+        made = super().decoder(fields | wanted)
+        if wanted:
+            ways = [made.plain(path) for path in _TARGETS]
+            made.compute(_CONSENT, lambda event: _modified(event, ways))
+        return made
 
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is the user who acted, else the application."""
@@ -95,3 +107,13 @@ class AzureAudit(JsonConnector):
         """Return the objects of the event's class; see `connectors._azure.audit`."""
         fields.record = canonical(fields.record)
         return audit.objects(fields, summary)
+
+
+def _modified(event: Any, ways: Sequence[Callable[[Any], Any]]) -> list[str] | None:
+    """Return what `_CONSENT` was changed to."""
+    for way in ways:
+        targets = items(opened(way(event)))
+        rows = [row for one in targets for row in items(one.get("modifiedProperties"))]
+        if found := [text(r.get("newValue")) for r in rows if r.get("displayName") == _CONSENT]:
+            return [value.strip('"') for value in found]
+    return None

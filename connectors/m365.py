@@ -2,10 +2,10 @@
 
 Takes what people already have: the content blobs of the Office 365 Management Activity API
 (arrays of records), search results of PowerShell (``AuditData`` as JSON text), CSV exports of
-the portal and of PowerShell, and records alone. Each record becomes the class it is: sign-ins
-Authentication, changes of the directory as `connectors._azure.directory` says, files File
-Hosting, mail Email Activity where an address is known, alerts Detection Finding, cmdlets and
-the rest API Activity.
+the portal and of PowerShell, rows of the table ``OfficeActivity``, and records alone. Each
+record becomes the class it is: sign-ins Authentication, changes of the directory as
+`connectors._azure.directory` says, files File Hosting, mail Email Activity where an address
+is known, alerts Detection Finding, cmdlets and the rest API Activity.
 
 A record needs ``CreationTime`` and ``Operation``. Its own ``Id`` is the event's.
 
@@ -36,6 +36,13 @@ _STATUS: Final = {
 _FINDING_STATUS: Final = {"Active": 1, "Investigating": 2, "Resolved": 4, "Dismissed": 3}
 _SEVERITY: Final = {"Informational": 1, "Low": 2, "Medium": 3, "High": 4}
 _INFORMATIONAL: Final = 1
+#: What rows of the table ``OfficeActivity`` call the fields.
+_COLUMNS: Final = {
+    "OfficeWorkload": "Workload",
+    "OfficeObjectId": "ObjectId",
+    "OfficeId": "Id",
+    "Client_IPAddress": "ClientIPAddress",
+}
 _SPELLINGS: Final = {
     "ApplicationId": ("AppId", "ClientAppId"),
     "Payload": ("Parameters", "NonPIIParameters"),
@@ -55,6 +62,7 @@ class M365(JsonConnector):
         LogSource(product="m365", service="threat_management"),
     )
     readers: ClassVar[Mapping[str, str]] = {
+        "azure-monitor": "connectors._azure.reading.monitor:MonitorReader",
         "activity-api": "connectors._m365.reader:ActivityReader",
     }
     product: ClassVar[Mapping[str, Any]] = {"name": "Microsoft 365", "vendor_name": "Microsoft"}
@@ -63,7 +71,7 @@ class M365(JsonConnector):
         {"CreationTime", "Operation", "Id", "RecordType", "ResultStatus", "UserId", "Workload"}
         | {"ClientIP", "ClientIPAddress", "ActorIpAddress", "UserAgent", "ExtendedProperties"}
         | {"ClientInfoString", "MailboxOwnerUPN", "P2Sender", "P1Sender", "Recipients"}
-        | {"ItemType", "Severity", "Status", "SenderIp"}
+        | {"ItemType", "Severity", "Status", "SenderIp", *_COLUMNS, "TimeGenerated"}
     )
 
     def split(self, value: bytes) -> Iterable[bytes]:
@@ -85,7 +93,7 @@ class M365(JsonConnector):
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is the record's ``UserId``."""
         said = event.text
-        operation, workload = said("Operation"), said("Workload")
+        operation, workload = said("Operation"), said("Workload", "OfficeWorkload")
         if not operation:
             problem = "expected Operation, found none; send records of the unified audit log"
             raise MappingError("missing_field", problem)
@@ -98,12 +106,14 @@ class M365(JsonConnector):
             severity = _SEVERITY.get(said("Severity"), 0)
         elif operation == "UserLoginFailed":
             status = 2
+        address = said("ClientIP", "ClientIPAddress", "ActorIpAddress", "SenderIp")
+        address = address or said("Client_IPAddress")
         agent = said("UserAgent")
         if not agent and class_uid == AUTHENTICATION:
             agent = _extended(event, "UserAgent") or ""
         return Summary(
-            said("Id") or None,
-            milliseconds(event.get("CreationTime"), "CreationTime"),
+            said("Id", "OfficeId") or None,
+            milliseconds(event.get("CreationTime") or event.get("TimeGenerated"), "CreationTime"),
             class_uid,
             activity_id,
             status,
@@ -111,13 +121,16 @@ class M365(JsonConnector):
             said("UserId"),
             operation,
             workload or ("Entra ID" if kind == "AzureActiveDirectory" else "Microsoft 365"),
-            bare(said("ClientIP", "ClientIPAddress", "ActorIpAddress", "SenderIp")),
+            bare(address),
             agent or said("ClientInfoString"),
             "",
         )
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the record's class; see `connectors._m365.ocsf_map`."""
+        record = fields.record
+        for column in _COLUMNS.keys() & record.keys():
+            record.setdefault(_COLUMNS[column], record.pop(column))
         return ocsf_map.objects(fields, summary)
 
 

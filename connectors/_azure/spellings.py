@@ -58,9 +58,6 @@ AUDIT: Final = {
     "ActivityDisplayName": _ACTIVITY,
     "ActivityType": _ACTIVITY,
     "Category": ("properties.category", "category"),
-    "ConsentContext.IsAdminConsent": (
-        *("ConsentContext.isAdminConsent", "properties.consentContext.isAdminConsent"),
-    ),
     "Initiatedby": (
         *("initiatedBy.user.userPrincipalName", "properties.initiatedBy.user.userPrincipalName"),
         "InitiatedBy.user.userPrincipalName",

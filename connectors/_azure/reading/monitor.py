@@ -38,6 +38,7 @@ _TABLES: Final = {
     "azure_audit": "AuditLogs",
     "azure_resource": "AzureDiagnostics",
     "azure_signin": "SigninLogs",
+    "m365": "OfficeActivity",
 }
 
 
