@@ -11,7 +11,9 @@ from types import FrameType
 from typing import Final
 
 from connectors._running.config import Input
+from connectors._running.watch import Watch
 from connectors._running.work import Work
+from connectors._sources import sources
 from sentinel import log, metrics
 from sentinel.settings import Settings
 
@@ -43,12 +45,17 @@ def run(
     for work in works:
         metrics.register(f"input {work.target.name}", work.health)
     LOG.info("inputs start", action="start", inputs=len(works), metrics_port=port)
+    watch = None if once else Watch(settings, sources(settings))
     with _stopping() as stop:
         for work in works:
             work.start()
+        if watch is not None:
+            watch.start()
         while not stop.wait(POLL_S):
             if once and not any(work.is_alive() for work in works):
                 break
+        if watch is not None:
+            watch.stop()
         _end(works)
     return {work.target.name: work.failed for work in works if work.failed}
 
