@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from connectors._json.connector import JsonConnector
-from connectors._json.decoder import View
+from connectors._json.decoder import JsonDecoder, View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
 from connectors._json.objects import address, text
@@ -118,6 +118,13 @@ class Osquery(JsonConnector):
         category, _, name = field.partition(".")
         return _TAXONOMY.get(name, ()) if category in _CATEGORIES.values() else ()
 
+    def decoder(self, fields: frozenset[str]) -> JsonDecoder:
+        """Return a decoder that can say who began a connection."""
+        made = super().decoder(fields)
+        found = made.plain(_COLUMNS)
+        made.compute("network_connection.Initiated", lambda event: _initiated(found(event)))
+        return made
+
     def category(self, event: View) -> str:
         """Return the Sigma category of what the row is about."""
         return _CATEGORIES.get(about(event.text("name"), event.get(_COLUMNS)), "")
@@ -154,6 +161,12 @@ class Osquery(JsonConnector):
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the row's class; see `connectors._osquery.ocsf_map`."""
         return ocsf_map.objects(fields, summary)
+
+
+def _initiated(row: Any) -> str | None:
+    """Return what Sysmon says of a connection: whether it went out from here."""
+    action = row.get("action") if row.__class__ is dict else None
+    return {"connect": "true", "accept": "false"}.get(text(action))
 
 
 def _first(row: dict[str, Any], *names: str) -> str:
