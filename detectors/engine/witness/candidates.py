@@ -102,7 +102,7 @@ class Candidates:
                 left &= self._column(look, events, plan.words)
         rows = np.flatnonzero(left.any(axis=1))
         bits = np.unpackbits(left[rows].view(np.uint8), axis=1, bitorder="little")
-        which, clauses = np.nonzero(bits)
+        which, clauses = np.nonzero(bits.view(np.bool_))  # a third of the time of numbers
         rules = np.array(plan.rules, np.int64)[clauses]
         self._judge(plan, len(rules), len(events))
         order = np.argsort(rules, kind="stable")

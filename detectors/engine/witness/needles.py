@@ -32,7 +32,7 @@ _SHIFT: Final = np.uint32(32 - _BITS)
 _8, _16 = np.uint32(8), np.uint32(16)
 _3, _7, _1 = np.uint64(3), np.uint64(7), np.uint8(1)
 _PAD: Final = bytes(8)
-_BLOCK: Final = 32
+_BLOCK: Final = 64
 #: Events searched together: they fit into the cache.
 _TOGETHER: Final = 256
 _NOT_IN_STRINGS: Final = ("true", "false", "null")
@@ -205,7 +205,10 @@ def _find(
                 continue
             for at in range(block, stop):
                 three = data[at] | np.uint32(data[at + 1]) << _8 | np.uint32(data[at + 2]) << _16
-                number = heads[np.uint32((three | _LOWER) * _PRIME) >> _SHIFT]
+                code = np.uint64(np.uint32((three | _LOWER) * _PRIME) >> _SHIFT)
+                if bits[code >> _3] >> np.uint8(code & _7) & _1 == 0:
+                    continue
+                number = heads[code]
                 while number >= 0:
                     start, length = at - places[number], lengths[number]
                     if (
