@@ -60,7 +60,9 @@ class Gatekeeper(JsonConnector):
     reads: ClassVar[frozenset[str]] = EVERY | frozenset(
         {"notListed", "process", "reason", "violations", *_TIMES}
     )
-    readers: ClassVar[Mapping[str, str]] = {}
+    readers: ClassVar[Mapping[str, str]] = {
+        "constraints": "connectors._gatekeeper.reader:ConstraintReader"
+    }
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the violations of a message: of constraints, one for each that they list."""
