@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     connectors: str = Field("", description="YAML file of the inputs to read; see CONTRIBUTING.")
     mappings: str = Field("", description="Directory of mapping files: sources without Python.")
 
+    intel: str = Field("", description="Folder of look-ups: feeds, benign lists, places, assets.")
+    intel_token: SecretStr = Field(
+        SecretStr(""), description="TAXII credential: user:password, or a bearer token."
+    )
     findings: bool = Field(True, description="Compare scans with one another: states of findings.")
 
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")

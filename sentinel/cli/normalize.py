@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +37,7 @@ def command(
     decoder = connector.decoder(frozenset())
     reader, problems = Reader(paths, cut=connector.records), Problems()
     fields = Coverage(connector) if coverage else None
+    look_up = _look_ups()
     read = 0
     for unit in _offline.units(reader, connector, problems):
         try:
@@ -44,12 +47,25 @@ def command(
             continue
         read += 1
         if fields is None:
-            _common.print_json(event)
+            _common.print_json(look_up(event))
         else:
             fields.add(unit.raw, event)
     if fields is not None:
         _show(fields, json)
     _offline.report(reader, problems, read, f"{read} events normalized")
+
+
+def _look_ups() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what adds what is known of an event's addresses and names, where that is set."""
+    found = _common.settings().intel
+    if not found:
+        return lambda event: event
+    from detectors.enrich import folder
+    from detectors.enrich.enricher import Enricher
+    from detectors.enrich.event import enrich
+
+    enricher = Enricher(folder.load(Path(found))[0])
+    return lambda event: enrich(event, enricher)
 
 
 def _show(coverage: Coverage, json: bool) -> None:

@@ -1,0 +1,1 @@
+"""Fetching what look-ups need: indicators from TAXII servers, into the folder of look-ups."""
