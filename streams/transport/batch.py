@@ -31,9 +31,9 @@ class Limits:
     """
 
     batch_records: int = 5000
-    batch_bytes: int = 8 << 20
+    batch_bytes: int = 4 << 20
     queued_batches: int = 64
-    queued_bytes: int = 16 << 20
+    queued_bytes: int = 12 << 20
     assign_s: float = 60.0
     revoke_s: float = 5.0
 
@@ -105,6 +105,10 @@ class RecordBatch:
             self.timestamps += other.timestamps
             self.headers += other.headers
             self.size += other.size
+
+    def drop(self) -> None:
+        """Let go of the records: what is left can be acknowledged, and takes no memory."""
+        self.offsets, self.keys, self.values, self.timestamps, self.headers = [], [], [], [], []
 
     def split(self, limits: Limits) -> Iterator[RecordBatch]:
         """Return the batch in parts within `limits`."""
