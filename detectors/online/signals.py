@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.explain import rule_explanation
 from detectors.score import rule_score, severity
-from schemas.batch import EventBatch, Hit
+from schemas.batch import EventBatch
 
 #: Rule, tenant and entity by their places in the batch, and the window.
 Subject = tuple[int, int, int, int]
@@ -30,8 +30,14 @@ class Fold:
 
     def add(
         self, about: dict[str, Any], event: dict[str, Any], explanation: Callable[[], str]
-    ) -> None:
-        """Add an event to the signal it belongs to; the first one is explained."""
+    ) -> list[dict[str, Any]]:
+        """Add an event to the signal it belongs to; the first one is explained.
+
+        Returns
+        -------
+        list
+            The events of the signal.
+        """
         names = ("tenant", "source", "kind", "rule_id", "group")
         key = (*(about[name] for name in names), str(event["time"] // self._window_ms))
         signal = self.signals.get(key)
@@ -43,33 +49,44 @@ class Fold:
             signal["score"] = event["score"]
             if signal["kind"] == "model":
                 signal["severity_id"] = severity(event["score"])
+        events: list[dict[str, Any]] = signal["events"]
+        return events
 
     def rule_hits(self, batch: EventBatch, offset: int, rows: NDArray[np.int64]) -> None:
         """Add the rule hits of the events at `rows` of the batch at `offset`."""
         if not batch.hits:
             return
-        wanted = set(rows.tolist())
-        explained = self._explanations(batch)
-        for hit in sorted(batch.hits, key=lambda hit: hit.event):
-            if hit.event not in wanted:
-                continue
+        fresh = np.zeros(len(batch), np.bool_)
+        fresh[rows] = True
+        places = np.array([hit.event for hit in batch.hits])
+        subjects = self._subjects(batch, places)
+        texts: dict[Subject, str] = {}  # also of events that go no further
+        for hit, key in zip(batch.hits, subjects, strict=True):
+            if hit.explanation:
+                texts.setdefault(key, hit.explanation)
+        events: dict[Subject, list[dict[str, Any]]] = {}
+        wanted = np.flatnonzero(fresh[places])
+        for at in wanted[np.argsort(places[wanted], kind="stable")].tolist():
+            hit, key = batch.hits[at], subjects[at]
             rule = batch.rules[hit.rule]
+            event = event_of(batch, hit.event, offset, rule_score(rule.severity_id))
+            found = events.get(key)
+            if found is not None:
+                found.append(event)
+                continue
             said = about(batch, hit.event, "rule", rule.id, rule.title, rule.techniques)
             said["severity_id"] = rule.severity_id
-            text = hit.explanation or explained.get(self._subject(batch, hit), "")
-            event = event_of(batch, hit.event, offset, rule_score(rule.severity_id))
-            self.add(said, event, partial(_or_plain, text, partial(rule_explanation, rule, {})))
+            text = hit.explanation or texts.get(key, "")
+            plain = partial(rule_explanation, rule, {})
+            events[key] = self.add(said, event, partial(_or_plain, text, plain))
 
-    def _subject(self, batch: EventBatch, hit: Hit) -> Subject:
-        return subject(batch, hit.event, hit.rule, self._window_ms)
-
-    def _explanations(self, batch: EventBatch) -> dict[Subject, str]:
-        """Return the explanations in a batch, also those of events that go no further."""
-        found: dict[Subject, str] = {}
-        for hit in batch.hits:
-            if hit.explanation:
-                found.setdefault(self._subject(batch, hit), hit.explanation)
-        return found
+    def _subjects(self, batch: EventBatch, places: NDArray[np.int64]) -> list[Subject]:
+        """Return the subject of each hit, whose events are at `places`."""
+        windows = batch.time[places] // self._window_ms
+        tenants, entities = batch.tenant.index[places], batch.entity.index[places]
+        rules = [hit.rule for hit in batch.hits]
+        columns = (tenants.tolist(), entities.tolist(), windows.tolist())
+        return list(zip(rules, *columns, strict=True))
 
 
 def subject(batch: EventBatch, row: int, rule: int, window_ms: int) -> Subject:

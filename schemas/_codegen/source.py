@@ -30,7 +30,7 @@ class Source:
         self.scope: dict[str, Any] = {
             name: getattr(wire, name) for name in dir(wire) if name.startswith(("put_", "get_"))
         }
-        self.scope |= {"TWO": wire.TWO, "strings": wire.Strings()}
+        self.scope |= {"TWO": wire.TWO, "strings": wire.Strings(), "longs": wire.Longs()}
         self.scope |= {"pack_double": _DOUBLE.pack, "unpack_double": _DOUBLE.unpack_from}
         self.scope |= {"pack_float": _FLOAT.pack, "unpack_float": _FLOAT.unpack_from}
         self.scope["string_of"] = self.scope["strings"].__getitem__

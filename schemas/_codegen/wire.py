@@ -35,6 +35,16 @@ def put_long(value: int) -> bytes:
     return head + TWO[n]
 
 
+class Longs(dict[int, bytes]):
+    """Encoded ``long`` by value, of class int; remembers, since times come again."""
+
+    def __missing__(self, value: int) -> bytes:
+        if len(self) >= _MEMO_STRINGS:
+            self.clear()
+        encoded = self[value] = put_long(value)
+        return encoded
+
+
 def put_int(value: int) -> bytes:
     """Return an ``int``."""
     if not INT_MIN <= value <= INT_MAX:

@@ -22,7 +22,7 @@ class Writer:
             "null": lambda _value, _schema: [],
             "boolean": lambda value, _: [f"(b'\\1' if {value} else b'\\0')"],
             "int": lambda value, _: [self._number(value, "put_int")],
-            "long": lambda value, _: [self._number(value, "put_long")],
+            "long": self._long,
             "float": lambda value, _: [f"pack_float({value})"],
             "double": lambda value, _: [f"pack_double({value})"],
             "string": lambda value, _: [f"strings[{value}]"],
@@ -116,6 +116,11 @@ class Writer:
     def _number(self, value: str, function: str) -> str:
         name = self.source.name()
         return f"(TWO[{name} << 1] if 0 <= ({name} := {value}) < 8192 else {function}({name}))"
+
+    def _long(self, value: str, _: Any) -> list[str]:
+        name = self.source.name()
+        large = f"longs[{name}] if {name}.__class__ is int else put_long({name})"
+        return [f"(TWO[{name} << 1] if 0 <= ({name} := {value}) < 8192 else {large})"]
 
     def _bytes(self, value: str, _: Any) -> list[str]:
         raw = self.source.name()
