@@ -49,6 +49,7 @@ _INTERNAL: Final = "Falco internal:"
 _BLIND: Final = "drop"  # Falco internal: syscall event drop
 _OUT: Final = "output_fields"
 _USERS: Final = ("ka.user.name", "ct.user", "okta.actor.alternateID", "github.user")
+_SOURCES: Final = ("fd.cip", "ct.srcip", "ka.sourceips")
 _AGENTS: Final = ("ka.useragent", "ct.useragent", "proc.pexepath", "proc.pname")
 
 
@@ -102,8 +103,11 @@ class Falco(JsonConnector):
 
 
 def _first(out: dict[str, Any], names: tuple[str, ...]) -> str:
-    found = (text(out.get(name)) for name in names)
-    return next((value for value in found if value not in ocsf_map.NOT_THERE), "")
+    for name in names:  # not a generator: this runs several times an event
+        value = out.get(name)
+        if value is not None and (found := text(value)) not in ocsf_map.NOT_THERE:
+            return found
+    return ""
 
 
 def _time(value: Any, out: dict[str, Any]) -> int:
@@ -123,8 +127,13 @@ def _entity(out: dict[str, Any], host: str) -> str:
 
 def _source(out: dict[str, Any]) -> str:
     """Return where it came from, as far as the rule asked for it."""
-    found = (*texts(out.get("ka.sourceips")), out.get("ct.srcip"), out.get("fd.cip"))
-    return next(filter(None, map(address, found)), "")
+    for name in _SOURCES:
+        value = out.get(name)
+        if value is not None:
+            for each in texts(value):
+                if found := address(each):
+                    return found
+    return ""
 
 
 def _inside(whole: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:

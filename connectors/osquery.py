@@ -170,7 +170,14 @@ def _initiated(row: Any) -> str | None:
 
 
 def _first(row: dict[str, Any], *names: str) -> str:
-    return next((found for name in names if (found := text(row.get(name)))), "")
+    for name in names:  # not a generator: this runs several times an event
+        value = row.get(name)
+        if value.__class__ is str:
+            if value:
+                return str(value)
+        elif value.__class__ is int:
+            return str(value)
+    return ""
 
 
 def _classified(kind: str, action: str, row: dict[str, Any]) -> tuple[int, int]:

@@ -60,7 +60,10 @@ def _number(value: float) -> float:
     if 1e11 <= value < 1e14:  # as most have it
         return value
     value = value if abs(value) < 1e20 else 0.0  # an integer beyond any unit, or not a number
-    return next((value * factor for least, factor in _UNITS if value >= least), value)
+    for least, factor in _UNITS:
+        if value >= least:
+            return value * factor
+    return value
 
 
 def _text(text: str, field: str) -> int:
