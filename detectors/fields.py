@@ -15,6 +15,7 @@ from __future__ import annotations
 import msgspec
 
 from detectors.engine import condition as c
+from detectors.engine.witness.index import clauses_of
 
 
 def qualified(rule: c.Rule) -> c.Rule:
@@ -24,6 +25,17 @@ def qualified(rule: c.Rule) -> c.Rule:
         return rule
     kind = c.Leaf(c.CATEGORY, "exact", category, selection="logsource")
     return msgspec.structs.replace(rule, node=c.All((kind, _renamed(rule.node, f"{category}."))))
+
+
+def alternatives(rule: c.Rule) -> list[frozenset[str]]:
+    """Return for each way in which a rule can match the fields that an event needs for it.
+
+    One of the ways, at least, is met by every event that matches.
+    """
+    return [
+        frozenset(field for field in clause.needs if field is not None)
+        for clause in clauses_of(0, rule.node)
+    ]
 
 
 def shown(rule: c.Rule, field: str | None) -> str:

@@ -16,6 +16,7 @@ from detectors.cases import Case, case_file, load_cases
 from detectors.sigma import Rule, RuleSet
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._firing import doubts
 from sentinel.errors import RecordError, RuleError
 from sentinel.registry import discover
 
@@ -46,15 +47,28 @@ def list_rules(dirs: Dirs = None, json: JsonOption = False) -> None:
 
 
 @app.command("check")
-def check_rules(dirs: Dirs = None, json: JsonOption = False) -> None:
+def check_rules(
+    dirs: Dirs = None,
+    firing: Annotated[
+        bool, typer.Option("--firing", help="Also name the rules that can never fire here.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """Name what cannot be run, with file, line and reason; fail if any of our own cannot."""
     ruleset = _load(dirs)
+    idle = list(doubts(ruleset.rules))
+    rows = [structs.asdict(each) for each in ruleset.unsupported]
+    rows += [each._asdict() for each in idle if firing]
     if json:
-        _common.print_json(*(structs.asdict(each) for each in ruleset.unsupported))
+        _common.print_json(*rows)
     else:
-        for each in ruleset.unsupported:
-            typer.echo(f"{each.path}:{each.line}: {each.reason}")
-    _common.note(f"{len(ruleset.rules)} rules run, {len(ruleset.unsupported)} do not")
+        for row in rows:
+            typer.echo(f"{row['path']}:{row['line']}: {row['reason']}")
+    done = f"{len(ruleset.rules)} rules run, {len(ruleset.unsupported)} do not"
+    if idle:
+        more = "" if firing else "; --firing names them"
+        done += f"; {len(idle)} of them can hardly fire here, for want of a source or field{more}"
+    _common.note(done)
     own = [each.path for each in ruleset.unsupported if Path(each.path).is_relative_to(OWN)]
     if own:
         raise RuleError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import yaml
 
 from sentinel.cli.app import run
 
@@ -171,6 +172,32 @@ def test_rules_check_names_file_line_and_reason(rules, capfd):
     assert run(["rules", "check", str(rules)]) == 0
     assert f"{rules / 'c.yml'}:1: " in capfd.readouterr().out
     assert run(["rules", "check"]) == 0
+
+
+def test_rules_check_says_which_rules_can_never_fire_here(tmp_path, capfd):
+    head = {"title": "x", "level": "low"}
+    aws = {"product": "aws", "service": "cloudtrail"}
+    for name, source, items in [
+        ("fires.yml", aws, {"eventName": "A", "requestParameters.any.thing": "b"}),
+        ("either.yml", aws, [{"eventName": "A"}, {"EventID": 1}]),
+        ("field.yml", aws, {"eventName": "A", "EventID": 1}),
+        ("source.yml", {"product": "windows"}, {"EventID": 1}),
+    ]:
+        detection = {"selection": items, "condition": "selection"}
+        rule = head | {"logsource": source, "detection": detection}
+        (tmp_path / name).write_text(yaml.safe_dump(rule, sort_keys=False))
+    assert run(["rules", "check", str(tmp_path), "--firing", "--json"]) == 0
+    rows, said = out(capfd)
+    told = {Path(str(row["path"])).name: (row["line"], row["reason"]) for row in rows}
+    assert told == {
+        "field.yml": (9, "no sample of cloudtrail has EventID"),
+        "source.yml": (3, "no source has events of the log source product windows"),
+    }
+    assert "4 rules run, 0 do not; 2 of them can hardly fire here" in said
+    assert run(["rules", "check", str(tmp_path), "--json"]) == 0
+    rows, said = out(capfd)
+    assert not rows
+    assert "--firing" in said
 
 
 def test_rules_test_finds_missing_and_failing_cases(rules, tmp_path, capfd):
