@@ -88,7 +88,8 @@ class CloudTrailDecoder(JsonDecoder):
 
     def all(self, raws: Sequence[bytes]) -> Records | None:
         """Return records to decode on demand, or None where one of them is unusual."""
-        return self.records(raws, self._raw_name, kept="eventID")
+        needed = ("eventName", "eventSource", "userIdentity")
+        return self.records(raws, self._raw_name, kept="eventID", needed=needed)
 
 
 class CloudTrail(Connector):

@@ -284,18 +284,21 @@ class TypedJson:
             self._narrow.learn([raw])
         return self._parse(raw)
 
-    def records(self, raws: Sequence[bytes], whole: str = "", kept: str = "") -> Records | None:
+    def records(
+        self, raws: Sequence[bytes], whole: str = "", kept: str = "", needed: Iterable[str] = ()
+    ) -> Records | None:
         """Return objects as `Records`, or None where one of them is unusual.
 
-        Objects that lack what is required, or have a key with dots where such keys are looked
-        for, are unusual, too.
+        So are those that lack what is required, or have a key with dots that is looked for.
 
         Parameters
         ----------
         whole
             Attribute that is the bytes of the object, if any.
         kept
-            Key whose values are wanted end to end, if any; always the same.
+            Key whose values are wanted end to end; always the same.
+        needed
+            Keys whose values must come again for this to pay; None where they do not.
         """
         if self._inside or len(self._cells) < len(self._root.children):
             return None  # then a value does not hang on its own key alone
@@ -307,7 +310,7 @@ class TypedJson:
                 self._dotted,
                 kept,
             )
-        spans = self._lexicon.scan(raws)
+        spans = self._lexicon.scan(raws) if self._lexicon.pays(len(raws), needed) else None
         if spans is None:
             return None
         found = Records(spans, self._cells, whole)

@@ -30,6 +30,8 @@ ARENA = 8 << 20
 CHUNK = 256 << 10
 #: Objects after which a key is judged, and the share of new values from which it is left out.
 JUDGED, MOSTLY_NEW = 4096, 0.4
+#: Objects not scanned after which keys that were left out get another try.
+REST = 1 << 17
 
 
 class Keys:
@@ -171,6 +173,20 @@ class Lexicon:
         self._numbering = Numbering()
         self._rows, self._news = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._coded = np.zeros(0, np.bool_)
+        self._rested = 0
+
+    def pays(self, rows: int, needed: Iterable[str]) -> bool:
+        """Say whether it pays to scan so many objects: no `needed` key has been left out."""
+        places = [self._keys.place[key] for key in needed if key in self._keys.place]
+        if self._coded[places].all():
+            return True
+        self._rested += rows
+        if self._rested < REST:
+            return False
+        self._rested = 0
+        self._coded = np.array([key != self._kept for key in self._keys.place], np.bool_)
+        self._rows, self._news = np.zeros_like(self._rows), np.zeros_like(self._news)
+        return True
 
     def scan(self, raws: Sequence[bytes]) -> Spans | None:
         """Scan objects; None where one of them is unusual, or no strict JSON object."""

@@ -248,6 +248,19 @@ def test_keys_with_ever_new_values_are_left_out() -> None:
     assert decoder.records([b'{"a":1}', b'{"a":"x"}']) is None
 
 
+def test_where_needed_keys_are_left_out_nothing_is_scanned_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lexicon, "REST", 3 * JUDGED)
+    decoder = TypedJson({}, {"a", "b"}, dotted_keys=False)
+    scanned = []
+    for start in range(0, 8 * JUDGED, JUDGED):
+        raws = [b'{"a":%d,"b":1}' % n for n in range(start, start + JUDGED)]
+        scanned.append(decoder.records(raws, needed=["a"]) is not None)
+        assert decoder.records([b'{"b":1}'], needed=["b"]) is not None
+    assert scanned == [True, False, False, True, False, False, True, False]
+
+
 def test_a_key_with_dots_is_looked_for_or_refused() -> None:
     event = b'{"a.b":1,"a":{"b":2}}'
     for dotted_keys, accepted in ((True, False), (False, True)):
