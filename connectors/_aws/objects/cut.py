@@ -18,6 +18,7 @@ outermost list. Ids count from 0: ``s3://bucket/key#17``; of a block, its first 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from itertools import chain
 from typing import Final
 
@@ -25,6 +26,7 @@ import msgspec
 
 from connectors._aws.objects.body import Body
 from connectors._aws.objects.json_cut import JsonCut
+from connectors._aws.objects.stream import Pieces
 from connectors._aws.objects.table import MAGIC, rows
 from connectors._reading.base import Record
 from connectors._reading.fault import fault
@@ -65,7 +67,11 @@ class Cutter:
         body = Body(chunks)
         pieces = iter(body)
         first, whole = _gather(pieces)
-        if first.startswith(MAGIC):
+        if self._connector.whole:
+            stream = BufferedReader(Pieces(chain((first,), pieces)))
+            for index, value in enumerate(self._connector.records(stream)):
+                yield self._record(value, f"{id}#{index}")
+        elif first.startswith(MAGIC):
             yield from self._table(chain((first,), pieces), id)
         elif first.lstrip()[:1] in (b"{", b"["):
             if _lines_of_json(first):
