@@ -22,7 +22,6 @@ from detectors.enrich.table import above
 
 _TYPES: Final = ("cidr", "hostname", "string", "substring", "regex")
 _OPTIONS: Final = re2.Options()
-_OPTIONS.never_nl = False
 _OPTIONS.log_errors = False
 _OPTIONS.case_sensitive = False
 
