@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 from pydantic import Field, SecretStr
@@ -91,6 +92,7 @@ def client(settings: AwsSettings, service: str, region: str = "") -> Any:
 
     with refusals("credentials", settings.profile or "the default chain"):
         session = boto3.session.Session(
+            botocore_session=_session(),
             profile_name=settings.profile or None,
             region_name=region or settings.region or None,
         )
@@ -115,11 +117,26 @@ def client(settings: AwsSettings, service: str, region: str = "") -> Any:
             ) from error
 
 
+@cache
+def _models() -> Any:
+    """Return what reads botocore's descriptions of services, once for all clients."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def _session() -> Any:
+    from botocore.session import get_session
+
+    session = get_session()
+    session.register_component("data_loader", _models())
+    return session
+
+
 def _assumed(session: Any, settings: AwsSettings) -> Any:
     """Return a session with the credentials of a role, renewed by botocore as they expire."""
     import boto3
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-    from botocore.session import get_session
 
     extra = {"RoleSessionName": "sentinel"}
     if settings.external_id is not None:
@@ -132,7 +149,7 @@ def _assumed(session: Any, settings: AwsSettings) -> Any:
     fetcher = AssumeRoleCredentialFetcher(
         creator, session.get_credentials(), settings.role_arn, extra_args=extra
     )
-    inner = get_session()
+    inner = _session()
     # botocore has no public way to hand such credentials to a session; boto3's own sessions of
     # profiles with role_arn set the same attribute.
     inner._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")

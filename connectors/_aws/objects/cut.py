@@ -108,11 +108,10 @@ class Cutter:
     def _values(self, pieces: Iterable[bytes], id: str, body: Body | None) -> Iterator[Record]:
         """Yield the records of JSON of any size, or of values one after another."""
         cut, index = JsonCut(), 0
-        for piece in chain(pieces, (b"",)):
-            for record in cut.feed(piece):
-                for unit in (record,) if cut.listed else self._units(record):
-                    yield self._record(unit, f"{id}#{index}")
-                    index += 1
+        for record in cut.all(pieces):
+            for unit in (record,) if cut.listed else self._units(record):
+                yield self._record(unit, f"{id}#{index}")
+                index += 1
         if cut.too_large:
             found = f"{cut.too_large} larger ones"
             yield fault("too_large", f"expected records of at most 8 MiB, found {found}", id)

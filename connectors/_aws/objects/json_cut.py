@@ -8,7 +8,7 @@ What is between them is for the connector to judge.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 MAX_RECORD: Final = 8 << 20
@@ -19,7 +19,11 @@ _OVERSIZE: Final = 2 << 20  # a value of this size is no event but an envelope o
 #: nothing is remembered for going back. Stops before a text that is not there to its end.
 _RUN: Final = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 _OPENS: Final = b"{["
-_LISTS: Final = re.compile(rb'\s*\{\s*"[^"\\]{1,40}"\s*:\s*\[')
+#: Envelopes that are known by how they begin; others by their size.
+_LISTS: Final = re.compile(
+    rb'\{\s*"(?:Records|records|Findings|findings|Items|items|Events|events|value)"\s*:\s*\['
+)
+_TELLING: Final = 64  # bytes in which an envelope has begun
 
 
 class JsonCut:
@@ -40,17 +44,23 @@ class JsonCut:
         self._start = -1  # where the record begins that is not complete
         self._losing = False
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the records that are complete with `piece`."""
+    def feed(self, piece: bytes, *, final: bool = False) -> Iterator[bytes]:
+        """Yield the records that are complete with `piece`; `final`: nothing follows it."""
         self._text = self._text[self._kept() :] + piece
         if self._level is None:
             head = self._text.lstrip()
-            if len(head) < 64 and len(piece) > 0 and b"}" not in head:
-                return  # too little to tell
+            if len(head) < _TELLING and b"}" not in head and not final:
+                return
             self._level = 1 if head[:1] == b"[" else 2 if _LISTS.match(head) else 0
         yield from self._records()
         if self._start >= 0 and len(self._text) - self._start > _OVERSIZE:
             yield from self._large()
+
+    def all(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the records of a whole body."""
+        for piece in pieces:
+            yield from self.feed(piece)
+        yield from self.feed(b"", final=True)
 
     @property
     def listed(self) -> bool:
