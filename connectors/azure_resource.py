@@ -119,7 +119,7 @@ def _entity(event: View) -> str:
 
 def _status(event: View) -> int:
     """Return OCSF's status: of the code that HTTP answered with, else of the result."""
-    code = event.text("statusCode", "StatusCode", "properties.httpStatusCode", "httpStatusCode_d")
+    code = event.text("statusCode", "properties.httpStatusCode", "StatusCode", "httpStatusCode_d")
     if code.isdigit():
         return 2 if int(code[:4]) >= _ERROR else 1
     result = event.get("properties.succeeded")

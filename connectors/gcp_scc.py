@@ -33,6 +33,9 @@ _NAMES: Final = (
     *("findingClass", "resourceName", "access.principalEmail", "access.callerIp"),
     *("sourceDisplayName", "parentDisplayName"),
 )
+#: Where the fields are of a finding alone, and of one in a notification.
+_ALONE: Final = {name: name for name in _NAMES}
+_INSIDE: Final = {name: f"finding.{name}" for name in _NAMES}
 
 
 class GcpScc(JsonConnector):
@@ -49,7 +52,7 @@ class GcpScc(JsonConnector):
     }
     profiles: ClassVar[tuple[str, ...]] = ("cloud",)
     reads: ClassVar[frozenset[str]] = frozenset(
-        {*_NAMES, *(f"finding.{name}" for name in _NAMES), "resource.location", "resource.name"}
+        {*_NAMES, *_INSIDE.values(), "resource.location", "resource.name"}
     )
 
     def split(self, value: bytes) -> Iterable[bytes]:
@@ -64,31 +67,32 @@ class GcpScc(JsonConnector):
 
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is who did it, else the resource it was found in."""
-        at = "finding." if event.get("finding.category") is not None else ""
+        at = _INSIDE if event.get("finding.category") is not None else _ALONE
         text, get = event.text, event.get
-        category = text(at + "category")
+        category = text(at["category"])
         if not category:
             problem = (
                 "expected a finding with a category, found none; send notifications or "
                 "findings of Security Command Center"
             )
             raise MappingError("missing_field", problem)
-        when = milliseconds(get(at + "eventTime") or get(at + "createTime"), "eventTime")
-        closed = text(at + "state") == "INACTIVE"
-        muted = text(at + "mute") == "MUTED"
-        name = text(at + "name", at + "canonicalName")
-        fresh = moment(get(at + "createTime")) in (None, when)
+        created = get(at["createTime"])
+        when = milliseconds(get(at["eventTime"]) or created, "eventTime")
+        closed = text(at["state"]) == "INACTIVE"
+        name = text(at["name"], at["canonicalName"])
+        fresh = created is None or moment(created) in (None, when)
+        status = _SUPPRESSED if text(at["mute"]) == "MUTED" else _NEW
         return Summary(
             f"{name}@{when}" if name else None,
             when,
-            scc.CLASSES.get(text(at + "findingClass"), DETECTION_FINDING),
+            scc.CLASSES.get(text(at["findingClass"]), DETECTION_FINDING),
             _CLOSE if closed else _CREATE if fresh else _UPDATE,
-            _RESOLVED if closed else _SUPPRESSED if muted else _NEW,
-            _SEVERITY.get(text(at + "severity"), 0),
-            text(at + "access.principalEmail", at + "resourceName", "resource.name"),
+            _RESOLVED if closed else status,
+            _SEVERITY.get(text(at["severity"]), 0),
+            text(at["access.principalEmail"], at["resourceName"], "resource.name"),
             category,
-            text(at + "sourceDisplayName", at + "parentDisplayName") or "Security Command Center",
-            text(at + "access.callerIp"),
+            text(at["sourceDisplayName"], at["parentDisplayName"]) or "Security Command Center",
+            text(at["access.callerIp"]),
             "",
             text("resource.location"),
         )

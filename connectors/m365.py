@@ -15,6 +15,7 @@ Source: Microsoft, "Office 365 Management Activity API schema".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, Final
 
 from connectors._json.connector import JsonConnector
@@ -36,6 +37,7 @@ _STATUS: Final = {
 _FINDING_STATUS: Final = {"Active": 1, "Investigating": 2, "Resolved": 4, "Dismissed": 3}
 _SEVERITY: Final = {"Informational": 1, "Low": 2, "Medium": 3, "High": 4}
 _INFORMATIONAL: Final = 1
+_MAIL: Final = ("Exchange", "ThreatIntelligence", "")
 #: What rows of the table ``OfficeActivity`` call the fields.
 _COLUMNS: Final = {
     "OfficeWorkload": "Workload",
@@ -43,6 +45,15 @@ _COLUMNS: Final = {
     "OfficeId": "Id",
     "Client_IPAddress": "ClientIPAddress",
 }
+#: What `_columns` takes, in its order.
+_NAMES: Final = (
+    *("Operation", "Workload", "OfficeWorkload", "RecordType", "ResultStatus", "UserId", "Id"),
+    *("OfficeId", "CreationTime", "TimeGenerated", "ItemType", "Status", "Severity"),
+    *("ExtendedProperties", "UserAgent", "ClientInfoString", "MailboxOwnerUPN", "P2Sender"),
+    *("P1Sender", "Recipients", "ClientIP", "ClientIPAddress", "ActorIpAddress", "SenderIp"),
+    "Client_IPAddress",
+)
+_row: Final = attrgetter(*_NAMES)
 _SPELLINGS: Final = {
     "ApplicationId": ("AppId", "ClientAppId"),
     "Payload": ("Parameters", "NonPIIParameters"),
@@ -67,12 +78,7 @@ class M365(JsonConnector):
     }
     product: ClassVar[Mapping[str, Any]] = {"name": "Microsoft 365", "vendor_name": "Microsoft"}
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "host")
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {"CreationTime", "Operation", "Id", "RecordType", "ResultStatus", "UserId", "Workload"}
-        | {"ClientIP", "ClientIPAddress", "ActorIpAddress", "UserAgent", "ExtendedProperties"}
-        | {"ClientInfoString", "MailboxOwnerUPN", "P2Sender", "P1Sender", "Recipients"}
-        | {"ItemType", "Severity", "Status", "SenderIp", *_COLUMNS, "TimeGenerated"}
-    )
+    reads: ClassVar[frozenset[str]] = frozenset({*_NAMES, *_COLUMNS})
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the records of a message; see `connectors._m365.envelope`."""
@@ -85,46 +91,18 @@ class M365(JsonConnector):
     def decoder(self, fields: frozenset[str]) -> JsonDecoder:
         """Return a decoder; ``status`` and ``RequestType`` are worked out for rules."""
         made = super().decoder(fields)
-        getters = {path: made.plain(path) for path in ("ResultStatus", "ExtendedProperties")}
-        made.compute("status", lambda event: _outcome(View(event, getters)))
-        made.compute("RequestType", lambda event: _extended(View(event, getters), "RequestType"))
+        result, extended = made.plain("ResultStatus"), made.plain("ExtendedProperties")
+        made.compute("status", lambda event: _outcome(result(event)))
+        made.compute("RequestType", lambda event: _extended(extended(event), "RequestType"))
         return made
 
-    def columns_of(self, event: View) -> Summary:
+    def summarise(self, event: Any) -> Summary:
         """Return the columns; the entity is the record's ``UserId``."""
-        said = event.text
-        operation, workload = said("Operation"), said("Workload", "OfficeWorkload")
-        if not operation:
-            problem = "expected Operation, found none; send records of the unified audit log"
-            raise MappingError("missing_field", problem)
-        kind = said("RecordType")
-        known = workload in ("Exchange", "ThreatIntelligence", "") and mail.named(event)
-        class_uid, activity_id = classify(workload, kind, operation, known, said("ItemType"))
-        status, severity = _STATUS.get(said("ResultStatus").lower(), 0), _INFORMATIONAL
-        if class_uid == DETECTION_FINDING:
-            status = _FINDING_STATUS.get(said("Status"), 1)
-            severity = _SEVERITY.get(said("Severity"), 0)
-        elif operation == "UserLoginFailed":
-            status = 2
-        address = said("ClientIP", "ClientIPAddress", "ActorIpAddress", "SenderIp")
-        address = address or said("Client_IPAddress")
-        agent = said("UserAgent")
-        if not agent and class_uid == AUTHENTICATION:
-            agent = _extended(event, "UserAgent") or ""
-        return Summary(
-            said("Id", "OfficeId") or None,
-            milliseconds(event.get("CreationTime") or event.get("TimeGenerated"), "CreationTime"),
-            class_uid,
-            activity_id,
-            status,
-            severity,
-            said("UserId"),
-            operation,
-            workload or ("Entra ID" if kind == "AzureActiveDirectory" else "Microsoft 365"),
-            bare(address),
-            agent or said("ClientInfoString"),
-            "",
-        )
+        return _columns(*_row(event))
+
+    def columns_of(self, event: View) -> Summary:
+        """Return the same as `summarise`, which needs no `View` for fields of the top level."""
+        return _columns(*map(event.get, _NAMES))
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the record's class; see `connectors._m365.ocsf_map`."""
@@ -134,12 +112,57 @@ class M365(JsonConnector):
         return ocsf_map.objects(fields, summary)
 
 
-def _extended(event: View, name: str) -> str | None:
+def _columns(
+    operation: Any, workload: Any, column: Any, kind: Any, result: Any, who: Any, uid: Any,
+    row: Any, created: Any, generated: Any, item: Any, state: Any, level: Any, extended: Any,
+    agent: Any, client: Any, owner: Any, p2: Any, p1: Any, recipients: Any, *addresses: Any,
+) -> Summary:  # fmt: skip
+    """Return the columns of a record with these values.
+
+    Raises
+    ------
+    MappingError
+        It has no operation, or no time that is sane.
+    """
+    operation, workload, kind = text(operation), text(workload) or text(column), text(kind)
+    if not operation:
+        problem = "expected Operation, found none; send records of the unified audit log"
+        raise MappingError("missing_field", problem)
+    mailed = workload in _MAIL and mail.named(owner, p2, p1, recipients)
+    class_uid, activity_id = classify(workload, kind, operation, mailed, text(item))
+    status, severity = _STATUS.get(text(result).lower(), 0), _INFORMATIONAL
+    agent = text(agent)
+    if class_uid == DETECTION_FINDING:
+        status, severity = _FINDING_STATUS.get(text(state), 1), _SEVERITY.get(text(level), 0)
+    elif class_uid == AUTHENTICATION:
+        status = 2 if operation == "UserLoginFailed" else status
+        agent = agent or _extended(extended, "UserAgent") or ""
+    address = next((value for value in map(text, addresses) if value), "")
+    return tuple.__new__(
+        Summary,
+        (
+            text(uid) or text(row) or None,
+            milliseconds(created or generated, "CreationTime"),
+            class_uid,
+            activity_id,
+            status,
+            severity,
+            text(who),
+            operation,
+            workload or ("Entra ID" if kind == "AzureActiveDirectory" else "Microsoft 365"),
+            bare(address),
+            agent or text(client),
+            "",
+        ),
+    )
+
+
+def _extended(properties: Any, name: str) -> str | None:
     """Return the value of an extended property."""
-    rows = items(event.get("ExtendedProperties"))
+    rows = items(properties)
     return next((text(row.get("Value")) for row in rows if row.get("Name") == name), None)
 
 
-def _outcome(event: View) -> str:
+def _outcome(result: Any) -> str:
     """Return what rules call a record's status: one without a result was a success."""
-    return "failed" if _STATUS.get(event.text("ResultStatus").lower()) == 2 else "success"
+    return "failed" if _STATUS.get(text(result).lower()) == 2 else "success"

@@ -11,6 +11,7 @@ Source: Microsoft, "Flow logging for network security groups" and "Virtual netwo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.envelope import Envelope
 from connectors._json.fields import Fields
+from connectors._json.objects import text
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, LogSource, Summary
 from schemas.ocsf import NETWORK_ACTIVITY
@@ -28,7 +30,9 @@ from sentinel.errors import DecodeError, MappingError
 _INFORMATIONAL: Final = 1
 _OPEN, _CLOSE, _REFUSE, _TRAFFIC = 1, 2, 5, 6
 _ACTIVITIES: Final = {"B": _OPEN, "C": _TRAFFIC, "E": _CLOSE, "D": _REFUSE}
-_NAMES: Final = {"T": "tcp", "6": "tcp", "U": "udp", "17": "udp"}
+_PROTOCOLS: Final = {"T": "tcp", "6": "tcp", "U": "udp", "17": "udp"}
+_NAMES: Final = ("time", "src_ip", "dst_ip", "dst_port", "protocol", "action", "state")
+_row: Final = attrgetter(*_NAMES)
 _parse: Final = msgspec.json.Decoder().decode
 
 
@@ -49,9 +53,7 @@ class NsgFlow(JsonConnector):
     }
     envelope: ClassVar[Envelope] = Envelope(lists=("records",))
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "security_control")
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {"time", "src_ip", "dst_ip", "dst_port", "protocol", "action", "state", "mac", "resource"}
-    )
+    reads: ClassVar[frozenset[str]] = frozenset({*_NAMES, "mac", "resource"})
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the flows of a message; a record that has none is returned as it is."""
@@ -67,33 +69,53 @@ class NsgFlow(JsonConnector):
             units = flow.flows(found) if isinstance(found, dict) else []
             yield from units or (record,)
 
-    def columns_of(self, event: View) -> Summary:
+    def summarise(self, event: Any) -> Summary:
         """Return the columns; the entity is where the flow came from."""
-        text = event.text
-        src, dst = text("src_ip"), text("dst_ip")
-        if not src or not dst:
-            problem = (
-                "expected a flow with src_ip and dst_ip, out of 8, 12 or 13 values with commas "
-                "between them, found another number; send Network Watcher's own records"
-            )
-            raise MappingError("missing_field", problem)
-        allowed = text("action") == "allow"
-        port, protocol = text("dst_port"), text("protocol")
-        return Summary(
-            None,
-            milliseconds(text("time"), "the first value of a flow"),
-            NETWORK_ACTIVITY,
-            _ACTIVITIES.get(text("state"), _TRAFFIC) if allowed else _REFUSE,
-            1 if allowed else 2,
-            _INFORMATIONAL,
-            src,
-            "allow" if allowed else "deny",
-            f"{_NAMES.get(protocol, protocol)}/{port}",
-            src,
-            "",
-            "",
-        )
+        return _columns(*_row(event))
+
+    def columns_of(self, event: View) -> Summary:
+        """Return the same as `summarise`, which needs no `View` for fields of the top level."""
+        return _columns(*map(event.get, _NAMES))
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of Network Activity; see `connectors._azure.flow`."""
         return flow.objects(fields, summary)
+
+
+def _columns(
+    when: Any, src: Any, dst: Any, port: Any, protocol: Any, action: Any, state: Any
+) -> Summary:
+    """Return the columns of a flow with these values.
+
+    Raises
+    ------
+    MappingError
+        It has no ends, or no time that is sane.
+    """
+    src, dst, port, protocol = text(src), text(dst), text(port), text(protocol)
+    if not src or not dst:
+        raise MappingError(
+            "missing_field",
+            "expected a flow with src_ip and dst_ip, out of 8, 12 or 13 values with commas "
+            "between them, found another number; send Network Watcher's own records",
+        )
+    allowed = action == "allow"
+    activity = _ACTIVITIES.get(text(state), _TRAFFIC) if allowed else _REFUSE
+    time = milliseconds(when if when.__class__ is str else text(when), "a flow's first value")
+    return tuple.__new__(
+        Summary,
+        (
+            None,
+            time,
+            NETWORK_ACTIVITY,
+            activity,
+            1 if allowed else 2,
+            _INFORMATIONAL,
+            src,
+            "allow" if allowed else "deny",
+            f"{_PROTOCOLS.get(protocol, protocol)}/{port}",
+            src,
+            "",
+            "",
+        ),
+    )

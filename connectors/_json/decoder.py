@@ -149,11 +149,14 @@ class View:
 
     def text(self, *paths: str) -> str:
         """Return the first text that is not empty at `paths`; numbers as text; else ``""``."""
+        event, getters = self._event, self._getters
         for path in paths:
-            value = self._getters[path](self._event)
-            if value.__class__ is str:
+            value = getters[path](event)
+            kind = value.__class__
+            if kind is str:
                 if value:
-                    return str(value)
-            elif value.__class__ is int:
+                    found: str = value
+                    return found
+            elif kind is int:
                 return str(value)
         return ""

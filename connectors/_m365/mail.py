@@ -56,11 +56,9 @@ def objects(fields: Fields, summary: Summary) -> OCSF:
     )
 
 
-def named(event: Any) -> bool:
-    """Say whether a sender, recipient or owner is named by an address; `event` is a `View`."""
-    if any(email(event.get(name)) for name in ("MailboxOwnerUPN", "P2Sender", "P1Sender")):
-        return True
-    return any(map(email, texts(event.get("Recipients"))))
+def named(owner: Any, p2: Any, p1: Any, recipients: Any) -> bool:
+    """Say whether a sender, recipient or owner of a mailbox is named by an address."""
+    return any(map(email, (owner, p2, p1))) or any(map(email, texts(recipients)))
 
 
 def _attachments(fields: Fields) -> list[OCSF]:
