@@ -221,7 +221,7 @@ class TypedJson:
             if name.isascii()
         }
         self._checks = [
-            Column(_Decodes(attr), cell.key) for attr, cell in self._cells.items() if cell.required
+            Column(_decodes(attr), cell.key) for attr, cell in self._cells.items() if cell.required
         ]
         self._lexicon: Lexicon | None = None
 
@@ -360,15 +360,9 @@ class TypedJson:
         return self._root.getter(path.split("."), literal)
 
 
-class _Decodes:
-    """1 where an attribute of an event can be decoded; raises where it cannot."""
-
-    def __init__(self, attr: str) -> None:
-        self._attr = attr
-
-    def __call__(self, event: Any) -> int:
-        getattr(event, self._attr)
-        return 1
+def _decodes(attr: str) -> Getter:
+    """Return a function that gives 1, or raises where an attribute cannot be decoded."""
+    return lambda event: (getattr(event, attr), 1)[1]
 
 
 def attribute(name: str) -> str:
