@@ -32,7 +32,8 @@ class KafkaSettings(ReaderSettings):
     bootstrap: str = Field(description="Bootstrap servers, host:port separated by commas.")
     topics: list[str] = Field(min_length=1, description="Names of the topics.")
     group: str = Field(
-        "sentinel.connector", description="Consumer group to which offsets are told, for others."
+        "sentinel.connector",
+        description="Consumer group to be allowed; nothing is committed to it.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="librdkafka security.protocol."
@@ -51,7 +52,8 @@ class KafkaReader(Reader):
     """Topics of any Kafka, a record a message; Event Hubs too, at their Kafka endpoint.
 
     The position is the next offset of each partition. Records carry
-    ``kafka:topic/partition/offset``, keys are kept. Empty messages are counted and left out.
+    ``kafka:topic/partition/offset``, keys are kept. Empty messages, and those
+    that retention took before they were read, are counted.
     """
 
     Settings: ClassVar[type[ReaderSettings]] = KafkaSettings
@@ -78,7 +80,8 @@ class KafkaReader(Reader):
             "fetch.message.max.bytes": 1 << 20,
             "queued.max.messages.kbytes": 16 * 1024,
             "allow.auto.create.topics": False,
-            "reconnect.backoff.max.ms": 5000,
+            "reconnect.backoff.ms": 1000,
+            "reconnect.backoff.max.ms": 10_000,
             "logger": logging.getLogger("librdkafka"),
         }
 
@@ -98,14 +101,15 @@ class KafkaReader(Reader):
         config = self._config() | {"error_cb": lambda error: failures.append(str(error))}
         consumer = Consumer(config)
         try:
-            offsets = self._assign(consumer, position or {})
-            yield from self._consume(consumer, offsets)
+            pile = Pile()
+            offsets = self._assign(consumer, position or {}, pile)
+            yield from self._consume(consumer, offsets, pile)
         except KafkaException as error:
             raise _failure(error, failures) from error
         finally:
             consumer.close()
 
-    def _assign(self, consumer: Any, position: Position) -> dict[str, int]:
+    def _assign(self, consumer: Any, position: Position, pile: Pile) -> dict[str, int]:
         """Take all partitions from where reading goes on; return the next offsets known."""
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
@@ -127,29 +131,35 @@ class KafkaReader(Reader):
                 TopicPartition(topic, p, known.get(f"{topic}/{p}", OFFSET_BEGINNING))
                 for p in found.partitions
             ]
+        for place in places:
+            if place.offset >= 0:
+                lowest, _ = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
+                if lowest > place.offset:  # retention was quicker than we
+                    pile.skip("lost", lowest - place.offset)
+                    place.offset = known[f"{place.topic}/{place.partition}"] = lowest
         consumer.assign(places)
         return known
 
-    def _consume(self, consumer: Any, offsets: dict[str, int]) -> Iterator[Page]:
-        """Yield pages until nothing came for `poll_s`."""
-        pile, heard, newest = Pile(), time.monotonic(), 0
+    def _consume(self, consumer: Any, offsets: dict[str, int], pile: Pile) -> Iterator[Page]:
+        """Yield pages until every partition was at its end for `poll_s`."""
+        heard, newest = time.monotonic(), 0
+        behind = {(place.topic, place.partition) for place in consumer.assignment()}
         while not self.stopping.is_set():
             messages = consumer.consume(PAGE_RECORDS, PATIENCE_S)
-            full = False
             for message in messages:
                 if message.error() is not None:
                     _check(message.error())
+                    behind.discard((message.topic(), message.partition()))
                     continue
-                full = self._take(message, offsets, pile) or full
-                newest = message.timestamp()[1]
-                if full:
-                    yield self._page(consumer, offsets, pile, newest)
-                    full = False
+                newest, heard = message.timestamp()[1], time.monotonic()
+                if self._take(message, offsets, pile):
+                    yield self._page(offsets, pile, newest)
             if pile:
-                yield self._page(consumer, offsets, pile, newest)
-            if any(message.error() is None for message in messages):
-                heard = time.monotonic()
-            elif time.monotonic() - heard > self.settings.poll_s:
+                yield self._page(offsets, pile, newest)
+            silence = time.monotonic() - heard
+            if behind and silence > TIMEOUT_S:
+                raise SourceError(f"expected an answer within {TIMEOUT_S:.0f} s, found none")
+            if not behind and silence > self.settings.poll_s:
                 return
 
     @staticmethod
@@ -167,8 +177,9 @@ class KafkaReader(Reader):
             return False
         return pile.add(Record(value, f"kafka:{place}/{offset}", message.key()))
 
-    def _page(self, consumer: Any, offsets: dict[str, int], pile: Pile, newest: int) -> Page:
-        """Return a page; tell the group where we are, which is for others to see only."""
+    @staticmethod
+    def _page(offsets: dict[str, int], pile: Pile, newest: int) -> Page:
+        """Return a page, with how far its newest message is behind."""
         lag = max(0.0, time.time() - newest / 1000) if newest > 0 else None
         return pile.page({"offsets": dict(offsets)}, lag)
 
