@@ -14,6 +14,7 @@ there whole (written beside, then renamed).
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from detectors.enrich import benign, context
 from detectors.enrich.attack import Attack
 from detectors.enrich.benign import BenignTable
 from detectors.enrich.context import Context
-from detectors.enrich.enricher import Tables
+from detectors.enrich.enricher import Enricher, Tables
 from detectors.enrich.feeds import Feed
 from detectors.enrich.geo import Geo
 from detectors.enrich.indicators import Indicator
@@ -79,6 +80,61 @@ def load(folder: Path) -> tuple[Tables, Counter[str]]:
         {f"{feed.name}: {reason}": n for feed in feeds for reason, n in feed.left_out.items()}
     )
     return tables, left
+
+
+class Watch:
+    """Keeps an `Enricher` up to date with a folder, from a thread of its own.
+
+    Looking up never waits for it. A folder that cannot be loaded (a database that is none)
+    leaves the tables as they are, with the reason in `problem`.
+
+    Parameters
+    ----------
+    folder
+        See the module.
+    every_s
+        Seconds between two looks.
+
+    Raises
+    ------
+    SettingsError
+        The folder cannot be loaded to begin with.
+    """
+
+    def __init__(self, folder: Path, every_s: float = 60.0) -> None:
+        self._folder, self._every_s = folder, every_s
+        self._version = version(folder)
+        self.enricher = Enricher(load(folder)[0])
+        self.problem = ""
+        #: How often the tables were replaced.
+        self.swaps = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="look-ups", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self.look()
+
+    def look(self) -> bool:
+        """Load the folder anew if it has changed; say whether it was."""
+        try:
+            found = version(self._folder)
+            if found == self._version:
+                return False
+            tables, _ = load(self._folder)
+        except (SettingsError, OSError) as error:
+            self.problem = str(error)
+            return False
+        self.enricher.swap(tables)
+        self._version, self.problem = found, ""
+        self.swaps += 1
+        return True
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        self._thread.join()
 
 
 def _indicators(feeds: list[Feed]) -> Iterator[Indicator]:

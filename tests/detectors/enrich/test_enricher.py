@@ -240,3 +240,25 @@ def test_a_folder_holds_everything_and_shows_when_it_changed(tmp_path: Path) -> 
     assert folder.version(tmp_path) != before
     with pytest.raises(SettingsError, match="expected a folder"):
         folder.load(tmp_path / "missing")
+
+
+def test_a_watched_folder_swaps_what_changed_and_keeps_what_it_has_when_it_breaks(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "feeds").mkdir()
+    feed = tmp_path / "feeds" / "list.txt"
+    feed.write_text("192.0.2.1\n")
+    watch = folder.Watch(tmp_path, every_s=3600)
+    try:
+        assert not watch.look()
+        feed.write_text("192.0.2.1\n192.0.2.2\n")
+        assert watch.look()
+        assert watch.enricher.addresses(["192.0.2.2"]) != [NOTHING]
+        (tmp_path / "geo").mkdir()
+        (tmp_path / "geo" / "bad.mmdb").write_bytes(b"hello")
+        assert not watch.look()
+        assert "MaxMind's format" in watch.problem
+        assert watch.enricher.addresses(["192.0.2.2"]) != [NOTHING]
+    finally:
+        watch.close()
+    assert watch.swaps == 1
