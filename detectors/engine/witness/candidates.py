@@ -140,7 +140,8 @@ class Candidates:
     def _met(self, events: Sequence[Any]) -> frozenset[str] | None:
         """Return keys that events may have beside those of before; None: any."""
         if not self._by_key:
-            return self._seen.seen if self._seen else None
+            seen = self._seen.seen if self._seen else None
+            return None if seen is None else self._all_keys & seen
         found: set[Any] = set()
         found.update(*(event for event in events if isinstance(event, dict)))
         return self._all_keys & found
