@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 
@@ -27,6 +27,8 @@ class Mapper:
         Whose errors they are, in the metrics.
     connectors
         The sources, where they are known already.
+    finish
+        Adds to the OCSF event what others know of it.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Mapper:
         settings: Settings,
         stage: str,
         connectors: Mapping[str, type[Connector]] | None = None,
+        finish: Callable[[OCSF], OCSF] | None = None,
     ) -> None:
+        self._finish = finish
         self._settings = settings
         self._stage = stage
         self._classes = connectors
@@ -48,6 +52,7 @@ class Mapper:
         """
         try:
             event = self._connector(source).to_ocsf(raw)
+            event = event if self._finish is None else self._finish(event)
         except Exception as error:
             LOG.exception("an event has no OCSF form", action="ocsf_bug", source=source)
             ERRORS.labels(self._stage, source, "ocsf").inc()

@@ -32,6 +32,7 @@ from streams import app
 from streams.correlate import CorrelateStage
 from streams.dead_letter import DeadLetterStage
 from streams.detect import DetectStage
+from streams.look_ups import look_ups
 from streams.normalize import NormalizeStage
 from streams.persist import PersistStage
 from streams.runtime import telemetry
@@ -68,7 +69,7 @@ def _normalize(settings: Settings, partitions: Partitions) -> Stage:
 
 
 def _persist(settings: Settings, partitions: Partitions) -> Stage:
-    return PersistStage(Mapper(settings, "persist", sources(settings)))
+    return PersistStage(Mapper(settings, "persist", sources(settings), look_ups(settings)))
 
 
 #: How each stage is made, in the order of the flow.
