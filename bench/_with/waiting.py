@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Collection
 
-from sentinel import topics
 from sentinel.ledger import ORDER
 from sentinel.settings import Settings
 from streams.runtime import progress
@@ -49,11 +48,6 @@ async def _drained(settings: Settings, store: Store, stages: Collection[str]) ->
     for stage in ORDER:
         if stage in stages:
             behind, _ = await progress.read(settings, store)
-            if any(lag.records > _markers(lag.topic) for lag in behind if lag.stage == stage):
+            if any(lag.records for lag in behind if lag.stage == stage):
                 return False
     return True
-
-
-def _markers(topic: str) -> int:
-    """Return how many records a consumer never sees: raw topics end with a commit marker."""
-    return int(topic.startswith(topics.RAW_PREFIX))

@@ -14,7 +14,8 @@ from streams.runtime.checkpoint import Store
 async def read(settings: Settings, store: Store) -> tuple[list[Lag], list[list[dict[str, Any]]]]:
     """Return the lags, and the ledgers of all checkpoints.
 
-    Checkpoints are read after the topics' ends, so a lag of zero is a fact.
+    Checkpoints are read after the topics' ends, so a lag of zero is a fact. A stage that is
+    idle goes on past what no reader sees (`Runner`), so a lag that stays is one too.
     """
     states = await asyncio.to_thread(describe_topics, settings)
     saved = await store.read_all()

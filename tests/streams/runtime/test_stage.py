@@ -98,6 +98,28 @@ async def test_nothing_is_acknowledged_before_it_is_saved(worker, store, records
     assert mine.producer.durable == mine.producer.sent
 
 
+async def test_an_idle_partition_goes_on_past_what_no_reader_sees(worker, store, records, until):
+    """The marker of a transaction is an offset: `push --wait` must not wait for it for ever."""
+    mine = worker()
+    mine.runner.reached = lambda topic, partition, done: 7 if done == 3 else done
+    await mine.start()
+    event = mine.put(records([b"a", b"b", b"c"], *mine.place))
+    await until(lambda: event.acked)
+    assert (await saved(store, mine.place)).next_offset == 7
+    mine.put(records([b"d"], *mine.place, first=9))
+    await mine.handled(10)
+
+
+async def test_records_are_let_go_before_they_are_acknowledged(worker, records):
+    mine = worker()
+    await mine.start()
+    batch = records([b"a", b"b"], *mine.place)
+    event = mine.put(batch)
+    await mine.handled(2)
+    assert not event.acked
+    assert not (batch.values or batch.offsets or batch.headers)
+
+
 class SlowOutlet(ProducerOutlet):
     """As a sink whose database is down: what it is to deliver is not, until `up` is set."""
 
