@@ -105,10 +105,16 @@ def _row(text: str) -> bytes:
 def _of_columns(row: dict[str, str]) -> str:
     """Return what a row says besides its record, as a record."""
     values = {
-        field: next((row[name] for name in names if row.get(name)), "") for field, names in _COLUMNS
+        field: next((_clean(row[name]) for name in names if row.get(name)), "")
+        for field, names in _COLUMNS
     }
     values["CreationTime"] = _date(values["CreationTime"])
     return msgspec.json.encode({name: text for name, text in values.items() if text}).decode()
+
+
+def _clean(text: str) -> str:
+    """Return a text without the bytes that were no UTF-8: they stand marked."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _date(text: str) -> str:
