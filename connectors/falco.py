@@ -4,11 +4,13 @@ Takes Falco's JSON (``json_output: true``): a file or standard output (a line an
 its HTTP output, which Falcosidekick's webhook has the form of too::
 
     json_output: true
-    http_output: {enabled: true, url: "https://sentinel.example.com:8443/v1/ingest/falco"}
+    http_output: {enabled: true, url: "https://falco:TOKEN@sentinel.example.com:8443/"}
 
-Falco's gRPC output is not read: Falco took it out of its own defaults in favour of HTTP, the
-Python client (``falco-client``, last release 2020) is no longer kept, and what it would carry
-is the same alert.
+where an input of the source ``falco`` with the reader ``http`` listens: its token is the
+password, as Falco cannot send a header of its own.
+
+Falco's gRPC output is not read: Falco 0.43 deprecated it and 0.44 has it no more, in favour of
+HTTP; no client for Python is on PyPI; and what it carried is the same alert.
 
 An alert needs ``rule`` and a time. Only Falcosidekick gives it an id (``uuid``): others get
 theirs from where they were read. A field of the alert is ``output_fields.proc.name``, or

@@ -11,10 +11,12 @@ is the actor; whom is among the resources.
 To send them here::
 
     # kube-apiserver --audit-policy-file=… --audit-webhook-config-file=this.yaml
-    clusters:
-      - name: sentinel
-        cluster: {server: "https://sentinel.example.com:8443/v1/ingest/k8s_audit"}
+    clusters: [{name: sentinel, cluster: {server: "https://sentinel.example.com:8443/"}}]
     users: [{name: sentinel, user: {token: "…"}}]
+    contexts: [{name: sentinel, context: {cluster: sentinel, user: sentinel}}]
+    current-context: sentinel
+
+where an input of the source ``k8s_audit`` with the reader ``http`` listens.
 
 Source: Kubernetes documentation, "Auditing" and "kube-apiserver Audit Configuration (v1)".
 """
