@@ -12,6 +12,7 @@ import uuid
 import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -55,6 +56,7 @@ class Correlated(NamedTuple):
     counts: dict[tuple[str, str], dict[str, int]]
 
 
+@lru_cache(maxsize=1 << 14)  # signals of one alert come again and again
 def alert_id(tenant: str, rule_id: str, group: str, window_start_ms: int) -> str:
     """Return the id of the alert that a hit belongs to.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.explain import rule_explanation
 from detectors.score import rule_score, severity
-from schemas.batch import EventBatch
+from schemas.batch import EventBatch, RuleRef
 
 #: Rule, tenant and entity by their places in the batch, and the window.
 Subject = tuple[int, int, int, int]
@@ -77,8 +77,7 @@ class Fold:
             said = about(batch, hit.event, "rule", rule.id, rule.title, rule.techniques)
             said["severity_id"] = rule.severity_id
             text = hit.explanation or texts.get(key, "")
-            plain = partial(rule_explanation, rule, {})
-            events[key] = self.add(said, event, partial(_or_plain, text, plain))
+            events[key] = self.add(said, event, partial(_or_plain, text, rule))
 
     def _subjects(self, batch: EventBatch, places: NDArray[np.int64]) -> list[Subject]:
         """Return the subject of each hit, whose events are at `places`."""
@@ -124,6 +123,11 @@ def event_of(batch: EventBatch, row: int, offset: int, score: float) -> dict[str
     }
 
 
-def _or_plain(text: str, plain: Callable[[], str]) -> str:
-    """Return `text`, or where it is empty what `plain` makes."""
-    return text or plain()
+def _or_plain(text: str, rule: RuleRef) -> str:
+    """Return `text`, or where it is empty what can be said of any hit of the rule."""
+    return text or _plain(rule)
+
+
+@lru_cache(maxsize=1 << 12)
+def _plain(rule: RuleRef) -> str:
+    return rule_explanation(rule, {})
