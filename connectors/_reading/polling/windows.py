@@ -1,10 +1,11 @@
 """Reading an API by spans of time, so that nothing is missed that arrives late, and nothing twice.
 
 APIs of audit logs answer "what happened from … to …", and show some events minutes after they
-happened. So each span begins `look_back_s` before the end of the last one, and the ids of what
-was read are remembered for that long. A span counts as read only when all its pages were: in
-what order the pages and the events in them come does not matter, and after a crash in the
-middle the span is asked for anew, without what was already handed on.
+happened. What was younger than `look_back_s` when it was read may not have been all there was:
+the next span begins there again, and the ids of what was read since are remembered. What was
+older is not asked for twice. A span counts as read only when all its pages were: in what order
+the pages and the events in them come does not matter, and after a crash in the middle the span
+is asked for anew, without what was already handed on.
 
 Delivery: an event that shows up within `look_back_s` of its time is read, once. The ids kept are
 bounded (`MOST`); beyond that what is read again comes again, under the same id.
@@ -78,6 +79,8 @@ class Windows:
     ) -> None:
         known = position or {}
         self._done = float(known.get("done", since))
+        #: Up to here there was nothing more to come when it was read.
+        self._sure = float(known.get("sure", self._done))
         self._step = min(float(known.get("step", settings.window_s)), settings.window_s)
         self._ids: dict[str, float] = dict(known.get("ids", {}))
         self._settings = settings
@@ -91,7 +94,7 @@ class Windows:
             return None
         self._end = min(self._done + self._step, self._now)
         self._count = 0
-        return self._done - self._settings.look_back_s, self._end
+        return min(self._sure, self._done), self._end
 
     def is_new(self, event: Event) -> bool:
         """Say whether an event was not read before, and remember that it now was."""
@@ -108,7 +111,9 @@ class Windows:
     def finish(self) -> None:
         """Count the span as read; forget ids that no later span can bring again."""
         self._done = self._end
-        floor = self._done - self._settings.look_back_s - 1
+        sure = min(self._done, self._now - self._settings.look_back_s)
+        self._sure = max(self._sure, sure)
+        floor = self._sure - 1  # times are remembered in whole seconds
         self._ids = {name: when for name, when in self._ids.items() if when >= floor}
         if self._count > _BUSY:
             self._step = max(_SHORTEST_S, self._step / 2)
@@ -117,7 +122,12 @@ class Windows:
 
     def position(self) -> Position:
         """Return where to go on."""
-        return {"done": self._done, "step": self._step, "ids": dict(self._ids)}
+        return {
+            "done": self._done,
+            "sure": self._sure,
+            "step": self._step,
+            "ids": dict(self._ids),
+        }
 
     @property
     def lag_s(self) -> float:
