@@ -206,19 +206,19 @@ class ScannerConnector(JsonConnector):
 
     def _scan(self, head: Any) -> _Scan:
         """Return what a unit says of its scan; the units of one scan say the same."""
-        key = (head.get("id"), head.get("time"), head.get("target"), head.get("scope"))
-        try:
-            return self._scans[key]
-        except (KeyError, TypeError):
-            pass
-        uid, time, target, scope = key
-        if not isinstance(uid, str) or not isinstance(time, int) or isinstance(time, bool):
+        uid, time = head.get("id"), head.get("time")
+        target, scope = head.get("target"), head.get("scope")
+        if uid.__class__ is not str or time.__class__ is not int:
             raise MappingError(
                 "missing_field",
                 "expected a unit of a report with id and time of its scan, found none; send "
                 "whole reports, Sentinel cuts them up",
             )
-        target, scope = (each if isinstance(each, str) else "" for each in (target, scope))
+        target = target if target.__class__ is str else ""
+        scope = scope if scope.__class__ is str else ""
+        key = (uid, time, target, scope)
+        if key in self._scans:
+            return self._scans[key]
         service = f"{self.product['name']}/{scope}" if scope else str(self.product["name"])
         if len(self._scans) >= _MEMO:
             self._scans.clear()
