@@ -90,7 +90,7 @@ CONNECTOR_LAG = Gauge(
     ["input", "source"],
 )
 CONNECTOR_STORED = Gauge(
-    "sentinel_connector_position_timestamp_seconds",
+    "sentinel_connector_stored_timestamp_seconds",
     "When the position of an input was stored last, seconds since the epoch.",
     ["input", "source"],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
 
 from connectors._generic.mapping import ClassRule, Mapped, Take
@@ -57,11 +58,14 @@ class Chosen(NamedTuple):
         Targets without which the event would not be valid.
     others
         The other targets, in the order of the file.
+    when
+        Fields and the values of them that make it this class.
     """
 
     rule: ClassRule
     needed: tuple[Target, ...]
     others: tuple[Target, ...]
+    when: tuple[tuple[str, frozenset[str]], ...] = ()
 
 
 class MappedConnector(JsonConnector):
@@ -108,22 +112,17 @@ class MappedConnector(JsonConnector):
     def _choose(self, get: Any) -> Chosen:
         """Return the first class that fits."""
         for chosen in self.chosen:
-            if all(_key(get(path)) in map(_key, ok) for path, ok in chosen.rule.when.items()):
+            if all(_key(get(path)) in known for path, known in chosen.when):
                 return chosen
         told = ", ".join(sorted({path for each in self.chosen for path in each.rule.when}))
         raise MappingError("no_class", f"expected a class of the mapping to fit, by {told}")
 
     def _time(self, event: View) -> int:
         """Return the time, by the format of the mapping where it names one."""
-        names = " or ".join(self.mapping.time.field)
         value = next((v for f in self.mapping.time.field if (v := event.get(f)) is not None), None)
         if self.mapping.time.format and isinstance(value, str):
-            try:
-                found = datetime.strptime(value, self.mapping.time.format)  # noqa: DTZ007
-            except ValueError as error:
-                raise MappingError("timestamp", f"{names}: {error!s:.200}") from error
-            value = (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
-        return milliseconds(value, names)
+            value = _parsed(value, self.mapping.time.format)
+        return milliseconds(value, " or ".join(self.mapping.time.field))
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return what the mapping makes of an event, as far as it is valid."""
@@ -165,6 +164,16 @@ class MappedConnector(JsonConnector):
         _use(fields, target)
 
 
+@lru_cache(maxsize=1 << 14)  # strptime costs more than all the rest
+def _parsed(value: str, format: str) -> str:
+    """Return a time in ISO 8601; UTC where it names no zone."""
+    try:
+        found = datetime.strptime(value, format)  # noqa: DTZ007
+    except ValueError as error:
+        raise MappingError("timestamp", f"{error!s:.200}") from error
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+
+
 def _found(fields: Fields, target: Target) -> list[Any]:
     return [walk(fields.record, path.split(".")) for path in target.take.field]
 
@@ -177,6 +186,8 @@ def _use(fields: Fields, target: Target) -> None:
 
 def _key(value: Any) -> str:
     """Return a value as mappings name it."""
+    if value.__class__ is str:
+        return str(value)
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
@@ -190,7 +201,12 @@ def _number(rule: ClassRule, name: str, take: Take, event: View, otherwise: int)
         if value is not None:
             found = take.map.get(_key(value), take.default) if take.map else value
             break
-    return found if str(found) in _enum(rule.uid, name) and isinstance(found, int) else otherwise
+    return found if found.__class__ is int and found in _numbers_of(rule.uid, name) else otherwise
+
+
+@cache
+def _numbers_of(class_uid: int, name: str) -> frozenset[int]:
+    return frozenset(map(int, _enum(class_uid, name)))
 
 
 def _enum(class_uid: int, name: str) -> Mapping[str, str]:
@@ -267,7 +283,8 @@ def _chosen(rule: ClassRule, mapping: Mapped, wrong: list[str]) -> Chosen:
         if not _problems(rule.uid, fewer):
             needed = fewer
     others = tuple(target for target in targets if target not in needed)
-    return Chosen(rule, tuple(needed), others)
+    when = tuple((path, frozenset(map(_key, values))) for path, values in rule.when.items())
+    return Chosen(rule, tuple(needed), others, when)
 
 
 def _elsewhere(path: str, uid: int, mapping: Mapped) -> bool:

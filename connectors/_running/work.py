@@ -123,7 +123,8 @@ class Work(threading.Thread):
             for page in pages:
                 # Only here, not after the delivery: what follows the reader's `yield` tells
                 # the source that the page before this one has arrived.
-                if self._stop_asked.is_set():
+                # A reader that waits for what it is sent ends by itself, and has it only once.
+                if self._stop_asked.is_set() and not reader.waits:
                     break
                 self._deliver(page)
         finally:

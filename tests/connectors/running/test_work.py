@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -209,3 +210,17 @@ def test_a_page_waits_for_its_topic(
     assert run_once(settings, target).failed == ""
     assert target.reader.seen == [0]  # type: ignore[attr-defined]
     assert len(arrived("raw.cloudtrail", of_tenant(topic_name))) == 2  # twice, with one id
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_asked_to_stop_a_page_is_finished_where_it_cannot_be_read_again(
+    waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = scripted("stop", [Record(b"{}", "a#0")], [Record(b"{}", "b#0")])
+    monkeypatch.setattr(target.reader, "waits", waits)
+    work = Work(Settings(), target)
+    delivered: list[Page] = []
+    monkeypatch.setattr(work, "_claimed", lambda: SimpleNamespace(deliver=delivered.append))
+    work.stop()
+    work._round()
+    assert len(delivered) == (2 if waits else 0)
