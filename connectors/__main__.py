@@ -26,7 +26,8 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write("\n".join([*lines, f"{len(lines)} expected files changed"]) + "\n")
         return 0
     if arguments == ["auditd-rules"]:
-        sys.stdout.write(resources.files("connectors._auditd").joinpath("audit.rules").read_text())
+        rules = resources.files("connectors._auditd.watch").joinpath("audit.rules")
+        sys.stdout.write(rules.read_text(encoding="utf-8"))
         return 0
     if arguments:
         sys.stderr.write("expected: python -m connectors [golden | auditd-rules]\n")

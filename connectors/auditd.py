@@ -55,8 +55,8 @@ class Auditd(Connector):
 
     #: In place of the common ones: with names for users, and a watchdog over lost records.
     readers: ClassVar[Mapping[str, str]] = {
-        "tail": "connectors._auditd.readers:AuditTail",
-        "unix": "connectors._auditd.readers:AuditUnix",
+        "tail": "connectors._auditd.watch.readers:AuditTail",
+        "unix": "connectors._auditd.watch.readers:AuditUnix",
     }
 
     def split(self, value: bytes) -> Iterable[bytes]:

@@ -2,8 +2,8 @@
 
 `TABLE` says where each ECS field is in our events. Their names of users are those of the hosts
 that made the logs: they reach our events by the way a user takes, a file like ``/etc/passwd``
-(`connectors._auditd.users`), here made from what auditbeat expects. Left out are fields of their
-pipeline alone, copies (``related.*``, ``auditd.summary.*``), SELinux parts, and details of paths
+(`connectors._auditd.watch.users`), here made from what auditbeat expects. Left out are fields of
+their pipeline alone, copies (``related.*``, ``auditd.summary.*``), SELinux parts, and details of paths
 that OCSF has no place for.
 
 What does not agree is not ours:
@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import pytest
 
-from connectors._auditd.users import Users
+from connectors._auditd.watch.users import Users
 from connectors.auditd import Auditd
 from schemas.ocsf import validate
 from sentinel.settings import Settings

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from connectors.__main__ import main
-from connectors._auditd.readers import AuditTail
+from connectors._auditd.watch.readers import AuditTail
 from connectors._auditd.tables import syscall_name
-from connectors._auditd.users import Users
-from connectors._auditd.watchdog import Watchdog
+from connectors._auditd.watch.users import Users
+from connectors._auditd.watch.watchdog import Watchdog
 from connectors._reading.base import DeniedError
 from connectors._reading.ways import ways
 from connectors.auditd import Auditd
@@ -147,7 +147,7 @@ def test_they_take_the_place_of_the_common_ways():
 # --- rules
 
 
-RULES = resources.files("connectors._auditd").joinpath("audit.rules").read_text()
+RULES = resources.files("connectors._auditd.watch").joinpath("audit.rules").read_text()
 
 
 def test_the_rules_watch_what_is_promised_and_every_one_has_a_key():

@@ -1,8 +1,8 @@
 """Ways into auditd: its log file and its plug-in socket, with names for users and a watchdog.
 
 Both are the common readers (`connectors._reading.tailing`, `connectors._reading.unix`), whose
-lines pass the watchdog (`connectors._auditd.watchdog`) and, where the host's ``passwd`` is
-given, get names (`connectors._auditd.users`).
+lines pass the watchdog (`connectors._auditd.watch.watchdog`) and, where the host's ``passwd``
+is given, get names (`connectors._auditd.watch.users`).
 
 For the socket, auditd's plug-in is switched on in ``/etc/audit/plugins.d/af_unix.conf``::
 
@@ -21,8 +21,8 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from connectors._auditd.users import Users
-from connectors._auditd.watchdog import Watchdog
+from connectors._auditd.watch.users import Users
+from connectors._auditd.watch.watchdog import Watchdog
 from connectors._reading.base import Check, DeniedError, Page, Position, ReaderSettings, Record
 from connectors._reading.tailing.reader import TailReader, TailSettings
 from connectors._reading.unix import UnixReader, UnixSettings
