@@ -3,8 +3,8 @@
 `TABLE` says where each ECS field is in our events. Their names of users are those of the hosts
 that made the logs: they reach our events by the way a user takes, a file like ``/etc/passwd``
 (`connectors._auditd.watch.users`), here made from what auditbeat expects. Left out are fields of
-their pipeline alone, copies (``related.*``, ``auditd.summary.*``), SELinux parts, and details of paths
-that OCSF has no place for.
+their pipeline alone, copies (``related.*``, ``auditd.summary.*``), SELinux parts, and details of
+paths that OCSF has no place for.
 
 What does not agree is not ours:
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from contextlib import closing
 from importlib import resources
 from pathlib import Path
@@ -11,11 +13,11 @@ from typing import Any
 import pytest
 
 from connectors.__main__ import main
-from connectors._auditd.watch.readers import AuditTail
 from connectors._auditd.tables import syscall_name
+from connectors._auditd.watch.readers import AuditTail, AuditUnix
 from connectors._auditd.watch.users import Users
 from connectors._auditd.watch.watchdog import Watchdog
-from connectors._reading.base import DeniedError
+from connectors._reading.base import DeniedError, SourceError
 from connectors._reading.ways import ways
 from connectors.auditd import Auditd
 from connectors.syslog import Syslog
@@ -126,6 +128,30 @@ def test_the_log_is_read_with_names_and_losses_over_a_restart(tmp_path, passwd):
     assert b"lost=6" in values[4]
     assert all(b'AUID="ada"' in value for value in values[:4])
     assert len(set(drain.ids)) == 5
+
+
+def test_the_socket_of_the_plug_in_is_read_with_names_and_losses(tmp_path, passwd):
+    path = tmp_path / "audispd_events"
+    lines = [line(1), line(2), line(9), line(10, 5)]
+    with socket.socket(socket.AF_UNIX) as plugin:
+        plugin.bind(str(path))
+        plugin.listen()
+
+        def write() -> None:
+            with plugin.accept()[0] as connection:
+                connection.sendall(b"".join(each + b"\n" for each in lines))
+
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        settings = AuditUnix.Settings(path=path, passwd=passwd)
+        found = []
+        with closing(AuditUnix(settings, CONNECTOR)) as unix, pytest.raises(SourceError):
+            for page in unix.read(None):
+                found += [record.value for record in page.records]
+        writer.join(10)
+    assert len(found) == 5
+    assert found[0].endswith(b'UID="root" AUID="ada"')
+    assert b"lost=6" in found[4]
 
 
 def test_users_that_cannot_be_read_are_said(tmp_path):
