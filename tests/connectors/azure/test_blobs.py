@@ -70,15 +70,15 @@ def test_lines_that_are_appended_and_one_half_written(drain, double, now):
 def test_many_blobs_in_pieces_over_failures_and_crashes(server, drain, double, now, monkeypatch):
     monkeypatch.setattr(blobs, "PIECE", 100)
     for hour in range(7):
-        records = [{"hour": hour, "n": n, "pad": "x" * 70} for n in range(9)]
+        records = [{"hour": hour, "n": n, "pad": "x" * 70} for n in range(5)]
         double.blobs[f"h={hour:02}/PT1H.json"] = flow_log(records), now - timedelta(hours=7 - hour)
     server.script(f"/{CONTAINER}.*", None, None, throttled(4), None, failed(500), None, broken())
     server.script(f"/{CONTAINER}/.*", None, None, None, None, expired())
     drain.run(pages=3)
     drain.run(tries=20)
 
-    assert len(set(drain.ids)) == 63
-    assert len(drain.ids) <= 63 + 9
+    assert len(set(drain.ids)) == 35
+    assert len(drain.ids) <= 35 + 5
     assert 4.0 in [error.retry_after_s for error in drain.errors]
 
 

@@ -20,14 +20,14 @@ def rows(times):
     return {
         "SigninLogs": [
             {
-                "TimeGenerated": times(300 - minute // 3),
+                "TimeGenerated": times(300 - minute),
                 "_ItemId": f"item-{minute:03}",
                 "Id": f"id-{minute:03}",
                 "UserPrincipalName": "ada@example.com",
                 "Status": {"errorCode": 0},
                 "Empty": None,
             }
-            for minute in range(300)
+            for minute in range(100)
         ]
     }
 
@@ -95,7 +95,7 @@ def test_a_row_that_comes_late_is_read_and_the_others_not_again(drain, rows, tim
     drain.run()
 
     assert drain.ids.count("azure:SigninLogs/late") == 1
-    assert len(drain.ids) == len(set(drain.ids)) == 301
+    assert len(drain.ids) == len(set(drain.ids)) == 101
 
 
 def test_tokens_that_run_out_all_the_time(server, login, drain, rows):
