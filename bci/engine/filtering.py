@@ -43,75 +43,115 @@ def filter_tile(tile: Any, block: Any, held: Any, at: Any, p: Any, s: Any) -> No
     so the reference may as well be taken off afterwards; there it can be robust: a channel
     counts with at most its `limit`, so that spikes do not leak into the others.
     """
-    # Arrays made here are known not to overlap: only then do the loops become vectors. A full
-    # tile and two sections, the default, are one loop whose values stay in registers.
-    sos, sections = p.sos, p.sos.shape[0]
-    value, clipped = np.zeros(TILE, np.float32), np.zeros(TILE, np.float32)
-    memory = np.zeros((2 * sections, TILE), np.float32)
-    one, two, three, four = memory[0], memory[1], memory[2], memory[3]
-    b0, b1, b2, a1, a2 = sos[0, 0], sos[0, 1], sos[0, 2], sos[0, 3], sos[0, 4]
-    d0, d1, d2, c1, c2 = sos[1, 0], sos[1, 1], sos[1, 2], sos[1, 3], sos[1, 4]
     first = tile * TILE
-    width = min(TILE, block.shape[1] - first)
-    scale, most = p.gain[tile], s.limit[tile]
-    for k in range(sections):
-        memory[2 * k], memory[2 * k + 1] = s.filters[tile, k, 0], s.filters[tile, k, 1]
-    for time in range(block.shape[0]):
-        row = s.rows[tile, at + time]
-        if held[time]:
-            row[:] = np.float32(0)
-            continue
-        total = np.float32(0)
-        if width == TILE and sections == 2:
-            samples = block[time, first : first + TILE]
-            for c in range(TILE):
-                x = np.float32(samples[c]) * scale[c]
-                y = b0 * x + one[c]
-                one[c] = b1 * x - a1 * y + two[c]
-                two[c] = b2 * x - a2 * y
-                z = d0 * y + three[c]
-                three[c] = d1 * y - c1 * z + four[c]
-                four[c] = d2 * y - c2 * z
-                value[c] = z
-                m = most[c]
-                z = m if z > m else z  # not min(): that cares for NaN, and is no vector then
-                z = -m if z < -m else z
-                clipped[c] = z
-                total += z
-        else:
-            for c in range(width):
-                value[c] = np.float32(block[time, first + c]) * scale[c]
-            for k in range(sections):
-                for c in range(TILE):
-                    x = value[c]
-                    y = sos[k, 0] * x + memory[2 * k, c]
-                    memory[2 * k, c] = sos[k, 1] * x - sos[k, 3] * y + memory[2 * k + 1, c]
-                    memory[2 * k + 1, c] = sos[k, 2] * x - sos[k, 4] * y
-                    value[c] = y
-            for c in range(TILE):
-                x, m = value[c], most[c]
-                x = m if x > m else x
-                clipped[c] = -m if x < -m else x
-                total += clipped[c]
+    gain, good, limit = p.gain[tile], p.good[tile], s.limit[tile]
+    share = p.share[tile] if p.mode == 1 else np.float32(0)
+    rows, filters = s.rows[tile], s.filters[tile]
+    if p.mode != 2 and p.sos.shape[0] == 2 and block.shape[1] - first >= TILE:
+        _full(block, first, held, gain, good, limit, share, p.sos, filters, rows, at)
+    else:
+        _any(block, first, held, gain, good, limit, share, p.sos, filters, rows, at)
         if p.mode == 2:
-            _take_local(tile, row, value, clipped, p)
-        else:
-            mean = total * p.share[tile] if p.mode == 1 else np.float32(0)
-            ok = p.good[tile]
-            for c in range(TILE):
-                row[c] = (value[c] - mean) * ok[c]
-    for k in range(sections):
-        s.filters[tile, k, 0], s.filters[tile, k, 1] = memory[2 * k], memory[2 * k + 1]
+            for time in range(block.shape[0]):
+                _take_local(rows[at + time], limit, p.around[tile], good)
 
 
 @kernel
-def _take_local(tile: Any, row: Any, value: Any, clipped: Any, p: Any) -> None:
+def _full(
+    block: Any,
+    first: Any,
+    held: Any,
+    gain: Any,
+    good: Any,
+    limit: Any,
+    share: Any,
+    sos: Any,
+    filters: Any,
+    rows: Any,
+    at: Any,
+) -> None:
+    """Do the usual case: a full tile, two sections, the bank's mean or none.
+
+    One loop whose values stay in registers. Arrays made here are known not to overlap: only
+    then does it become vectors; `min` and `max` care for NaN and would prevent it, too.
+    """
+    value, scale, most, ok = np.empty(TILE, np.float32), gain.copy(), limit.copy(), good.copy()
+    state = np.empty((4, TILE), np.float32)
+    one, two, three, four = state[0], state[1], state[2], state[3]
+    one[:], two[:], three[:], four[:] = filters[0, 0], filters[0, 1], filters[1, 0], filters[1, 1]
+    b0, b1, b2, a1, a2 = sos[0, 0], sos[0, 1], sos[0, 2], sos[0, 3], sos[0, 4]
+    d0, d1, d2, c1, c2 = sos[1, 0], sos[1, 1], sos[1, 2], sos[1, 3], sos[1, 4]
+    for time in range(block.shape[0]):
+        if held[time]:
+            for c in range(TILE):
+                rows[at + time, c] = np.float32(0)
+            continue
+        samples = block[time, first : first + TILE]
+        total = np.float32(0)
+        for c in range(TILE):
+            x = np.float32(samples[c]) * scale[c]
+            y = b0 * x + one[c]
+            one[c] = b1 * x - a1 * y + two[c]
+            two[c] = b2 * x - a2 * y
+            z = d0 * y + three[c]
+            three[c] = d1 * y - c1 * z + four[c]
+            four[c] = d2 * y - c2 * z
+            value[c] = z
+            m = most[c]
+            z = m if z > m else z
+            z = -m if z < -m else z
+            total += z
+        row, mean = rows[at + time], total * share
+        for c in range(TILE):
+            row[c] = (value[c] - mean) * ok[c]
+    filters[0, 0], filters[0, 1], filters[1, 0], filters[1, 1] = one, two, three, four
+
+
+@kernel
+def _any(
+    block: Any,
+    first: Any,
+    held: Any,
+    gain: Any,
+    good: Any,
+    limit: Any,
+    share: Any,
+    sos: Any,
+    filters: Any,
+    rows: Any,
+    at: Any,
+) -> None:
+    """Do what `_full` does, for any number of channels and sections."""
+    width, value = min(TILE, block.shape[1] - first), np.zeros(TILE, np.float32)
+    for time in range(block.shape[0]):
+        if held[time]:
+            rows[at + time] = np.float32(0)
+            continue
+        for c in range(width):
+            value[c] = np.float32(block[time, first + c]) * gain[c]
+        for k in range(sos.shape[0]):
+            for c in range(width):
+                x = value[c]
+                y = sos[k, 0] * x + filters[k, 0, c]
+                filters[k, 0, c] = sos[k, 1] * x - sos[k, 3] * y + filters[k, 1, c]
+                filters[k, 1, c] = sos[k, 2] * x - sos[k, 4] * y
+                value[c] = y
+        total = np.float32(0)
+        for c in range(width):
+            total += max(min(value[c], limit[c]), -limit[c])
+        for c in range(TILE):
+            rows[at + time, c] = (value[c] - total * share) * good[c]
+
+
+@kernel
+def _take_local(row: Any, limit: Any, around: Any, good: Any) -> None:
     """Take the mean of each channel's good neighbours off it."""
+    value = row.copy()
     for c in range(TILE):
-        around, count = np.float32(0), np.float32(0)
-        for n in range(p.around.shape[2]):
-            other = p.around[tile, c, n]
+        total, count = np.float32(0), np.float32(0)
+        for n in range(around.shape[1]):
+            other = around[c, n]
             if other >= 0:
-                around += clipped[other] * p.good[tile, other]
-                count += p.good[tile, other]
-        row[c] = p.good[tile, c] * (value[c] - around / max(count, np.float32(1)))
+                total += max(min(value[other], limit[other]), -limit[other])
+                count += good[other]
+        row[c] = good[c] * (value[c] - total / max(count, np.float32(1)))

@@ -26,9 +26,9 @@ MEDIAN_OF_NORMAL: Final = 0.6744897501960817
 #: Where the filtered trough may be off the best place of the matched filter, samples.
 SHIFTS: Final = 2
 #: Below which score at the trough itself the places beside it are not tried.
-SCREEN: Final = 2.5
+SCREEN: Final = 3.0
 #: From which score on the channels around are looked at as well: others are too weak.
-POOL_FROM: Final = 3.0
+POOL_FROM: Final = 3.5
 #: A window of noise for the whitening has no sample beyond this many σ.
 QUIET: Final = 4.0
 #: Every how many looks at the noise its autocovariance is looked at, too.
@@ -49,60 +49,108 @@ def scan_tile(
         int64[n, 3]: tile, first and last sample of artefacts that ended, and how many there
         are already.
     """
-    rows, sigma, every = s.rows[tile], s.sigma[tile], p.every
+    rows, sigma, weights = s.rows[tile], s.sigma[tile], s.weights[tile]
     gate, far = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
-    around = np.empty(s.weights.shape[1] + 2 * SHIFTS, np.float32)
-    _limits(tile, p, s, gate, far)
-    for sample in range(start, end):
-        at = sample - base
+    segment = np.empty(len(weights) + 2 * SHIFTS, np.float32)
+    mask = np.zeros(TILE, np.uint8)
+    words = mask.view(np.uint64)
+    least = _limits(tile, p, s, gate, far)
+    sample = max(start, settled)
+    while sample < end:
         if s.since[tile] >= 0 and sample > s.until[tile]:
             ends[ended, 0], ends[ended, 1], ends[ended, 2] = tile, s.since[tile], s.until[tile]
             ended += 1
             s.since[tile] = -1
-        if s.held[at] or sample < settled:
+        # up to where nothing but a trough or an artefact can happen
+        stop = sample + (p.every - sample % p.every) % p.every
+        look = stop == sample
+        stop = min(end, max(stop, sample + 1))
+        if s.since[tile] >= 0:
+            stop = min(stop, s.until[tile] + 1)
+        at, found = _next(rows, sample - base, stop - base, gate, far, p.need[tile], look)
+        sample = at + base
+        if found < 0:
             continue
-        row = rows[at]
-        hits, beyond = np.int32(0), np.int32(0)
-        for c in range(TILE):
-            value = row[c]
-            hits += np.int32(value < gate[c])
-            beyond += np.int32(abs(value) > far[c])
-        if beyond >= p.need[tile]:
+        if s.held[at]:
+            sample += 1
+            continue
+        if found >= p.need[tile]:
             if s.since[tile] < 0:
                 s.since[tile] = sample - p.before
             s.until[tile] = sample + p.after
             _blank(tile, s, sample - p.before)
-        if sample <= s.until[tile]:
-            continue
-        if sample % every == 0 and _look(tile, at, p, s):
-            _limits(tile, p, s, gate, far)
-        if hits:
-            for c in range(TILE):
-                value = row[c]
-                if value < gate[c] and value <= rows[at - 1, c] and value < rows[at + 1, c]:
-                    score = -value / sigma[c]
+        if sample > s.until[tile]:
+            if sample % p.every == 0 and _look(tile, at, p, s):
+                least = _limits(tile, p, s, gate, far)
+            _troughs(rows[at - 1], rows[at], rows[at + 1], gate, mask)
+            for word in range(len(words)):
+                if not words[word]:
+                    continue
+                for c in range(8 * word, 8 * word + 8):
+                    if not mask[c]:
+                        continue
+                    score = -rows[at, c] / sigma[c]
                     if s.learnt[tile]:
-                        score = _matched(tile, at - p.lead, c, p, s, around)
-                        least = p.matched_threshold
-                    else:
-                        least = p.threshold
+                        score = _matched(
+                            rows,
+                            at - p.lead,
+                            c,
+                            weights,
+                            sigma,
+                            p.around[tile, c],
+                            p.spread[tile, c],
+                            segment,
+                        )
                     # what is below can neither be a detection nor outdo one
                     if score >= least and s.waiting[tile] < WAITING:
                         k = s.waiting[tile]
                         s.waiting_at[tile, k], s.waiting_on[tile, k] = sample, c
                         s.waiting_score[tile, k] = score
                         s.waiting[tile] = k + 1
+        sample += 1
     return ended
 
 
 @kernel
+def _next(rows: Any, at: Any, stop: Any, gate: Any, far: Any, need: Any, look: Any) -> Any:
+    """Return the first row with a channel below the gate, or enough of them far out.
+
+    And how many are far out there, or -1 where there is no such row before `stop`. With
+    `look` it is the first row whatever it holds.
+    """
+    while at < stop:
+        hits, beyond = np.int32(0), np.int32(0)
+        row = rows[at]
+        for c in range(TILE):
+            value = row[c]
+            hits += np.int32(value < gate[c])
+            beyond += np.int32(abs(value) > far[c])
+        if hits or look or beyond >= need:
+            return at, np.int64(beyond)
+        at += 1
+    return at, np.int64(-1)
+
+
+@kernel
+def _troughs(last: Any, row: Any, following: Any, gate: Any, mask: Any) -> None:
+    """Mark the channels that have a local minimum below the gate."""
+    for c in range(TILE):
+        value = row[c]
+        mask[c] = (value < gate[c]) & (value <= last[c]) & (value < following[c])
+
+
+@kernel
 def _limits(tile: Any, p: Any, s: Any, gate: Any, far: Any) -> None:
-    """Set from where on a trough is looked at, and what counts towards an artefact, in µV."""
+    """Set from where on a trough is looked at, and what counts towards an artefact, in µV.
+
+    Return the lowest score of a detection.
+    """
     at = p.gate if s.learnt[tile] else p.threshold
     for c in range(TILE):
         sigma = s.sigma[tile, c]
         gate[c] = np.float32(-at * sigma) if sigma > 0 else np.float32(-np.inf)
         far[c] = np.float32(p.artefact * sigma) if sigma > 0 else np.float32(np.inf)
+    return p.matched_threshold if s.learnt[tile] else p.threshold
 
 
 @kernel
@@ -165,36 +213,36 @@ def _covary(tile: Any, at: Any, s: Any) -> None:
 
 
 @kernel
-def _matched(tile: Any, first: Any, c: Any, p: Any, s: Any, around: Any) -> Any:
+def _matched(
+    rows: Any, first: Any, c: Any, weights: Any, sigma: Any, around: Any, spread: Any, segment: Any
+) -> Any:
     """Return the matched filter's score of a channel and those around it, in σ of noise."""
-    rows, weights, sigma = s.rows[tile], s.weights[tile], s.sigma[tile]
     taps = len(weights)
     # a column of the rows is spread over as many cache lines as it has samples: once is enough
     for k in range(taps + 2 * SHIFTS):
-        around[k] = rows[first - SHIFTS + k, c]
+        segment[k] = rows[first - SHIFTS + k, c]
     total, best = np.float32(0), SHIFTS
     for k in range(taps):
-        total += weights[k] * around[SHIFTS + k]
+        total += weights[k] * segment[SHIFTS + k]
     if total < np.float32(SCREEN) * sigma[c]:
         return np.float32(0)
     for shift in range(2 * SHIFTS + 1):
         product = np.float32(0)
         for k in range(taps):
-            product += weights[k] * around[shift + k]
+            product += weights[k] * segment[shift + k]
         if product > total:
             total, best = product, shift
-    best += first - SHIFTS
     score = total / sigma[c]
     if score < np.float32(POOL_FROM):
         return score
     # With independent noise the best sum weighs each channel with its expected amplitude.
     norm = np.float32(1)
-    for n in range(p.around.shape[2]):
-        other, share = p.around[tile, c, n], p.spread[tile, c, n]
+    for n in range(len(around)):
+        other = around[n]
         if other >= 0 and sigma[other] > 0:
             product = np.float32(0)
-            for k in range(len(weights)):
-                product += weights[k] * rows[best + k, other]
-            score += share * product / sigma[other]
-            norm += share * share
+            for k in range(taps):
+                product += weights[k] * rows[first - SHIFTS + best + k, other]
+            score += spread[n] * product / sigma[other]
+            norm += spread[n] * spread[n]
     return score / np.sqrt(norm)
