@@ -94,9 +94,10 @@ class MappedConnector(JsonConnector):
                     f"expected {' or '.join(target.take.field)} for {target.path}, which "
                     f"{classes()[chosen.rule.uid]['caption']} requires, found none that fits",
                 )
+        native_id, when = self.identity_of(event)
         return Summary(
-            native_id=event.text(*mapping.id) or None,
-            time=self._time(event),
+            native_id=native_id,
+            time=when,
             class_uid=chosen.rule.uid,
             activity_id=_number(chosen.rule, "activity", chosen.rule.activity, event, OTHER),
             status_id=_number(chosen.rule, "status", mapping.status, event, _UNKNOWN),
@@ -108,6 +109,10 @@ class MappedConnector(JsonConnector):
             user_agent=event.text(*mapping.user_agent),
             region=event.text(*mapping.region),
         )
+
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time as the mapping says."""
+        return event.text(*self.mapping.id) or None, self._time(event)
 
     def _choose(self, get: Any) -> Chosen:
         """Return the first class that fits."""
@@ -249,10 +254,22 @@ def attributes(mapping: Mapped) -> dict[str, Any]:
         "product": mapping.product.model_dump(),
         "logsources": tuple(LogSource(*log.model_dump().values()) for log in mapping.logsource),
         "envelope": Envelope(mapping.envelope.lists, mapping.envelope.inner),
+        "own": _own(mapping, chosen),
         "looks_into": frozenset(
             {*mapping.columns(), *(path for target in every for path in target.take.field)}
         ),
     }
+
+
+def _own(mapping: Mapped, chosen: Sequence[Chosen]) -> frozenset[str]:
+    """Return the fields that id and time are made of, and nothing else in a summary."""
+    others = {*mapping.entity, *mapping.operation, *mapping.service, *mapping.src_ip}
+    others |= {*mapping.user_agent, *mapping.region}
+    others |= {*mapping.severity.field, *mapping.status.field}
+    for each in chosen:
+        others |= {*each.rule.when, *each.rule.activity.field}
+        others |= {path for target in each.needed for path in target.take.field}
+    return frozenset({*mapping.id, *mapping.time.field} - others)
 
 
 def connector(name: str, mapping: Mapped) -> type[MappedConnector]:

@@ -50,7 +50,7 @@ class JsonConnector(Connector):
         Dotted paths of objects that `columns_of` looks into. They do not count as mapped, but
         for what `objects` takes out of them.
     idents, times
-        Dotted paths of `reads` or `required`: the id of an event is the first text at
+        Dotted paths of `reads`, `looks_into` or `required`: the id of an event is the first text at
         `idents`, its time the first value at `times`, and no other column is made of them.
         Then the other columns are worked out once for events that are alike in the rest of
         `reads`; see `connectors._json.memo`. Where they say it otherwise, `own` names the

@@ -89,7 +89,7 @@ def test_only_id_and_time_are_made_of_what_is_own(name: str) -> None:
                 put(copy, path, value)
         units.append(orjson.dumps(copy))
     compare(connector, [unit for unit in units if mapped(connector, unit) is not None])
-    assert own <= connector.reads | connector.required.keys()
+    assert own <= connector.reads | connector.looks_into | connector.required.keys()
 
 
 VALUES = st.sampled_from([None, True, False, 1, 0, 1.0, "", "1", "INFO", "DENY", ["x"], {"a": 1}])
