@@ -31,7 +31,8 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "severity": ("severity",),
         "detail": ("status_detail", "message"),
         "muted": ("status",),
-        "time": ("time_dt", "finding_info.created_time_dt", "event_time", "time"),
+        # Seconds since the epoch first: the texts are in the zone of whoever ran it, unnamed.
+        "time": ("time", "finding_info.created_time", "event_time", "time_dt"),
         "account": ("cloud.account.uid", "cloud.account_uid"),
         "account_name": ("cloud.account.name",),
         "org": ("cloud.org.uid",),

@@ -50,6 +50,7 @@ def test_agrees_with_prowlers_own_ocsf_field_by_field(data: Path) -> None:
         assert len(ours) == len(theirs)
         for number, reference in enumerate(theirs):
             assert validate(ours[number]) == []
+            assert ours[number]["time"] == reference["time"] * 1000  # theirs is in seconds
             for field in SAME:
                 if (expected := look(reference, field)) is not None:
                     if isinstance(expected, list):  # they name some references twice
