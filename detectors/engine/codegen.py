@@ -94,22 +94,6 @@ class Each:
             return bool(self.memo.answer(value))
 
 
-class Shapes(dict[Any, Any]):
-    """Remembers ``answer(key)`` per key, for at most `MOST` keys."""
-
-    MOST = 4096
-
-    def __init__(self, answer: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.answer = answer
-
-    def __missing__(self, key: Any) -> Any:
-        if len(self) >= self.MOST:
-            self.clear()
-        found = self[key] = self.answer(key)
-        return found
-
-
 def predicate(node: c.Node) -> Callable[[Any], bool]:
     """Return a condition that reads one field as a predicate of that field's value."""
     if isinstance(node, c.Leaf):
