@@ -144,10 +144,9 @@ def test_the_socket_of_the_plug_in_is_read_with_names_and_losses(tmp_path, passw
         writer = threading.Thread(target=write, daemon=True)
         writer.start()
         settings = AuditUnix.Settings(path=path, passwd=passwd)
-        found = []
+        found: list[bytes] = []
         with closing(AuditUnix(settings, CONNECTOR)) as unix, pytest.raises(SourceError):
-            for page in unix.read(None):
-                found += [record.value for record in page.records]
+            found.extend(record.value for page in unix.read(None) for record in page.records)
         writer.join(10)
     assert len(found) == 5
     assert found[0].endswith(b'UID="root" AUID="ada"')
