@@ -137,7 +137,7 @@ def _spelled(unit: bytes) -> bytes:
         return unit
     try:
         finding = _plain(unit)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return unit
     if not isinstance(finding, dict) or "UpdatedAt" not in finding or "updatedAt" in finding:
         return unit

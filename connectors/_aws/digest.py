@@ -136,7 +136,7 @@ class CloudTrailDigests(S3Objects):
                 continue
             try:
                 digest = _decode(got[0])
-            except (msgspec.DecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 continue  # `read` reports it
             for log in digest.logFiles:
                 newest = _time(log.newestEventTime) or each.time
@@ -162,7 +162,7 @@ class CloudTrailDigests(S3Objects):
         content, metadata = got
         try:
             digest = _decode(content)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             what = f"expected a digest file of CloudTrail, found: {error}"
             yield fault("digest_format", what, name, content)
             return

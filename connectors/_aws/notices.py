@@ -48,7 +48,7 @@ def read(body: str) -> Told | None:
     """Return what a message says, or None where nobody knows."""
     try:
         message = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     for _ in range(_SNS):
         wrapped = _at(message, "Message")
@@ -56,7 +56,7 @@ def read(body: str) -> Told | None:
             break
         try:
             message = msgspec.json.decode(wrapped)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
     found = _told(message)
     return found if found.notices or found.other else None

@@ -65,7 +65,7 @@ def messages(value: bytes) -> list[bytes] | None:
         return None
     try:
         found = _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     if found.messageType == "CONTROL_MESSAGE":
         return []

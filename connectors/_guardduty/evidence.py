@@ -55,9 +55,14 @@ def remote(get: Callable[[str], Any]) -> str:
     kind = get(TYPE)
     for path in _PATHS.get(kind, ()) if kind.__class__ is str else ():
         found = get(path)
-        if found is not None and (ip := address(found[0] if found.__class__ is list else found)):
+        if found is not None and (ip := address(_one(found))):
             return ip
     return ""
+
+
+def _one(value: Any) -> Any:
+    """Return the first of a list, or what stands in its place."""
+    return value[0] if value.__class__ is list and value else value
 
 
 def malware(fields: Fields) -> list[OCSF]:

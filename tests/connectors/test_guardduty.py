@@ -111,6 +111,19 @@ def test_the_other_end_is_the_source_and_something_to_pivot_on(kind, action):
     assert "203.0.113.6" in [each["value"] for each in event["observables"]]
 
 
+def test_an_empty_list_in_place_of_an_address_is_none():
+    action = {"actionType": "PORT_PROBE", "portProbeAction": {"portProbeDetails": []}}
+    assert summary(service={"action": action}).src_ip == ""
+    ends = {"remoteIpDetails": {"ipAddressV4": []}}
+    action = {"actionType": "AWS_API_CALL", "awsApiCallAction": ends}
+    assert summary(service={"action": action}).src_ip == ""
+
+
+def test_bytes_that_are_no_text_are_left_to_the_decoder():
+    answer = b'{"Findings": [{"UpdatedAt": "\xff", "Severity": 1}]}'
+    assert list(CONNECTOR.split(answer)) == [b'{"UpdatedAt": "\xff", "Severity": 1}']
+
+
 def test_spellings_of_the_api_and_of_exports_are_one():
     def upper(value: Any) -> Any:
         if isinstance(value, dict):

@@ -99,7 +99,7 @@ class Cutter:
             units = list(self._connector.split(text))
             if len(units) == 1 and units[0] == text:
                 _is_json(text)
-        except (DecodeError, msgspec.DecodeError, RecursionError):
+        except (DecodeError, ValueError, RecursionError):
             yield from self._values((text,), id, None)
             return
         for index, unit in enumerate(units):
@@ -181,7 +181,7 @@ def _lines_of_json(text: bytes) -> bool:
         return False
     try:
         _is_json(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True
 
