@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header --no-emit-index-url --no-emit-find-links
+COMPILED := $(shell grep -rlE "njit|^@kernel" --include=*.py bci detectors schemas)
 DATA := $(or $(SENTINEL_HOME),.sentinel)
 N ?= 20
 SEARCH ?=
@@ -85,7 +86,9 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
 	@touch $@
 
-$(VENV)/.ready: $(VENV)/.runtime sentinel/local/kafka.lock
+# numba notices that a function's own file changed, but not what it calls in another file
+$(VENV)/.ready: $(VENV)/.runtime sentinel/local/kafka.lock $(COMPILED)
+	@find $(CODE) -name '*.nb[ic]' -delete
 	@echo "== fetching Kafka (once for all clones) and compiling the models"
 	$(BIN)/python -m sentinel.cli._warm
 	@touch $@

@@ -225,7 +225,8 @@ class Engine:
         first = 0
         while first < len(samples):
             chunk = slice(first, first + min(CHUNK, state.limits_at - state.next))
-            self._advance(samples[chunk], held[chunk], parts, blanks)
+            # a copy, so that views into files and other layouts are compiled for only once
+            self._advance(np.array(samples[chunk], np.int16), held[chunk], parts, blanks)
             if state.next == state.limits_at:
                 self._limit()
             first = chunk.stop

@@ -140,7 +140,7 @@ def _troughs(last: Any, row: Any, following: Any, gate: Any, mask: Any) -> None:
 
 
 @kernel
-def _limits(tile: Any, p: Any, s: Any, gate: Any, far: Any) -> None:
+def _limits(tile: Any, p: Any, s: Any, gate: Any, far: Any) -> Any:
     """Set from where on a trough is looked at, and what counts towards an artefact, in µV.
 
     Return the lowest score of a detection.

@@ -1,8 +1,8 @@
 """Do once, with progress, what would otherwise make the first start slow.
 
 ``python -m sentinel.cli._warm`` fetches Kafka into the Maven cache and imports the scanner
-of JSON and every model, which compiles them into numba's cache beside the modules. `make
-setup` runs it.
+of JSON and every model and runs the neural engine, which compiles them into numba's cache
+beside the modules. `make setup` runs it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import pkgutil
 import time
 from importlib import import_module
 
+import numpy as np
+
 import detectors.models
+from bci.engine import Engine
+from bci.probe import Probe
 from sentinel.cli import _common
 from sentinel.local import artifacts
 
@@ -29,6 +33,7 @@ def main() -> None:
     with _common.progress_console.status("compiling the models"):
         for name in names:
             import_module(name)
+        Engine(30_000.0, 1.0, Probe.line(1)).process(np.zeros((100, 1), np.int16), 0)
     _common.note(f"models compiled in {time.monotonic() - began:.1f} s: {', '.join(models)}")
 
 
