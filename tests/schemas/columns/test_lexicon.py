@@ -243,6 +243,8 @@ def test_keys_with_ever_new_values_are_left_out() -> None:
         assert records is not None
         assert records.numbers(number).tolist() == list(rows)
         assert records.strings(text).values == ["x"]
+    records = decoder.records([b'{"a":1}'])
+    assert records is not None
     assert records.codes(["a"]) is None
     assert records.codes(["b"]) is not None
     assert decoder.records([b'{"a":1}', b'{"a":"x"}']) is None
