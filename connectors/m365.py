@@ -14,9 +14,9 @@ Source: Microsoft, "Office 365 Management Activity API schema".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, ClassVar, Final
+from typing import IO, Any, ClassVar, Final
 
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import JsonDecoder, View
@@ -79,6 +79,12 @@ class M365(JsonConnector):
     product: ClassVar[Mapping[str, Any]] = {"name": "Microsoft 365", "vendor_name": "Microsoft"}
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "host")
     reads: ClassVar[frozenset[str]] = frozenset({*_NAMES, *_COLUMNS})
+
+    def records(self, stream: IO[bytes], time_ms: int | None = None) -> Iterator[bytes]:
+        """Return the records of a file; the rows of a CSV export may span lines."""
+        if envelope.is_export(stream):
+            return envelope.rows(stream)
+        return super().records(stream, time_ms)
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the records of a message; see `connectors._m365.envelope`."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import IO, Final, cast
 
 import msgspec
 
@@ -22,6 +22,8 @@ from connectors._json.envelope import Envelope
 from sentinel.errors import DecodeError
 
 COLUMN: Final = "AuditData"
+_HEADER: Final = 4096
+"""Bytes within which the header of an export ends."""
 _ENVELOPE: Final = Envelope(lists=("value",))
 _parse: Final = msgspec.json.Decoder().decode
 #: Columns of ``Search-UnifiedAuditLog`` and of the portal, and the fields they stand for.
@@ -51,6 +53,39 @@ def cut(value: bytes) -> Iterable[bytes]:
     if b'{""' in value:
         return [_row(_text(value))]
     return (value,)
+
+
+def is_export(stream: IO[bytes]) -> bool:
+    """Say whether a stream is a CSV export, by its first line; it stays where it is."""
+    if hasattr(stream, "peek"):
+        first = bytes(stream.peek(_HEADER))[:_HEADER]
+    elif stream.seekable():
+        at = stream.tell()
+        first = stream.read(_HEADER)
+        stream.seek(at)
+    else:
+        return False
+    line = first.partition(b"\n")[0]
+    return COLUMN.encode() in line and line.lstrip(b"\xef\xbb\xbf \t")[:1] not in (b"{", b"[")
+
+
+def rows(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the records of an export, in constant memory.
+
+    Raises
+    ------
+    EOFError
+        What is left is no CSV: it cannot be read to its end.
+    """
+    text = io.TextIOWrapper(
+        cast(io.BufferedReader, stream), "utf-8-sig", errors="surrogateescape", newline=""
+    )
+    try:
+        yield from _records(csv.reader(text, strict=False))
+    except csv.Error as error:
+        raise EOFError(f"expected rows with the column {COLUMN}, found {error}") from error
+    finally:
+        text.detach()
 
 
 def _opened(event: bytes) -> Iterable[bytes]:
@@ -83,9 +118,15 @@ def _reader(text: str) -> Iterable[list[str]]:
         ) from error
 
 
-def _rows(text: str) -> Iterable[bytes]:
-    rows = iter(_reader(text))
-    names = [name.strip() for name in next(rows)]
+def _rows(text: str) -> Iterator[bytes]:
+    return _records(_reader(text))
+
+
+def _records(read: Iterable[list[str]]) -> Iterator[bytes]:
+    """Yield the record of each row; the first row is the header."""
+    csv.field_size_limit(MAX_EVENT_BYTES)
+    rows = iter(read)
+    names = [name.strip() for name in next(rows, [])]
     for row in rows:
         if not row:
             continue

@@ -99,6 +99,17 @@ def test_an_export_gives_every_record_back(records):
     assert rows
 
 
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_file_of_rows_over_several_lines_is_read_to_its_end(buffered):
+    rows = b'Host,AuditData\r\n"a\nb","{""n"":1}"\r\nc,"{""n"":2}"\r\n'
+    stream = io.BufferedReader(io.BytesIO(rows)) if buffered else io.BytesIO(rows)
+    assert list(CONNECTOR.records(stream)) == [b'{"n":1}', b'{"n":2}']
+
+    lines = b'{"n":1}\n{"AuditData":"{}"}\n'
+    stream = io.BufferedReader(io.BytesIO(lines)) if buffered else io.BytesIO(lines)
+    assert len(list(CONNECTOR.records(stream))) == 2
+
+
 def test_a_row_alone_is_understood():
     row = b'x,"{""CreationTime"":""2026-03-02T09:15:00"",""Operation"":""Send""}",y'
     [unit] = CONNECTOR.split(row)
