@@ -126,12 +126,16 @@ class Event:
         if name not in self.first:
             return []
         records = self.records
+        if len(records) == 1:
+            return [self.first[name]]
         return [record.fields[name] for record in records if name in record.fields]
 
     @cached
     def first(self) -> dict[str, str]:
         """Return the value of each field in the first record that has it."""
         records = self.records
+        if len(records) == 1:
+            return records[0].fields
         merged = records[-1].fields
         for record in records[-2::-1]:
             merged = merged | record.fields

@@ -42,6 +42,7 @@ from connectors._auditd.record import plain, text
 
 Getter = Callable[[Event], Any]
 
+_UNKNOWN: Final = object()
 PROCESS: Final = "process_creation"
 FILE: Final = "file_event"
 NETWORK: Final = "network_connection"
@@ -86,11 +87,10 @@ def getter(field: str) -> Getter:
 
     def read(event: Event) -> Any:
         memo = event.memo
-        try:
-            return memo[field]
-        except KeyError:
+        found = memo.get(field, _UNKNOWN)
+        if found is _UNKNOWN:
             found = memo[field] = inner(event)
-            return found
+        return found
 
     return read
 

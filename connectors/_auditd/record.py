@@ -120,26 +120,6 @@ def parse(line: bytes, found: Head) -> Record:
 
 def pairs(body: str) -> dict[str, str]:
     """Return the ``name=value`` pairs; words without ``=`` are dropped."""
-    try:
-        found: dict[str, str] = dict([word.split("=", 1) for word in body.split()])
-    except ValueError:  # a word without "="
-        return _searched(body)
-    if "" in found or '=""' in body or "= " in body:
-        return _searched(body)
-    if '"' in body or "(null)" in body:
-        for value in found.values():
-            if value[:1] == '"':
-                if value.find('"', 1) != len(value) - 1:  # a space in it, or more after it
-                    return _searched(body)
-            elif value[:6] == "(null)" != value:
-                return _searched(body)
-    if body[-1:] == "=":
-        return _searched(body)
-    return found
-
-
-def _searched(body: str) -> dict[str, str]:
-    """Return what `pairs` does, of whatever text."""
     return {name: value for name, value in _PAIR.findall(body) if value}
 
 
