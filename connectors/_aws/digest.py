@@ -124,6 +124,8 @@ class CloudTrailDigests(S3Objects):
             faults = list(self._verified(found, counts, logs))
             job.done()
             yield Page(faults, progress.position(), None, counts, logs)
+            if self.stopping.is_set():
+                return
         yield Page((), progress.position(), 0.0)
 
     def listing(self, since: datetime, until: datetime) -> Iterator[Listed]:

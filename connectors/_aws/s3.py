@@ -72,6 +72,8 @@ class S3Objects(Reader):
         fetch = Fetch(self._s3, Cutter(self.connector), self.settings.connections)
         for batch in fetch.batches(self._jobs(found, progress, clock)):
             yield self._page(batch, progress)
+            if self.stopping.is_set():
+                return
         yield Page((), progress.position(), 0.0)
 
     def _page(self, batch: Batch, progress: Progress) -> Page:

@@ -108,6 +108,8 @@ class S3Notified(Reader):
                 lag = max(0.0, time.time() - batch.written) if batch.written else None
                 yield Page(batch.records, {}, lag, batch.skipped, batch.done)
                 self._delete(turn)
+                if self.stopping.is_set():
+                    return
             self._delete(turn)
 
     def check(self) -> Iterator[Check]:

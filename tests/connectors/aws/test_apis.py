@@ -12,7 +12,12 @@ from connectors._aws.findings import GuardDutyFindings, SecurityHubFindings
 from connectors._aws.logs import LogEvents
 from connectors._aws.lookup import LookupEvents
 from connectors._reading.base import DeniedError
+from connectors._reading.ways import load, ways
 from connectors.cloudtrail import CloudTrail
+from connectors.eks_audit import EksAudit
+from connectors.guardduty import GuardDuty
+from connectors.securityhub import SecurityHub
+from connectors.vpc_flow import VpcFlow
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -29,6 +34,14 @@ def reader(aws):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.mark.parametrize("source", [CloudTrail, EksAudit, GuardDuty, SecurityHub, VpcFlow])
+def test_every_way_into_a_source_of_aws_loads_and_explains_its_settings(source):
+    for place in ways(source).values():
+        if place.startswith("connectors._aws."):
+            settings = load(place).Settings
+            assert all(field.description for field in settings.model_fields.values())
 
 
 def ids(pages) -> list[str]:

@@ -113,6 +113,19 @@ def test_going_on_from_any_page_reads_each_record_once(cloud, reader, trail, mon
         assert ids(pages[: at + 1]) + rest == whole
 
 
+def test_asked_to_stop_it_ends_after_the_page_it_is_at(cloud, reader, trail, monkeypatch):
+    monkeypatch.setattr(fetch, "RECORDS", 2)
+    cloud.bucket()
+    for name in "abc":
+        cloud.put(f"{ROOT}{day(1)}{name}", trail(2))
+    mine, pages = reader(), []
+    for page in mine.read(None):
+        pages.append(page)
+        mine.stopping.set()
+    assert len(pages) == 1
+    assert len(ids(pages) + ids(reader().read(stored(pages[0].position)))) == 6
+
+
 def test_trees_of_organisations_accounts_and_regions(cloud, reader, trail):
     cloud.bucket()
     for account, region in itertools.product(
