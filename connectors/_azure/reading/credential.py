@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, SecretStr
 
+from connectors._azure.reading.failure import unreachable
 from connectors._reading.base import DeniedError, SourceError
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Credential:
         try:
             return self.get(fresh=fresh).get_token(scope).token
         except ClientAuthenticationError as error:
+            if unreachable(error):
+                raise SourceError(f"{self._settings.authority}: {_short(error)}") from error
             raise DeniedError(f"{_short(error)}; set tenant_id, client_id and a secret") from error
         except AzureError as error:
             raise SourceError(f"{self._settings.authority}: {_short(error)}") from error

@@ -19,6 +19,17 @@ def status_of(error: AzureError) -> int | None:
     return getattr(error, "status_code", None) or getattr(answer, "status_code", None)
 
 
+def unreachable(error: BaseException | None) -> bool:
+    """Say whether it is the network that failed, and not we who were refused.
+
+    azure-identity makes an authentication error of either.
+    """
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    cause = error.__cause__ if error is not None else None
+    return isinstance(cause, ServiceRequestError | ServiceResponseError)
+
+
 def failure(error: AzureError, what: str, needs: str) -> SourceError:
     """Return what to raise for `error`.
 
@@ -35,6 +46,7 @@ def failure(error: AzureError, what: str, needs: str) -> SourceError:
     status = status_of(error)
     wait = retry_after(answer.headers.get("Retry-After")) if answer is not None else None
     said = " ".join(str(error).split())[:300]
-    if isinstance(error, ClientAuthenticationError) or status in _REFUSED:
+    refused = isinstance(error, ClientAuthenticationError) and not unreachable(error)
+    if refused or status in _REFUSED:
         return DeniedError(f"{what}: refused: {said}; assign {needs}", wait)
     return SourceError(f"{what}: {type(error).__name__} {status or ''}: {said}", wait)

@@ -110,3 +110,11 @@ def test_event_types_are_asked_of_the_beta(server, account, double, now, clock, 
     list(reader.read(None))
 
     assert "t eq 'servicePrincipal'" in server.asked(f"/beta/{PLACE}")[0].param("$filter")
+
+
+def test_a_login_that_cannot_be_reached_is_no_refusal(server, account, double, made):
+    away = account | {"authority": "https://localhost:1"}
+    settings = GraphSettings(endpoint=server.url, **away)
+    with pytest.raises(SourceError, match="localhost:1") as raised:
+        next(made(GraphReader(settings, AzureSignin())).read(None))
+    assert not isinstance(raised.value, DeniedError)
