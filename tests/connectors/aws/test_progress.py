@@ -62,7 +62,7 @@ class World:
         class Moment(datetime):
             @classmethod
             def now(cls, tz=None):
-                return world.now
+                return world.now.astimezone(tz)
 
         monkeypatch.setattr(s3, "datetime", Moment)
         monkeypatch.setattr(fetch, "RECORDS", 2)
