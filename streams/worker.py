@@ -87,7 +87,7 @@ M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
 #: Bytes from which an allocation is a mapping of its own, given back when it is freed.
 MAPPED = 256 << 10
 #: MiB of records that may wait to be sent.
-QUEUE_MIB = 64
+QUEUE_MIB = 32
 #: Seconds between two looks of the garbage collector at what is new; at all every so many.
 TIDY_S, TIDY_ALL = 1.0, 60
 #: Stages whose output are rows for the sinks.

@@ -160,9 +160,8 @@ async def test_looking_for_duplicates_always_uses_the_primary_key(
     """Also while a partition is empty: with any other index the cost grows with the table."""
     await sink.write(Rows([event(tenant, arrived=NOW - 3 * DAY)]))
     async with sink._pool.acquire() as connection, connection.transaction():
-        query = f"EXPLAIN {SQL['events']}"
         oldest = datetime.now(UTC).date() - timedelta(days=8)
-        plan = await connection.fetch(query, oldest, *[[]] * 16)
+        plan = await connection.fetch(f"EXPLAIN {SQL['events']}", oldest, *[[]] * 16)
     scans = [row[0] for row in plan if "Scan" in row[0] and "events_2" in row[0]]
     assert scans
     assert all("_pkey on events_2" in scan for scan in scans), scans
