@@ -49,9 +49,9 @@ def scan_tile(
         int64[n, 3]: tile, first and last sample of artefacts that ended, and how many there
         are already.
     """
-    rows, sigma, weights = s.rows[tile], s.sigma[tile], s.weights[tile]
+    rows = s.rows[tile]
     gate, far = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
-    segment = np.empty(len(weights) + 2 * SHIFTS, np.float32)
+    segment = np.empty(s.weights.shape[1] + 2 * SHIFTS, np.float32)
     mask = np.zeros(TILE, np.uint8)
     words = mask.view(np.uint64)
     least = _limits(tile, p, s, gate, far)
@@ -83,30 +83,27 @@ def scan_tile(
             if sample % p.every == 0 and _look(tile, at, p, s):
                 least = _limits(tile, p, s, gate, far)
             _troughs(rows[at - 1], rows[at], rows[at + 1], gate, mask)
-            for word in range(len(words)):
-                if not words[word]:
-                    continue
-                for c in range(8 * word, 8 * word + 8):
-                    if not mask[c]:
-                        continue
-                    score = -rows[at, c] / sigma[c]
-                    if s.learnt[tile]:
-                        score = _matched(
-                            rows,
-                            at - p.lead,
-                            c,
-                            weights,
-                            sigma,
-                            p.around[tile, c],
-                            p.spread[tile, c],
-                            segment,
-                        )
-                    # what is below can neither be a detection nor outdo one
-                    if score >= least and s.waiting[tile] < WAITING:
-                        k = s.waiting[tile]
-                        s.waiting_at[tile, k], s.waiting_on[tile, k] = sample, c
-                        s.waiting_score[tile, k] = score
-                        s.waiting[tile] = k + 1
+            for word in range(len(words)):  # eight channels at a time
+                if words[word]:
+                    # arrays, not p and s: handing those on copies all that is in them
+                    room = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile]
+                    s.waiting[tile] = _note(
+                        rows,
+                        at,
+                        sample,
+                        least,
+                        mask,
+                        8 * word,
+                        segment,
+                        p.lead,
+                        s.learnt[tile],
+                        s.weights[tile],
+                        s.sigma[tile],
+                        p.around[tile],
+                        p.spread[tile],
+                        room,
+                        s.waiting[tile],
+                    )
         sample += 1
     return ended
 
@@ -137,6 +134,41 @@ def _troughs(last: Any, row: Any, following: Any, gate: Any, mask: Any) -> None:
     for c in range(TILE):
         value = row[c]
         mask[c] = (value < gate[c]) & (value <= last[c]) & (value < following[c])
+
+
+@kernel
+def _note(
+    rows: Any,
+    at: Any,
+    sample: Any,
+    least: Any,
+    mask: Any,
+    first: Any,
+    segment: Any,
+    lead: Any,
+    learnt: Any,
+    weights: Any,
+    sigma: Any,
+    around: Any,
+    spread: Any,
+    room: Any,
+    count: Any,
+) -> Any:
+    """Note the troughs marked in eight channels whose score is at least `least`.
+
+    What is below can neither be a detection nor outdo one. Return how many wait now.
+    """
+    times, columns, scores = room
+    for c in range(first, first + 8):
+        if not mask[c]:
+            continue
+        score = -rows[at, c] / sigma[c]
+        if learnt:
+            score = _matched(rows, at - lead, c, weights, sigma, around[c], spread[c], segment)
+        if score >= least and count < WAITING:
+            times[count], columns[count], scores[count] = sample, c, score
+            count += 1
+    return count
 
 
 @kernel
