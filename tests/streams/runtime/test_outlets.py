@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
 
-from sentinel.errors import KafkaError
+from sentinel.errors import FencedError, KafkaError
 from sentinel.testing import MemoryProducer
 from streams.runtime.ledger import Ledger
 from streams.runtime.outlets import ProducerOutlet, SinkOutlet
 from streams.runtime.stage import Outgoing, Output
-from streams.sinks.base import Rows, Written
+from streams.sinks.base import EventRow, Rows, Written
 
 KEY = ("acme", "auditd")
 
@@ -83,3 +84,53 @@ async def test_a_producer_saves_no_position_and_settles():
     (sent,) = producer.durable
     assert (sent.topic, sent.value, sent.partition, sent.key) == ("events", b"x", 3, b"k")
     assert sent.headers == {"h": "v"}
+
+
+class SlowSink:
+    """Takes its time; what is new are all rows but one of each tenant and source."""
+
+    def __init__(self):
+        self.gate, self.writes, self.saved = asyncio.Event(), [], []
+
+    async def write(self, rows, positions=()):
+        self.writes.append([row.uid for row in rows.events])
+        await self.gate.wait()
+        new = Counter((row.tenant, row.source) for row in rows.events)
+        new.subtract(dict.fromkeys(new, 1))
+        self.saved.append(positions(Written(events=new)))
+        return Written(events=new)
+
+
+def event(number):
+    return EventRow(KEY[0], bytes([number]), 0, 0, KEY[1], 0, 0, 0, 0, "", "", "", "", b"")
+
+
+async def test_what_is_delivered_meanwhile_is_written_together_and_counted_once():
+    sink = SlowSink()
+    outlet = SinkOutlet(MemoryProducer(), [sink])
+    outputs = [
+        Output(rows=Rows([event(2 * number), event(2 * number + 1)]), counts=counting)
+        for number in range(4)
+    ]
+    work = [asyncio.create_task(outlet.deliver(output, position)) for output in outputs[:1]]
+    while not sink.writes:  # noqa: ASYNC110 - until it was called
+        await asyncio.sleep(0)
+    work += [asyncio.create_task(outlet.deliver(output, position)) for output in outputs[1:]]
+    await asyncio.sleep(0)
+    sink.gate.set()
+    assert all(await asyncio.gather(*work))
+    assert sink.writes == [[b"\0", b"\1"], [bytes([number]) for number in range(2, 8)]]
+    assert [len(positions) for positions in sink.saved] == [1, 3], "one for each partition"
+    counts = [row["out"] for output in outputs for row in output.ledger.dump() if "out" in row]
+    assert sum(counts) == 1 + 5
+
+
+async def test_a_write_that_fails_fails_for_all_that_is_in_it():
+    class Broken:
+        async def write(self, rows, positions=()):
+            raise FencedError("another has it")
+
+    outlet = SinkOutlet(MemoryProducer(), [Broken()])
+    work = [outlet.deliver(Output(rows=Rows()), position) for _ in range(3)]
+    failed = await asyncio.gather(*work, return_exceptions=True)
+    assert [type(error) for error in failed] == [FencedError] * 3
