@@ -28,7 +28,9 @@ class Seen(Protocol):
 
 #: A plan is made again after so many events and then ever later, but not sooner after one
 #: that promised too much.
-_AGAIN, _SOONEST = 8192, 256
+_AGAIN, _SOONEST = 20_000, 256
+#: Events by which a plan is judged.
+_ENOUGH = 1000
 
 
 class Candidates:
@@ -72,6 +74,7 @@ class Candidates:
         self._plan: Plan | None = None
         self._due = 0
         self._events = 0
+        self._judged = [0, 0]
 
     def of(self, events: Sequence[Any]) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Yield (row, candidates) in row order where there are any."""
@@ -154,8 +157,10 @@ class Candidates:
         elif self._plan is not None and self._events < self._due:
             return self._plan
         self._due = max(_AGAIN, 8 * self._events)
-        step = max(1, len(events) // SAMPLE)
-        self._plan = Plan(self._clauses, self._live, self._getters, self._raw, events[::step])
+        sample = events[:: max(1, len(events) // SAMPLE)][:SAMPLE]
+        self._plan = Plan(
+            self._clauses, self._live, self._getters, self._raw, events[::step][:SAMPLE]
+        )
         return self._plan
 
     def _live(self, field: str | None) -> bool:
@@ -169,9 +174,13 @@ class Candidates:
     def _judge(self, plan: Plan, candidates: int, events: int) -> None:
         """Count events; have a plan made anew that promised too much."""
         self._events += events
-        if plan.misjudged(candidates, events):
-            soon = self._events + max(_SOONEST, self._events // 4)
-            self._due = min(self._due, soon)
+        self._judged[0] += candidates
+        self._judged[1] += events
+        if self._judged[1] < _ENOUGH:
+            return
+        if plan.misjudged(*self._judged):
+            self._due = min(self._due, self._events + max(_SOONEST, self._events // 4))
+        self._judged = [0, 0]
 
 
 class _Known:

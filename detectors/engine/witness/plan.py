@@ -28,7 +28,7 @@ _FIELDS: Final = 2
 _DEAR: Final = 0.8
 
 #: Events that a choice is made on.
-SAMPLE: Final = 128
+SAMPLE: Final = 64
 
 #: A choice is made again when there are so many times the candidates that it expected, and
 #: this many more per event.
