@@ -158,9 +158,7 @@ class Candidates:
             return self._plan
         self._due = max(_AGAIN, 8 * self._events)
         sample = events[:: max(1, len(events) // SAMPLE)][:SAMPLE]
-        self._plan = Plan(
-            self._clauses, self._live, self._getters, self._raw, events[::step][:SAMPLE]
-        )
+        self._plan = Plan(self._clauses, self._live, self._getters, self._raw, sample)
         return self._plan
 
     def _live(self, field: str | None) -> bool:
