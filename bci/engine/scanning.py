@@ -54,6 +54,9 @@ def scan_tile(
     segment = np.empty(s.weights.shape[1] + 2 * SHIFTS, np.float32)
     mask = np.zeros(TILE, np.uint8)
     words = mask.view(np.uint64)
+    # arrays, not p and s: handing those on copies all that is in them
+    sees = p.lead, s.weights[tile], s.sigma[tile], p.around[tile], p.spread[tile], segment
+    room = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile], s.waiting[tile : tile + 1]
     least = _limits(tile, p, s, gate, far)
     sample = max(start, settled)
     while sample < end:
@@ -85,25 +88,7 @@ def scan_tile(
             _troughs(rows[at - 1], rows[at], rows[at + 1], gate, mask)
             for word in range(len(words)):  # eight channels at a time
                 if words[word]:
-                    # arrays, not p and s: handing those on copies all that is in them
-                    room = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile]
-                    s.waiting[tile] = _note(
-                        rows,
-                        at,
-                        sample,
-                        least,
-                        mask,
-                        8 * word,
-                        segment,
-                        p.lead,
-                        s.learnt[tile],
-                        s.weights[tile],
-                        s.sigma[tile],
-                        p.around[tile],
-                        p.spread[tile],
-                        room,
-                        s.waiting[tile],
-                    )
+                    _note(rows, at, sample, least, mask, 8 * word, s.learnt[tile], sees, room)
         sample += 1
     return ended
 
@@ -144,31 +129,23 @@ def _note(
     least: Any,
     mask: Any,
     first: Any,
-    segment: Any,
-    lead: Any,
     learnt: Any,
-    weights: Any,
-    sigma: Any,
-    around: Any,
-    spread: Any,
+    sees: Any,
     room: Any,
-    count: Any,
-) -> Any:
+) -> None:
     """Note the troughs marked in eight channels whose score is at least `least`.
 
-    What is below can neither be a detection nor outdo one. Return how many wait now.
+    What is below can neither be a detection nor outdo one.
     """
-    times, columns, scores = room
+    times, columns, scores, count = room
     for c in range(first, first + 8):
         if not mask[c]:
             continue
-        score = -rows[at, c] / sigma[c]
-        if learnt:
-            score = _matched(rows, at - lead, c, weights, sigma, around[c], spread[c], segment)
-        if score >= least and count < WAITING:
-            times[count], columns[count], scores[count] = sample, c, score
-            count += 1
-    return count
+        score = _matched(rows, at, c, sees) if learnt else -rows[at, c] / sees[2][c]
+        if score >= least and count[0] < WAITING:
+            k = count[0]
+            times[k], columns[k], scores[k] = sample, c, score
+            count[0] = k + 1
 
 
 @kernel
@@ -245,10 +222,10 @@ def _covary(tile: Any, at: Any, s: Any) -> None:
 
 
 @kernel
-def _matched(
-    rows: Any, first: Any, c: Any, weights: Any, sigma: Any, around: Any, spread: Any, segment: Any
-) -> Any:
+def _matched(rows: Any, at: Any, c: Any, sees: Any) -> Any:
     """Return the matched filter's score of a channel and those around it, in σ of noise."""
+    lead, weights, sigma, nearest, spreads, segment = sees
+    first, around, spread = at - lead, nearest[c], spreads[c]
     taps = len(weights)
     # a column of the rows is spread over as many cache lines as it has samples: once is enough
     for k in range(taps + 2 * SHIFTS):
