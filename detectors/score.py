@@ -31,8 +31,10 @@ BANDS = ((0.8, CRITICAL), (0.6, HIGH), (0.4, MEDIUM), (0.0, LOW))
 #: that `severity` gives the author's own back. Informational has a quarter of "low".
 RULE_SCORES = {CRITICAL: 0.9, HIGH: 0.7, MEDIUM: 0.5, LOW: 0.3, INFORMATIONAL: 0.1}
 
-#: OCSF status "failure".
+#: OCSF status "failure"; of findings the same number says "in progress".
 FAILURE = 2
+#: OCSF category of findings: the thousands of their classes.
+FINDINGS = 2
 #: A refused or failed action: probing shows as failures long before it succeeds.
 FAILURE_MULTIPLIER = 1.15
 #: What the action touches, by OCSF class: changes of who may do what weigh more.
@@ -71,7 +73,8 @@ def multipliers(batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float6
     class_uid = batch.class_uid[rows]
     out = _lookup(class_uid, CLASS_MULTIPLIERS)
     out *= _lookup(batch.severity_id[rows], SEVERITY_MULTIPLIERS)
-    out[batch.status_id[rows] == FAILURE] *= FAILURE_MULTIPLIER
+    failed = (batch.status_id[rows] == FAILURE) & (class_uid // 1000 != FINDINGS)
+    out[failed] *= FAILURE_MULTIPLIER
     out[(class_uid == API_ACTIVITY) & (batch.activity_id[rows] == READ)] *= READ_MULTIPLIER
     return np.clip(out, LOWEST, HIGHEST)
 

@@ -43,6 +43,13 @@ def test_failed_changes_of_accounts_weigh_most_and_reads_least(event_batch) -> N
     assert found.max() <= 1.5
 
 
+def test_a_finding_in_progress_is_no_failure(event_batch) -> None:
+    """OCSF gives findings other statuses: 2 is "In Progress"."""
+    batch = event_batch([{"class_uid": 2004, "status_id": 1}, {"class_uid": 2004, "status_id": 2}])
+
+    assert np.ptp(multipliers(batch, np.arange(2))) == 0
+
+
 def test_score_is_capped_and_never_nan() -> None:
     found = combine(np.array([0.9, 0.5, np.nan, 0.0]), np.array([1.5, 1.0, 1.0, 1.5]))
     assert found.tolist() == [1, 0.5, 0, 0]
