@@ -23,6 +23,11 @@ from sentinel.local import artifacts
 def main() -> None:
     """Fetch, compile, and say what took how long."""
     artifacts.fetch("kafka", _common.note, verify=True)
+    compile_all()
+
+
+def compile_all() -> None:
+    """Compile into numba's cache, and say what took how long."""
     models = [info.name for info in pkgutil.iter_modules(detectors.models.__path__)]
     names = [
         "schemas.columns.lexicon",
