@@ -33,7 +33,7 @@ def _device(name: str) -> tuple[str, ...]:
 
 ACTIVITY: Final = {
     "operationName": ("operationName.value", "OperationNameValue", "operationname"),
-    "OperationNameValue": ("operationName.value", "operationName"),
+    "OperationNameValue": ("operationName.value", "operationName", "operationname"),
     "CategoryValue": ("category.value", "category"),
     "ResourceProviderValue": ("resourceProviderName.value",),
     "properties.message": ("operationName.localizedValue", "OperationName"),

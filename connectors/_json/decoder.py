@@ -80,11 +80,15 @@ class JsonDecoder(TypedJson):
         ways = [super(JsonDecoder, self).getter(path) for path in (field, *self._spellings[field])]
 
         def find(event: Any) -> Any:
+            whole = None
             for way in ways:
                 value = way(event)
-                if value is not None:
+                if value.__class__ is dict:
+                    # an object may hold the value a rule means under a later spelling
+                    whole = value if whole is None else whole
+                elif value is not None:
                     return _flat(value)
-            return None
+            return _flat(whole)
 
         return find
 
