@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from connectors._running import config
 from connectors._sources import sources
@@ -115,11 +117,20 @@ def foreground(
     def report(message: str) -> None:
         _common.note(f"{time.monotonic() - began:6.1f} s  {message}")
 
+    asked = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
     # `sentinel down` and a closed terminal end it as Ctrl-C does
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, stop)
     try:
         stack = bring_up(settings, report, search=search)
+        if asked.is_set():  # some library's import or clean-up swallowed it
+            with stack:
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         raise StackError("interrupted while it started: all is stopped") from None
     with stack:
