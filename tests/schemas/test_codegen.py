@@ -200,10 +200,10 @@ HUGE = {
 @pytest.mark.parametrize(("schema", "data"), HUGE.values(), ids=HUGE)
 def test_absurd_declarations_are_refused_at_once(schema, data):
     codec = _codegen.generate(fastavro.parse_schema(schema))
-    start = time.process_time()
+    start = time.thread_time()  # other tests may have left threads that work
     with pytest.raises(SchemaError):
         codec.decode(data, 0)
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def test_blocks_with_sizes_are_read():

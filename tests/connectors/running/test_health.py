@@ -151,8 +151,9 @@ def test_the_watch_tells_of_another_shape(
 
     def looked(**more: Any) -> None:
         with Producer(stack_settings) as producer:
-            for _ in range(200):
-                producer.send("raw.github", json.dumps({"action": "x", "n": 1, **more}).encode())
+            for number in range(200):  # keys spread them over all partitions
+                value = json.dumps({"action": "x", "n": 1, **more}).encode()
+                producer.send("raw.github", value, key=str(number).encode())
         watch._round = 0
         watch.look()
 
