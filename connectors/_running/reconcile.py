@@ -7,6 +7,7 @@ Kept as long as the topic keeps it (90 days).
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,7 @@ from sentinel.kafka import client_config
 from sentinel.settings import Settings
 
 TIMEOUT_S: Final = 30.0
+POLL_S: Final = 0.2
 #: Missing ids that an alert names.
 NAMED: Final = 20
 
@@ -153,9 +155,12 @@ def _read(settings: Settings, prefix: bytes) -> set[bytes]:
         known = consumer.list_topics(topics.ARRIVALS, TIMEOUT_S).topics[topics.ARRIVALS]
         open_ends = set(known.partitions)
         consumer.assign([TopicPartition(topics.ARRIVALS, number, 0) for number in open_ends])
+        deadline = time.monotonic() + TIMEOUT_S
         while open_ends:
-            messages = consumer.consume(1000, TIMEOUT_S)
-            if not messages:
+            messages = consumer.consume(1000, POLL_S)  # waits for all of them, or so long
+            if messages:
+                deadline = time.monotonic() + TIMEOUT_S
+            elif time.monotonic() > deadline:
                 raise KafkaError(f"expected the end of {topics.ARRIVALS}, the broker is silent")
             for message in messages:
                 if (error := message.error()) is None:

@@ -107,8 +107,8 @@ class Watch(threading.Thread):
         with psycopg.connect(self._settings.postgres, connect_timeout=10) as connection:
             connection.execute(f"SET ROLE {postgres.WORKER}")
             for (ledger,) in connection.execute(_COUNTS):
-                rows = ledger if isinstance(ledger, list) else json.loads(ledger)
-                for row in rows:
+                rows = json.loads(ledger) if isinstance(ledger, str) else ledger
+                for row in rows if isinstance(rows, list) else ():  # else not a stage's ledger
                     found[row["tenant"], row["source"]] += int(row.get("in", 0))
         return dict(found)
 

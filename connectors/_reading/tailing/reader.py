@@ -83,11 +83,16 @@ class TailReader(Reader):
         SourceError
             There are more than `MOST_FILES` files.
         """
-        position = position or {}
+        fresh, position = position is None, position or {}
         self._streams = [Stream(**each) for each in position.get("files", ())]
         self._floors = dict(position.get("floors", {}))
         pile, denied = Pile(), list[str]()
-        for found, stream, active in self._places(pile):
+        places = self._places(pile)
+        if fresh:
+            # What was there when it began is known before the first record is sent: killed and
+            # rotated in between, the rest of the file is found as one that rotated away since.
+            yield Page((), self._position())
+        for found, stream, active in places:
             try:
                 yield from self._lines(found, stream, pile, active)
             except PermissionError as error:
