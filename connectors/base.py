@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, ClassVar, NamedTuple, Protocol
 
+from schemas.ocsf import head
 from sentinel import reading
 
 OCSF = dict[str, Any]
@@ -76,6 +77,16 @@ class Summary(NamedTuple):
     src_ip: str
     user_agent: str
     region: str
+
+    def head(self) -> OCSF:
+        """Return the classification attributes of the event: `schemas.ocsf.head`."""
+        return head(
+            self.class_uid,
+            self.activity_id,
+            time=self.time,
+            severity_id=self.severity_id,
+            operation=self.operation,
+        )
 
 
 class Decoder(Protocol):

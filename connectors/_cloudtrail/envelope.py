@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from sentinel.errors import DecodeError
+from connectors._json.envelope import parsed
 
 
 class _LogEvent(msgspec.Struct):
@@ -25,6 +25,7 @@ class _Envelope(msgspec.Struct):
 
 
 _PLAIN: Final = b'{"eventVersion"'  # how CloudTrail starts every record
+_WHAT: Final = "CloudTrail JSON (a record, Records, an array)"
 _KEYS: Final = (b'"Records"', b'"detail"', b'"logEvents"')
 _envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -41,11 +42,11 @@ def records(value: bytes) -> Iterable[bytes]:
     if value.startswith(_PLAIN):
         return (value,)
     if value.lstrip()[:1] == b"[":
-        return [bytes(record) for record in _parse(_array, value, [value])]
+        return [bytes(record) for record in parsed(_array, value, [value], _WHAT)]
     # Nothing is parsed where no envelope's key occurs, which is every plain record.
     if not any(key in value for key in _KEYS):
         return (value,)
-    envelope = _parse(_envelope, value, _Envelope())
+    envelope = parsed(_envelope, value, _Envelope(), _WHAT)
     if envelope.Records is not None:
         return [bytes(record) for record in envelope.Records]
     if bytes(envelope.detail) not in (b"", b"null"):
@@ -53,17 +54,3 @@ def records(value: bytes) -> Iterable[bytes]:
     if envelope.logEvents is not None:
         return [entry.message.encode() for entry in envelope.logEvents]
     return (value,)
-
-
-def _parse(parse: Any, value: bytes, otherwise: Any) -> Any:
-    """Parse an envelope; `otherwise` where it is JSON of another shape: a record, or nothing."""
-    try:
-        return parse(value)
-    except msgspec.ValidationError:
-        return otherwise
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(
-            "depth" if isinstance(error, RecursionError) else "json",
-            f"expected CloudTrail JSON (a record, Records, an array), "
-            f"found {len(value)} bytes that do not parse: {error}",
-        ) from error

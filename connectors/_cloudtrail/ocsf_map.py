@@ -6,12 +6,12 @@ response stay JSON text, so that no store has to index their thousands of field 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, Final
 
 from connectors._cloudtrail.target import auth_session, changed_user, group, policies, resources
 from connectors._json.fields import MAX_DATA, Fields, compact, some
+from connectors._json.objects import is_address
+from connectors._json.observables import observables
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 from schemas.ocsf import (
@@ -21,7 +21,6 @@ from schemas.ocsf import (
     GROUP_MANAGEMENT,
     STATUS_NAMES,
     VERSION,
-    head,
 )
 
 _IN_SUMMARY: Final = ("awsRegion", "eventName", "eventSource", "userAgent")
@@ -44,13 +43,7 @@ _OBSERVABLES: Final = (  # path, OCSF observable type
 def build(unit: bytes, summary: Summary) -> OCSF:
     """Return the OCSF event of the record `unit`, whose columns are `summary`."""
     fields = Fields(unit)
-    event = head(
-        summary.class_uid,
-        summary.activity_id,
-        time=summary.time,
-        severity_id=summary.severity_id,
-        operation=summary.operation,
-    )
+    event = summary.head()
     actor = _actor(fields, summary)
     event |= some(
         actor=actor,
@@ -66,7 +59,7 @@ def build(unit: bytes, summary: Summary) -> OCSF:
     event["status_id"] = summary.status_id
     event |= _BY_CLASS[summary.class_uid](fields, summary, actor)
     event["metadata"] = _metadata(fields, summary)
-    event["observables"] = _observables(event)
+    event["observables"] = observables(event, _OBSERVABLES, most=None)
     return event | some(unmapped=fields.left(_IN_SUMMARY))
 
 
@@ -189,22 +182,13 @@ def _source(fields: Fields, summary: Summary) -> dict[str, Any]:
     """Return where the call came from: an address, or the AWS service that made it."""
     address = fields.text("sourceIPAddress")
     found = some(uid=fields.text("vpcEndpointId"))
-    if _is_address(address):
+    if is_address(address):
         return found | {"ip": address}
     if address.endswith(".amazonaws.com") or address.startswith("AWS "):
         return found | {"svc_name": address}
     if address:
         return found | {"name": address}
     return found | {"svc_name": fields.text("userIdentity.invokedBy") or summary.service or "AWS"}
-
-
-@lru_cache(maxsize=8192)
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _metadata(fields: Fields, summary: Summary) -> dict[str, Any]:
@@ -220,21 +204,3 @@ def _metadata(fields: Fields, summary: Summary) -> dict[str, Any]:
         uid=fields.text("eventID") and summary.native_id,
         version=VERSION,
     )
-
-
-def _observables(event: OCSF) -> list[dict[str, Any]]:
-    """List what an analyst pivots on, each value once."""
-    found: dict[tuple[int, str], dict[str, Any]] = {}
-    for path, type_id, kind in _OBSERVABLES:
-        value: Any = event
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        if value:
-            row = {"name": path, "type": kind, "type_id": type_id, "value": value}
-            found.setdefault((type_id, value), row)
-    for index, item in enumerate(event.get("resources", ())):
-        uid = item.get("uid")
-        if uid:
-            row = {"name": f"resources[{index}].uid", "type": "Resource UID", "type_id": 10}
-            found.setdefault((10, uid), row | {"value": uid})
-    return list(found.values())

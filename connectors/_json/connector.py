@@ -20,7 +20,7 @@ from connectors._json.memo import Memo, together
 from connectors._json.observables import observables
 from connectors._json.times import milliseconds
 from connectors.base import OCSF, Columns, Connector, Summary
-from schemas.ocsf import VERSION, head, status_name
+from schemas.ocsf import VERSION, status_name
 
 #: The field that rules of a category find an event's category in; see `detectors.fields`.
 CATEGORY: Final = "@category"
@@ -181,13 +181,7 @@ class JsonConnector(Connector):
         """Map one event to OCSF: the frame, `objects`, observables and what is left over."""
         summary = self.summarise(self._core.decode(unit))
         fields = Fields(unit)
-        event = head(
-            summary.class_uid,
-            summary.activity_id,
-            time=summary.time,
-            severity_id=summary.severity_id,
-            operation=summary.operation,
-        )
+        event = summary.head()
         status = status_name(summary.class_uid, summary.status_id)
         event |= {"status": status, "status_id": summary.status_id}
         event |= self.objects(fields, summary)

@@ -58,7 +58,7 @@ class Envelope:
         """
         start = value.lstrip()[:1]
         if start == b"[":
-            return [bytes(item) for item in _parse(_array, value, [value])]
+            return [bytes(item) for item in parsed(_array, value, [value])]
         # Nothing is parsed where no envelope's key occurs, which is every plain event.
         if start != b"{" or not any(key in value for key in self._keys):
             return _lines(value)
@@ -68,17 +68,17 @@ class Envelope:
 
     def _open(self, value: bytes) -> Iterable[bytes]:
         """Return what is in an envelope; `value` where it turns out to be an event."""
-        found = _parse(_object, value, {})
+        found = parsed(_object, value, {})
         for key in self._lists:
             if key in found:
-                items = _parse(_array, bytes(found[key]), None)
+                items = parsed(_array, bytes(found[key]), None)
                 if items is not None:
                     return [bytes(item) for item in items]
         for key in self._inner:
             if bytes(found.get(key, b""))[:1] == b"{":
                 return (bytes(found[key]),)
         if self._log_events and "logEvents" in found:
-            entries = _parse(_log_events, bytes(found["logEvents"]), None)
+            entries = parsed(_log_events, bytes(found["logEvents"]), None)
             if entries is not None:
                 return [entry.message.encode(errors="surrogatepass") for entry in entries]
         return (value,)
@@ -96,8 +96,16 @@ def _lines(value: bytes) -> Iterable[bytes]:
     return (value,)
 
 
-def _parse(parse: Any, value: bytes, otherwise: Any) -> Any:
-    """Parse; `otherwise` where it is JSON of another shape."""
+def parsed(
+    parse: Any, value: bytes, otherwise: Any, what: str = "JSON (an object, an array, JSON lines)"
+) -> Any:
+    """Parse; return `otherwise` where it is JSON of another shape.
+
+    Raises
+    ------
+    DecodeError
+        Reason ``json`` or ``depth``: it is none; `what` says what was expected.
+    """
     try:
         return parse(value)
     except msgspec.ValidationError:
@@ -105,6 +113,5 @@ def _parse(parse: Any, value: bytes, otherwise: Any) -> Any:
     except (ValueError, RecursionError) as error:
         raise DecodeError(
             "depth" if isinstance(error, RecursionError) else "json",
-            f"expected JSON (an object, an array, JSON lines), "
-            f"found {len(value)} bytes that do not parse: {error}",
+            f"expected {what}, found {len(value)} bytes that do not parse: {error}",
         ) from error

@@ -21,7 +21,8 @@ _LONG: Final = 1 << 53
 
 
 @lru_cache(4096)
-def _is_address(value: str) -> bool:
+def is_address(value: str) -> bool:
+    """Return whether a text is an IP address."""
     try:
         ip_address(value)
     except ValueError:
@@ -38,7 +39,7 @@ def text(value: Any) -> str:
 
 def address(value: Any) -> str:
     """Return an IP address, or an empty text where `value` is none."""
-    return value if value.__class__ is str and value and _is_address(value) else ""
+    return value if value.__class__ is str and value and is_address(value) else ""
 
 
 def email(value: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from connectors.base import OCSF
 
 #: Path, OCSF observable type (``observable.type_id``) and its caption.
-PATHS: Final = (
+Path = tuple[str, int, str]
+PATHS: Final[tuple[Path, ...]] = (
     ("src_endpoint.ip", 2, "IP Address"),
     ("dst_endpoint.ip", 2, "IP Address"),
     ("device.ip", 2, "IP Address"),
@@ -34,10 +36,15 @@ PATHS: Final = (
 MOST: Final = 32
 
 
-def observables(event: OCSF) -> list[dict[str, Any]]:
-    """Return the ``observables`` of an event: those at `PATHS` and the ids of its resources."""
+def observables(
+    event: OCSF, paths: Sequence[Path] = PATHS, most: int | None = MOST
+) -> list[dict[str, Any]]:
+    """Return the ``observables`` of an event: those at `paths` and the ids of its resources.
+
+    At most so many; None: all of them.
+    """
     found: dict[tuple[int, str], dict[str, Any]] = {}
-    for path, type_id, kind in PATHS:
+    for path, type_id, kind in paths:
         value: Any = event
         for name in path.split("."):
             value = value.get(name) if isinstance(value, dict) else None
@@ -48,4 +55,4 @@ def observables(event: OCSF) -> list[dict[str, Any]]:
         if uid := item.get("uid"):
             row = {"name": f"resources[{index}].uid", "type": "Resource UID", "type_id": 10}
             found.setdefault((10, uid), row | {"value": uid})
-    return list(found.values())[:MOST]
+    return list(found.values())[:most]

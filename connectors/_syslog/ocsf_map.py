@@ -20,7 +20,6 @@ from schemas.ocsf import (
     SCHEDULED_JOB_ACTIVITY,
     SSH_ACTIVITY,
     VERSION,
-    head,
     status_name,
 )
 
@@ -53,13 +52,7 @@ _PLACED: Final = frozenset(
 
 def build(message: Message, read: Meaning, summary: Summary) -> OCSF:
     """Return the OCSF event of a message."""
-    event = head(
-        summary.class_uid,
-        summary.activity_id,
-        time=summary.time,
-        severity_id=summary.severity_id,
-        operation=summary.operation,
-    )
+    event = summary.head()
     event |= {
         "status": status_name(summary.class_uid, summary.status_id),
         "status_id": summary.status_id,

@@ -8,16 +8,15 @@ between are intermediate.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, Final
 
 from connectors._json.fields import some
+from connectors._json.objects import is_address
 from connectors._json.observables import observables
 from connectors._json.times import moment
 from connectors._vpc_flow.layout import Flow, number
 from connectors.base import OCSF, Summary
-from schemas.ocsf import VERSION, head, status_name
+from schemas.ocsf import VERSION, status_name
 
 _PORT: Final = 65_535
 _LONG: Final = 2**63 - 1
@@ -53,13 +52,7 @@ _ACTIONS: Final = {
 def build(flow: Flow, summary: Summary) -> OCSF:
     """Return the OCSF event of a line whose columns are `summary`."""
     get = flow.get
-    event = head(
-        summary.class_uid,
-        summary.activity_id,
-        time=summary.time,
-        severity_id=summary.severity_id,
-        operation=summary.operation,
-    )
+    event = summary.head()
     account = get("account-id")
     start, end = moment(_seconds(get("start"))), moment(_seconds(get("end")))
     event |= some(
@@ -165,13 +158,3 @@ def _endpoint(flow: Flow, outer: str, inner: str, port: str, service: str) -> di
 def version_of(address: str) -> str:
     """Return the version of an address by its spelling; empty where there is none."""
     return "" if not address else "IPv6" if ":" in address else "IPv4"
-
-
-@lru_cache(maxsize=65_536)
-def is_address(text: str) -> bool:
-    """Return whether `text` is an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
