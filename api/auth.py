@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import docs
 from api.errors import answer
+from api.permissions import ADMIN, NOBODY, SERVICE, Principal
 from sentinel import postgres
 from sentinel.errors import SettingsError
 from sentinel.local.home import ensure_token
@@ -104,8 +105,8 @@ class Guard:
                 self._finish(scope, message)
             await send(message)
 
-        tenant = self._tenant(scope)
-        if tenant is None and scope["path"] not in OPEN:
+        who = self._principal(scope)
+        if who is None and scope["path"] not in OPEN:
             detail = (
                 "expected the header `Authorization: Bearer TOKEN` with the token in the file "
                 "api-token of SENTINEL_HOME, found none or another"
@@ -113,14 +114,19 @@ class Guard:
             refusal = answer(scope["path"], 401, detail, {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, send_on)
             return
-        scope.setdefault("state", {})["tenant"] = tenant or ""
+        scope.setdefault("state", {})["principal"] = who or NOBODY
         await self._app(scope, receive, send_on)
 
-    def _tenant(self, scope: Scope) -> str | None:
+    def _principal(self, scope: Scope) -> Principal | None:
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
             return None
-        return self._tokens.tenant_of(token.strip().encode("latin-1"))
+        tenant = self._tokens.tenant_of(token.strip().encode("latin-1"))
+        if tenant is None:
+            return None
+        if tenant == postgres.ALL_TENANTS:
+            return Principal(tenant, "token:api-token", ADMIN)
+        return Principal(tenant, f"token:{tenant}", SERVICE)
 
     def _finish(self, scope: Scope, message: Message) -> None:
         headers = MutableHeaders(scope=message)

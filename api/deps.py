@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import asyncpg
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
+from starlette.requests import HTTPConnection
 
 from api.errors import Problem, unavailable
+from api.permissions import Principal, principal
 from api.search import Search
 from api.search_elasticsearch import ElasticsearchSearch
 from api.search_postgres import PostgresSearch
@@ -52,6 +54,7 @@ def _within_reach(time: datetime) -> datetime:
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9998, 12, 31, tzinfo=UTC)
 Time = Annotated[AwareDatetime, AfterValidator(_within_reach)] | None
+PrincipalDep = Annotated[Principal, Depends(principal)]
 
 
 class Services:
@@ -110,11 +113,20 @@ async def _prepare(connection: Any) -> None:
     await connection.execute("SET default_transaction_read_only = on")
 
 
+class Actor(NamedTuple):
+    """Who changes something, for the audit log: subject, address, id of the request."""
+
+    subject: str = ""
+    address: str = ""
+    request: str = ""
+
+
 class Database:
     """PostgreSQL as one tenant sees it, for the time of one request."""
 
-    def __init__(self, services: Services, tenant: str) -> None:
+    def __init__(self, services: Services, tenant: str, actor: Actor | None = None) -> None:
         self._services = services
+        self._actor = actor or Actor()
         self.tenant = tenant
         #: The one tenant to look for, None for all: what lets an index help row security.
         self.only = None if tenant == postgres.ALL_TENANTS else tenant
@@ -128,12 +140,36 @@ class Database:
         Problem
             503: PostgreSQL cannot be reached, or the query takes too long.
         """
+        async with self._transaction("repeatable_read", readonly=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Any]:
+        """Yield a connection in a transaction that may write what `sentinel_api` is granted.
+
+        Committed when the block ends, rolled back when it raises. Row-level security holds
+        for what is written too. Tell the audit log inside: `api.identity.audit.audit`.
+
+        Raises
+        ------
+        Problem
+            503: PostgreSQL cannot be reached or takes too long; nothing is changed, unless
+            the connection broke in the middle of the commit.
+        """
+        async with self._transaction("read_committed", readonly=False) as connection:
+            await connection.execute(SQL["actor"], *self._actor)
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, isolation: str, readonly: bool) -> AsyncIterator[Any]:
         try:
             pool = await self._services.pool()
             async with (
                 pool.acquire(timeout=QUERY_S) as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
+                connection.transaction(isolation=isolation, readonly=readonly),
             ):
+                if not readonly:  # sessions are read-only by default; before any query
+                    await connection.execute("SET TRANSACTION READ WRITE")
                 await connection.execute(SQL["tenant"], self.tenant)
                 yield connection
         except TimeoutError as error:
@@ -195,18 +231,18 @@ async def topic_states(settings: Settings, timeout_s: float) -> list[TopicState]
         raise unavailable("the Kafka broker", error) from error
 
 
-def services(request: Request) -> Services:
+async def services(connection: HTTPConnection) -> Services:
     """Return the services of this process."""
-    found: Services = request.app.state.services
+    found: Services = connection.app.state.services
     return found
 
 
-def tenant(request: Request) -> str:
-    """Return the tenant that the token belongs to; `postgres.ALL_TENANTS` for the first token."""
-    return str(request.state.tenant)
+async def tenant(who: PrincipalDep) -> str:
+    """Return the tenant that the credential belongs to; `postgres.ALL_TENANTS` for the first."""
+    return who.tenant
 
 
-def full_text(
+async def full_text(
     q: Annotated[
         Text,
         Query(
@@ -227,9 +263,18 @@ ServicesDep = Annotated[Services, Depends(services)]
 TenantDep = Annotated[str, Depends(tenant)]
 
 
-def database(services: ServicesDep, tenant: TenantDep) -> Database:
-    """Return the database as the tenant of the token sees it."""
-    return Database(services, tenant)
+async def actor(connection: HTTPConnection, who: PrincipalDep) -> Actor:
+    """Return who asks, as the audit log names it."""
+    address = connection.client.host if connection.client else ""
+    return Actor(who.subject, address, getattr(connection.state, "request", ""))
+
+
+ActorDep = Annotated[Actor, Depends(actor)]
+
+
+async def database(services: ServicesDep, who: PrincipalDep, actor: ActorDep) -> Database:
+    """Return the database as the tenant of the credential sees it."""
+    return Database(services, who.tenant, actor)
 
 
 DatabaseDep = Annotated[Database, Depends(database)]

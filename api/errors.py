@@ -94,7 +94,7 @@ def response(description: str) -> dict[str, Any]:
 
 #: What any route may answer, for OpenAPI.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: response(HTTPStatus(status).phrase) for status in (401, 404, 422, 503)
+    status: response(HTTPStatus(status).phrase) for status in (401, 403, 404, 422, 429, 503)
 }
 
 

@@ -4,6 +4,11 @@
 -- name: tenant
 SELECT set_config('sentinel.tenant', $1, true);
 
+-- name: actor
+-- Who writes, for the audit log.
+SELECT set_config('sentinel.actor', $1, true), set_config('sentinel.address', $2, true),
+  set_config('sentinel.request', $3, true);
+
 -- name: alert_columns
 id, seq, revision, first_seen, tenant, source, severity, score, rule_id, title, techniques,
 entity, explanation, status, count, ARRAY(

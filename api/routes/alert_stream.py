@@ -9,17 +9,20 @@ from typing import Annotated, Any
 
 import anyio
 import orjson
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.deps import Database, DatabaseDep, Services
 from api.errors import Problem
 from api.paging import MAX_BIGINT
+from api.permissions import allow
 from api.routes.alerts import Filters, alert
 from api.search import AlertFilter
 from sentinel import postgres
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+router = APIRouter(
+    prefix="/v1/alerts", tags=["alerts"], dependencies=[Depends(allow("alerts:read"))]
+)
 #: Seconds between two looks of a client, and how long what one of them saw does for all.
 POLL_S = 0.5
 SHARED_S = POLL_S / 2

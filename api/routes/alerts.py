@@ -15,9 +15,12 @@ from starlette.responses import Response
 from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, Word, WordsDep
 from api.errors import Problem
 from api.paging import decode_place, encode_place, json_response, moment, more, page, raw_json
+from api.permissions import allow
 from api.search import SEVERITIES, AlertFilter, Place, Severity
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+router = APIRouter(
+    prefix="/v1/alerts", tags=["alerts"], dependencies=[Depends(allow("alerts:read"))]
+)
 
 
 class Alert(BaseModel):

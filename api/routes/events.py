@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, WordsDep
 from api.paging import decode_place, encode_place, moment, page, raw_json
+from api.permissions import allow
 from api.search import SEVERITIES, EventFilter, Severity
 from connectors._mapper import Mapper
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = APIRouter(
+    prefix="/v1/events", tags=["events"], dependencies=[Depends(allow("events:read"))]
+)
 
 
 class Event(BaseModel):

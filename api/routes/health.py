@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.deps import DatabaseDep, ServicesDep, topic_states
 from api.paging import json_response
+from api.permissions import allow
 from sentinel import __version__
 
 router = APIRouter(tags=["health"])
+INSIDE = [Depends(allow("operations:read"))]
 ANSWER_S = 5.0
 #: The stage whose checkpoints hold the models, and the topic it reads.
 MODELS = ("detect", "events")
@@ -35,7 +37,7 @@ async def alive() -> Response:
     return answer(True, {"version": __version__})
 
 
-@router.get("/health/kafka", response_model=Health)
+@router.get("/health/kafka", response_model=Health, dependencies=INSIDE)
 async def kafka(services: ServicesDep) -> Response:
     """Say whether the broker answers and has the topics."""
     states = await topic_states(services.settings, ANSWER_S)
@@ -43,20 +45,20 @@ async def kafka(services: ServicesDep) -> Response:
     return answer(not missing, {"topics": len(states), "missing": missing})
 
 
-@router.get("/health/db", response_model=Health)
+@router.get("/health/db", response_model=Health, dependencies=INSIDE)
 async def db(database: DatabaseDep) -> Response:
     """Say whether PostgreSQL answers."""
     await database.fetch("ping")
     return answer(True, {"postgres": "answers"})
 
 
-@router.get("/health/search", response_model=Health)
+@router.get("/health/search", response_model=Health, dependencies=INSIDE)
 async def search(services: ServicesDep, database: DatabaseDep) -> Response:
     """Say whether the store that lists events and alerts answers, and which it is."""
     return answer(True, await services.search.health(database))
 
 
-@router.get("/health/ml", response_model=Health)
+@router.get("/health/ml", response_model=Health, dependencies=INSIDE)
 async def ml(services: ServicesDep, database: DatabaseDep) -> Response:
     """Say whether the models keep up: no event waits while their checkpoint is over 60 s old."""
     rows = await database.fetch("positions")
@@ -79,7 +81,7 @@ def partition(number: int, end: int, row: Any) -> dict[str, Any]:
     }
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, dependencies=INSIDE)
 async def metrics() -> Response:
     """Show the metrics of the API in Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

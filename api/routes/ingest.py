@@ -8,7 +8,7 @@ import time
 import zlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -16,12 +16,15 @@ from api import errors
 from api.deps import Services, ServicesDep, TenantDep, topic_states
 from api.errors import Problem, unavailable
 from api.paging import json_response
+from api.permissions import allow
 from sentinel import postgres, reading, topics
 from sentinel.errors import KafkaError
 from sentinel.kafka import DeliveryError
 from sentinel.settings import Settings
 
-router = APIRouter(prefix="/v1/ingest", tags=["ingest"])
+router = APIRouter(
+    prefix="/v1/ingest", tags=["ingest"], dependencies=[Depends(allow("events:write"))]
+)
 #: Largest body as it is sent, and as it is once unpacked, in bytes. One record of the former
 #: still fits a message of ``raw.*``, one of more than SENTINEL_MAX_EVENT_BYTES is a dead letter.
 MAX_BODY = 8 * 1_048_576

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -23,9 +23,12 @@ from api.deps import (
 )
 from api.errors import Problem
 from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page
+from api.permissions import allow
 from sentinel import ledger
 
-router = APIRouter(prefix="/v1", tags=["operations"])
+router = APIRouter(
+    prefix="/v1", tags=["operations"], dependencies=[Depends(allow("operations:read"))]
+)
 MAX_INT = 2**31 - 1
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.deps import EARLIEST, DatabaseDep, Text, Time
 from api.errors import Problem
 from api.paging import json_response, moment
+from api.permissions import allow
 
-router = APIRouter(prefix="/v1/stats", tags=["stats"])
+router = APIRouter(prefix="/v1/stats", tags=["stats"], dependencies=[Depends(allow("alerts:read"))])
 BUCKETS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),
