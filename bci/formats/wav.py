@@ -22,9 +22,9 @@ SUFFIXES: Final = (".wav",)
 UV_PER_STEP: Final = 0.09
 
 
-def read(path: Path, var: str = "") -> Recording:
+def read(path: Path, var: str = "", fs: float = 0.0) -> Recording:
     """Open a WAV file; raise FormatError where it is not 16-bit PCM."""
-    del var
+    del var, fs
     try:
         with wave.open(str(path), "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
