@@ -192,4 +192,5 @@ class Correlator:
 def _blank(ident: str, signal: Mapping[str, Any]) -> dict[str, Any]:
     """Return an alert record with the parts that do not change."""
     same = ("tenant", "source", "kind", "rule_id", "title", "techniques", "entity")
-    return {"id": ident, "events": []} | {name: signal[name] for name in same}
+    status = "staged" if signal.get("staged") else "new"
+    return {"id": ident, "events": [], "status": status} | {name: signal[name] for name in same}

@@ -47,12 +47,16 @@ class Strings(NamedTuple):
 
 
 class RuleRef(NamedTuple):
-    """What travels with a hit about its rule; `severity_id` is OCSF's (1 to 5)."""
+    """What travels with a hit about its rule; `severity_id` is OCSF's (1 to 5).
+
+    A `staged` rule is on trial: what it finds is kept, but notifies no one.
+    """
 
     id: str
     title: str
     severity_id: int
     techniques: tuple[str, ...]
+    staged: bool = False
 
 
 class Hit(NamedTuple):
@@ -150,7 +154,7 @@ class EventBatch:
             column = record[name]
             record[name] = Strings(column["values"], np.frombuffer(column["index"], dtype="<i4"))
         record["rules"] = [
-            RuleRef(r["id"], r["title"], r["severity_id"], tuple(r["techniques"]))
+            RuleRef(r["id"], r["title"], r["severity_id"], tuple(r["techniques"]), r["staged"])
             for r in record["rules"]
         ]
         record["hits"] = [Hit(h["event"], h["rule"], h["explanation"]) for h in record["hits"]]

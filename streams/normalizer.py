@@ -328,4 +328,4 @@ def _strings(column: Sequence[str] | Strings) -> Strings:
 
 def _ref(rule: Rule) -> RuleRef:
     """Return what travels of a rule."""
-    return RuleRef(rule.id, rule.title, rule.severity_id, tuple(rule.techniques))
+    return RuleRef(rule.id, rule.title, rule.severity_id, tuple(rule.techniques), rule.staged)

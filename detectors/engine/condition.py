@@ -145,6 +145,8 @@ class Rule(msgspec.Struct, frozen=True, eq=False, tag="rule"):
         The file it came from.
     name
         By which filters and correlations may call it.
+    staged
+        It says ``sentinel: staging``: it runs, but its alerts notify no one.
     """
 
     id: str
@@ -159,6 +161,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False, tag="rule"):
     node: Node
     path: str = ""
     name: str = ""
+    staged: bool = False
 
     @property
     def reads(self) -> frozenset[str | None]:

@@ -21,7 +21,7 @@ from sigma.filters import SigmaFilter
 from sigma.modifiers import reverse_modifier_mapping
 from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine
-from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule
+from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaRule, SigmaRuleBase
 
 from detectors.engine import condition as c
 from detectors.engine.aggregation import instead
@@ -57,8 +57,6 @@ def parse_document(document: Any, placeholders: Placeholders) -> c.Rule | c.Filt
     """
     if not isinstance(document, dict):
         raise RuleError(f"expected a Sigma rule (a mapping), found {type(document).__name__}")
-    if "correlation" in document:
-        raise RuleError("correlation: Sigma correlation documents are not run yet, only rules")
     if "detection" not in document and "filter" not in document:
         raise RuleError("not a Sigma rule: expected `detection`, found none")
     read, kind = (_rule, "") if "detection" in document else (_filter, "filter: ")
@@ -74,9 +72,10 @@ def parse_document(document: Any, placeholders: Placeholders) -> c.Rule | c.Filt
 
 def _rule(document: dict[str, Any], placeholders: Placeholders) -> c.Rule:
     _refuse_aggregation(document)
-    rule = _sigma_rule(document)
+    rule = lenient(SigmaRule, document, ("logsource", "detection"))
     node = _condition(rule, placeholders)
-    return _with_metadata(rule, node, str(document.get("id") or ""))
+    made = _with_metadata(rule, node, str(document.get("id") or ""))
+    return msgspec.structs.replace(made, staged=document.get(STAGE) == STAGING)
 
 
 def _refuse_aggregation(document: dict[str, Any]) -> None:
@@ -110,45 +109,71 @@ def _logsource(rule: SigmaRule) -> c.LogSource:
     return c.LogSource(source.product or "", source.category or "", source.service or "")
 
 
+#: An attribute of our own, as Sigma allows, and the value that says a rule is on trial: it runs,
+#: but its alerts have the status "staged" and notify no one (``sentinel rules promote``).
+STAGE, STAGING = "sentinel", "staging"
+
 #: What an analyst reads of a rule, beside what it takes to run it.
 _OPTIONAL = ("id", "title", "description", "level", "tags", "falsepositives", "references", "name")
 
 
-def _sigma_rule(document: dict[str, Any]) -> SigmaRule:
-    """Let pySigma read a rule; a fault in its metadata alone does not keep it from running."""
-    rule = SigmaRule.from_dict(document, collect_errors=True, policy=_POLICY)
+def lenient[Kind: SigmaRuleBase](
+    kind: type[Kind], document: dict[str, Any], essential: Sequence[str]
+) -> Kind:
+    """Let pySigma read a rule; a fault in its metadata alone does not keep it from running.
+
+    Parameters
+    ----------
+    kind
+        Class of pySigma that reads it.
+    essential
+        Keys without which it does not run.
+
+    Raises
+    ------
+    RuleError
+        What is wrong with the essential parts.
+    """
+    rule = kind.from_dict(document, collect_errors=True, policy=_POLICY)
     if not rule.errors:
         return rule
     kept: dict[str, Any] = {"title": "-"} | {
-        key: document[key] for key in ("logsource", "detection") if key in document
+        key: document[key] for key in essential if key in document
     }
-    reduced = SigmaRule.from_dict(kept, collect_errors=True, policy=_POLICY)
+    reduced = kind.from_dict(kept, collect_errors=True, policy=_POLICY)
     if reduced.errors:
         raise RuleError("; ".join(str(error) for error in reduced.errors))
     for key in _OPTIONAL:
         attempt = kept | {key: document.get(key)}
         if (
             key in document
-            and not SigmaRule.from_dict(attempt, collect_errors=True, policy=_POLICY).errors
+            and not kind.from_dict(attempt, collect_errors=True, policy=_POLICY).errors
         ):
             kept = attempt
-    return SigmaRule.from_dict(kept, policy=_POLICY)
+    return kind.from_dict(kept, policy=_POLICY)
+
+
+def described(rule: SigmaRuleBase, stated_id: str) -> dict[str, Any]:
+    """Return what an analyst reads of a rule, by the names that `condition.Rule` has for it."""
+    tags = [tag.name for tag in rule.tags if tag.namespace == "attack"]
+    return {
+        "id": str(rule.id or stated_id),  # a name is no valid id, but it is one
+        "title": "" if rule.title == "-" else rule.title or "",
+        "description": rule.description or "",
+        "severity_id": _SEVERITY.get(str(rule.level), 3),
+        "techniques": tuple(dict.fromkeys(t.upper() for t in tags if _TECHNIQUE.match(t))),
+        "falsepositives": tuple(map(str, rule.falsepositives or ())),
+        "references": tuple(map(str, rule.references or ())),
+        "name": rule.name or "",
+    }
 
 
 def _with_metadata(rule: SigmaRule, node: c.Node, stated_id: str) -> c.Rule:
-    tags = [tag.name for tag in rule.tags if tag.namespace == "attack"]
     return c.Rule(
-        id=str(rule.id or stated_id),  # a name is no valid id, but it is one
-        title="" if rule.title == "-" else rule.title or "",
-        description=rule.description or "",
-        severity_id=_SEVERITY.get(str(rule.level), 3),
-        techniques=tuple(dict.fromkeys(t.upper() for t in tags if _TECHNIQUE.match(t))),
+        **described(rule, stated_id),
         logsource=_logsource(rule),
-        falsepositives=tuple(map(str, rule.falsepositives or ())),
-        references=tuple(map(str, rule.references or ())),
         condition=" or ".join(rule.detection.condition),
         node=node,
-        name=rule.name or "",
     )
 
 

@@ -76,6 +76,7 @@ class Fold:
                 continue
             said = about(batch, hit.event, "rule", rule.id, rule.title, rule.techniques)
             said["severity_id"] = rule.severity_id
+            said["staged"] = rule.staged
             text = hit.explanation or texts.get(key, "")
             events[key] = self.add(said, event, partial(_or_plain, text, rule))
 
@@ -108,6 +109,7 @@ def about(
         "techniques": list(techniques),
         "entity": entity,
         "group": entity,
+        "staged": False,
     }
 
 

@@ -59,7 +59,9 @@ class AlertRow(NamedTuple):
     """One alert, or an amendment of it with a higher `count`.
 
     `id` is a UUID as text, `explanation` JSON, `events` those that are new with this
-    amendment (events that are there already are left as they are).
+    amendment (events that are there already are left as they are). `status` is ``new``,
+    ``suppressed`` (by `suppression`) or ``staged``, and a stored alert of another status than
+    new takes it from its next amendment: what was suppressed opens again.
     """
 
     tenant: str
@@ -77,6 +79,8 @@ class AlertRow(NamedTuple):
     first_seen: int
     last_seen: int
     events: Sequence[AlertEventRow]
+    status: str = "new"
+    suppression: str = ""
 
 
 class DeadLetterRow(NamedTuple):

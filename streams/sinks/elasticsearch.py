@@ -44,8 +44,6 @@ TEMPLATE = "sentinel"
 ALERTS = "sentinel-alerts"
 EVIDENCE = "sentinel-alert-events"
 EVENTS = "sentinel-events"
-#: Of an alert that nobody has looked at, as the table's default says.
-STATUS = "new"
 #: Bytes of one request; Elasticsearch takes 100 MB, but answers small ones sooner.
 REQUEST_BYTES = 8 * 1_048_576
 TIMEOUT_S = 60.0
@@ -161,7 +159,6 @@ def _alert(row: AlertRow) -> Iterator[_Item]:
     texts = [row.title, row.rule_id, row.entity, list(row.techniques), _decoded(explanation)]
     document = row._asdict() | {
         "severity_id": min(max(row.severity_id, 1), 5),
-        "status": STATUS,
         "explanation": orjson.Fragment(explanation),
         "first_seen": _at(row.first_seen),
         "last_seen": _at(row.last_seen),

@@ -195,9 +195,10 @@ async def _write_once(
 async def _write_alerts(connection: Any, alerts: Sequence[AlertRow], written: Written) -> None:
     await connection.execute(SQL["lock_alerts"])  # last of the locks, held for the least time
     columns = zip(*map(_alert_record, alerts), strict=True)
-    for tenant, source, created, amended in await connection.fetch(SQL["alerts"], *columns):
-        written.alerts[tenant, source] = created
-        written.amended[tenant, source] = amended
+    changed = await connection.fetch(SQL["alerts"], *columns)
+    for row in changed:
+        counts = written.alerts if row["created"] else written.amended
+        counts[row["tenant"], row["source"]] += 1
     if evidence := _evidence_records(alerts):
         written.alert_events = _count(
             await connection.fetch(SQL["alert_events"], *zip(*evidence, strict=True))
@@ -206,7 +207,15 @@ async def _write_alerts(connection: Any, alerts: Sequence[AlertRow], written: Wr
 
 def _alert_record(row: AlertRow) -> tuple[Any, ...]:
     """Return the columns of ``alerts``; an array of arrays would have to be a rectangle."""
-    return (*row[:8], dumps(list(row.techniques)), row.entity, _text(row.explanation), *row[11:14])
+    return (
+        *row[:8],
+        dumps(list(row.techniques)),
+        row.entity,
+        _text(row.explanation),
+        *row[11:14],
+        row.status,
+        row.suppression,
+    )
 
 
 def _event_columns(events: Sequence[EventRow], days: _Days) -> list[Sequence[Any]]:

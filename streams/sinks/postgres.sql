@@ -46,36 +46,45 @@ SELECT pg_advisory_xact_lock(hashtext('sentinel.alerts'));
 
 -- name: alerts
 WITH highest AS MATERIALIZED (
-  SELECT DISTINCT ON (tenant, id) * FROM unnest(
+  -- 'new' sorts before 'staged' and 'suppressed', '' before any id: one new record is enough.
+  SELECT DISTINCT ON (tenant, id) *,
+    min(given_status) OVER same AS status, min(given_suppression) OVER same AS suppression
+  FROM unnest(
     $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
     $8::float8[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-    $14::bigint[]
+    $14::bigint[], $15::text[], $16::text[]
   ) AS given (
     tenant, id, kind, rule_id, title, source, severity_id, score, techniques, entity,
-    explanation, count, first_seen, last_seen)
+    explanation, count, first_seen, last_seen, given_status, given_suppression)
+  WINDOW same AS (PARTITION BY tenant, id)
   ORDER BY tenant, id, count DESC
 ), upserted AS (
   INSERT INTO alerts AS a (
     tenant, id, seq, revision, kind, rule_id, title, source, severity_id, score, techniques,
-    entity, explanation, count, first_seen, last_seen)
+    entity, explanation, status, suppression, count, first_seen, last_seen)
   SELECT tenant, id, nextval('public.alerts_seq'), nextval('public.alerts_seq'), kind, rule_id,
     title, source, least(greatest(severity_id, 1), 5), score,
-    ARRAY(SELECT jsonb_array_elements_text(techniques::jsonb)), entity, explanation::jsonb, count, pg_temp.at(first_seen), pg_temp.at(last_seen)
+    ARRAY(SELECT jsonb_array_elements_text(techniques::jsonb)), entity, explanation::jsonb,
+    status, suppression, count, pg_temp.at(first_seen), pg_temp.at(last_seen)
   FROM (SELECT * FROM highest ORDER BY first_seen, id) AS ordered
   ON CONFLICT (tenant, id) DO UPDATE SET
     revision = nextval('public.alerts_seq'),
     severity_id = greatest(a.severity_id, excluded.severity_id),
     score = greatest(a.score, excluded.score),
     explanation = excluded.explanation,
+    -- What is open stays as people left it; what was kept quiet opens with a new record.
+    status = CASE WHEN a.status IN ('suppressed', 'staged') THEN excluded.status
+      ELSE a.status END,
+    suppression = CASE WHEN a.status IN ('suppressed', 'staged') THEN excluded.suppression
+      ELSE a.suppression END,
     count = excluded.count,
     first_seen = least(a.first_seen, excluded.first_seen),
     last_seen = greatest(a.last_seen, excluded.last_seen),
     updated_at = now()
   WHERE excluded.count > a.count
-  RETURNING tenant, source, xmax = 0 AS created -- xmax is set where the row was there
+  RETURNING tenant, id, source, xmax = 0 AS created, status -- xmax is set where the row was there
 )
-SELECT tenant, source, count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created)
-FROM upserted GROUP BY 1, 2;
+SELECT tenant, id::text, source, created, status FROM upserted;
 
 -- name: alert_events
 WITH added AS (

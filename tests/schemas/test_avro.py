@@ -21,6 +21,8 @@ ALERT = {
     "score": 0.5,
     "entity": "arn:aws:iam::1:user/é",
     "explanation": "{}",
+    "status": "suppressed",
+    "suppression": "2c7e1b5a-3d0f-4b1e-8a55-0c1d2e3f4a5b",
     "first_seen": 1_700_000_000_000,
     "last_seen": 1_700_000_000_000,
     "count": 1,
