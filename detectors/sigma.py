@@ -16,6 +16,9 @@ from uuid import UUID, uuid5
 import msgspec
 import yaml
 
+from detectors.correlation import rules as correlation_rules
+from detectors.correlation.plan import Plan
+from detectors.correlation.rules import Correlation, parse_correlation
 from detectors.engine import aggregation, condition, leaves, parse
 from detectors.engine import documents as documents_module
 from detectors.engine.condition import Filter, LogSource, Rule
@@ -37,7 +40,7 @@ _PARSED_BY = (
     Path(__file__),
     *(
         Path(str(each.__file__))
-        for each in (aggregation, condition, documents_module, leaves, parse)
+        for each in (aggregation, condition, documents_module, leaves, parse, correlation_rules)
     ),
 )
 
@@ -66,15 +69,31 @@ class Unsupported(msgspec.Struct, frozen=True, tag="unsupported"):
     reason: str
 
 
-Part = Rule | Filter | Unsupported
+Part = Rule | Filter | Correlation | Unsupported
 
 
 class RuleSet:
-    """Rules in a stable order, and what could not be loaded."""
+    """Rules in a stable order, what correlates them, and what could not be loaded.
 
-    def __init__(self, rules: Iterable[Rule] = (), unsupported: Iterable[Unsupported] = ()) -> None:
+    Parameters
+    ----------
+    rules
+        The rules.
+    unsupported
+        What is not run, and why.
+    plan
+        The correlations over these rules, or over the set that these were selected from.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        unsupported: Iterable[Unsupported] = (),
+        plan: Plan | None = None,
+    ) -> None:
         self.rules = tuple(rules)
         self.unsupported = tuple(unsupported)
+        self.plan = plan or Plan()
 
     @classmethod
     def load(
@@ -113,10 +132,13 @@ class RuleSet:
             for part in parser.parse(path.read_bytes())
         ]
         parser.save()
-        rules, unsupported = _unique(found)
+        rules, correlations, unsupported = _unique(found)
         filters = [part for part in found if isinstance(part, Filter)]
         rules, idle = filtered(rules, filters)
-        return cls(rules, [*unsupported, *(_idle(each, why) for each, why in idle), *bad])
+        plan = Plan(rules, correlations)
+        refused = [Unsupported(each.path, 1, each.id, why) for each, why in plan.refused]
+        idles = [_idle(each, why) for each, why in idle]
+        return cls(rules, [*unsupported, *idles, *refused, *bad], plan)
 
     def select(self, logsources: Iterable[Source]) -> RuleSet:
         """Return the rules that are meant for any of `logsources`.
@@ -127,7 +149,7 @@ class RuleSet:
         """
         sources = list(logsources)
         chosen = [rule for rule in self.rules if any(fits(rule.logsource, s) for s in sources)]
-        return RuleSet(map(qualified, chosen), self.unsupported)
+        return RuleSet(map(qualified, chosen), self.unsupported, self.plan)
 
     def matcher(self, getter_factory: GetterFactory, text: Text | None = None) -> Matcher:
         """Compile the rules for events whose fields `getter_factory` finds."""
@@ -187,20 +209,21 @@ def _idle(each: Filter, why: str) -> Unsupported:
 
 def _unique(
     parts: Iterable[Part],
-) -> tuple[list[Rule], list[Unsupported]]:
-    rules: dict[str, Rule] = {}
+) -> tuple[list[Rule], list[Correlation], list[Unsupported]]:
+    kept: dict[str, Rule | Correlation] = {}
     unsupported = []
     for part in parts:
         if isinstance(part, Filter):
             continue
         if isinstance(part, Unsupported):
             unsupported.append(part)
-        elif part.id in rules:
-            reason = f"the id {part.id} is taken by {rules[part.id].path}, loaded before it"
+        elif part.id in kept:
+            reason = f"the id {part.id} is taken by {kept[part.id].path}, loaded before it"
             unsupported.append(Unsupported(part.path, 1, part.id, reason))
         else:
-            rules[part.id] = part
-    return list(rules.values()), unsupported
+            kept[part.id] = part
+    rules = [part for part in kept.values() if isinstance(part, Rule)]
+    return rules, [part for part in kept.values() if isinstance(part, Correlation)], unsupported
 
 
 class _Parser:
@@ -255,13 +278,20 @@ def _documents(content: bytes, placeholders: Placeholders) -> Iterator[Part]:
         for index, line, document in documents(content):
             stated = document.get("id", "") if isinstance(document, dict) else ""
             try:
-                made = parse_document(document, placeholders)
+                made = _document(document, placeholders)
             except RuleError as error:
                 yield Unsupported("", line, str(stated), str(error))
             else:
                 yield msgspec.structs.replace(made, path=f"#{index}" if index else "")
     except yaml.YAMLError as error:
         yield _no_yaml("", error)
+
+
+def _document(document: Any, placeholders: Placeholders) -> Rule | Filter | Correlation:
+    """Parse one document of any kind."""
+    if isinstance(document, dict) and "correlation" in document:
+        return parse_correlation(document)
+    return parse_document(document, placeholders)
 
 
 def _no_yaml(path: str, error: yaml.YAMLError) -> Unsupported:

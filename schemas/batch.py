@@ -10,40 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import avro
+from schemas.joins import Joins
+from schemas.strings import Strings
+
+__all__ = ["STRING_COLUMNS", "EventBatch", "Hit", "Joins", "RuleRef", "Strings"]
 
 _INT64 = ("time", "arrived", "origin", "raw_end")
 _INT32 = ("class_uid", "activity_id", "status_id", "severity_id")
 _SAME = ("source", "origin_topic", "origin_partition")
 STRING_COLUMNS = ("tenant", "entity", "operation", "service", "src_ip", "user_agent", "region")
-
-
-class Strings(NamedTuple):
-    """A dictionary-encoded string column.
-
-    Attributes
-    ----------
-    values
-        Distinct strings, first seen first.
-    index
-        int32[count], the place of each event's string in `values`.
-    """
-
-    values: list[str]
-    index: NDArray[np.int32]  # type: ignore[assignment]  # hides tuple.index, which no one calls
-
-    @classmethod
-    def of(cls, column: Sequence[str]) -> Self:
-        """Encode one string per event."""
-        if column and column.count(column[0]) == len(column):
-            return cls([column[0]], np.zeros(len(column), np.int32))
-        values = list(dict.fromkeys(column))
-        places = dict(zip(values, range(len(values)), strict=True))
-        index = np.fromiter(map(places.__getitem__, column), np.int32, len(column))
-        return cls(values, index)
-
-    def at(self, row: int) -> str:
-        """Return the string of event `row`."""
-        return self.values[int(self.index[row])]
 
 
 class RuleRef(NamedTuple):
@@ -100,6 +75,7 @@ class EventBatch:
     raw_end: NDArray[np.int64]
     rules: list[RuleRef] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
+    joins: Joins | None = None
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -129,15 +105,14 @@ class EventBatch:
             "raw": self.raw,
             "rules": [rule._asdict() for rule in self.rules],
             "hits": [hit._asdict() for hit in self.hits],
+            "joins": None if self.joins is None else self.joins.record(),
         }
         for name in _INT64:
             record[name] = np.asarray(getattr(self, name), dtype="<i8").tobytes()
         for name in _INT32:
             record[name] = np.asarray(getattr(self, name), dtype="<i4").tobytes()
         for name in STRING_COLUMNS:
-            column: Strings = getattr(self, name)
-            index = np.asarray(column.index, dtype="<i4").tobytes()
-            record[name] = {"values": column.values, "index": index}
+            record[name] = getattr(self, name).record()
         return avro.encode("event_batch", record)
 
     @classmethod
@@ -151,13 +126,14 @@ class EventBatch:
         for name in _INT32:
             record[name] = np.frombuffer(record[name], dtype="<i4")
         for name in STRING_COLUMNS:
-            column = record[name]
-            record[name] = Strings(column["values"], np.frombuffer(column["index"], dtype="<i4"))
+            record[name] = Strings.read(record[name])
         record["rules"] = [
             RuleRef(r["id"], r["title"], r["severity_id"], tuple(r["techniques"]), r["staged"])
             for r in record["rules"]
         ]
         record["hits"] = [Hit(h["event"], h["rule"], h["explanation"]) for h in record["hits"]]
+        if record["joins"] is not None:
+            record["joins"] = Joins.read(record["joins"])
         return cls(**record)
 
     def split(
@@ -174,10 +150,11 @@ class EventBatch:
         """
         ends = np.cumsum(sizes)
         arrays = {name: getattr(self, name)[order] for name in ("uid", *_INT64[:3], *_INT32)}
-        strings = {name: _split(getattr(self, name), order, ends) for name in STRING_COLUMNS}
+        strings = {name: getattr(self, name).split(order, ends) for name in STRING_COLUMNS}
         raws = self.raws(order)
         raw_ends = np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws)))
         hits = self._split_hits(order, ends)
+        joins = [None] * len(sizes) if self.joins is None else self.joins.split(order, ends)
         same = {name: getattr(self, name) for name in _SAME}
         found = []
         for part, (size, end) in enumerate(zip(sizes, ends.tolist(), strict=True)):
@@ -187,6 +164,7 @@ class EventBatch:
             changed["raw"] = raws[start:end]
             changed["raw_end"] = raw_ends[start:end] - (raw_ends[start - 1] if start else 0)
             changed["rules"], changed["hits"] = hits[part]
+            changed["joins"] = joins[part]
             changed |= {"origin_first": origin_first, "origin_last": origin_last}
             found.append(type(self)(**same, **changed))
         return found
@@ -220,20 +198,3 @@ class EventBatch:
                 rules.append(self.rules[hit.rule])
             hits.append(Hit(place - int(starts[part]), names[hit.rule], hit.explanation))
         return found
-
-
-def _split(column: Strings, order: NDArray[np.int64], ends: NDArray[np.int64]) -> list[Strings]:
-    """Return the parts of a string column, each with just the values that it uses."""
-    from schemas.columns.coding import number_parts  # compiled code, which takes long to load
-
-    codes = column.index[order]
-    scratch = np.zeros(len(column.values), np.int32)
-    used, index = np.empty(len(codes), np.int32), np.empty(len(codes), np.int32)
-    counts = np.empty(len(ends), np.int64)
-    number_parts(codes, ends, scratch, used, index, counts)
-    texts = list(map(column.values.__getitem__, used[: counts.sum()].tolist()))
-    parts, start, first = [], 0, 0
-    for end, count in zip(ends.tolist(), counts.tolist(), strict=True):
-        parts.append(Strings(texts[first : first + count], index[start:end]))
-        start, first = end, first + count
-    return parts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import re2
@@ -30,6 +30,7 @@ from sentinel.errors import RuleError
 
 #: Values for ``%name%`` placeholders of the ``expand`` modifier.
 Placeholders = Mapping[str, Sequence[str]]
+Kind = TypeVar("Kind", bound=SigmaRuleBase)
 
 
 class _RE2(RE2RegexEngine):
@@ -117,9 +118,7 @@ STAGE, STAGING = "sentinel", "staging"
 _OPTIONAL = ("id", "title", "description", "level", "tags", "falsepositives", "references", "name")
 
 
-def lenient[Kind: SigmaRuleBase](
-    kind: type[Kind], document: dict[str, Any], essential: Sequence[str]
-) -> Kind:
+def lenient(kind: type[Kind], document: dict[str, Any], essential: Sequence[str]) -> Kind:
     """Let pySigma read a rule; a fault in its metadata alone does not keep it from running.
 
     Parameters
