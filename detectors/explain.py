@@ -3,11 +3,12 @@
 ===================  ==========================================================================
 key                  meaning
 ===================  ==========================================================================
-kind                 ``rule`` or ``model``
+kind                 ``rule``, ``model``, ``risk``, ``budget`` and so on: that of the alert
 what                 one sentence for an analyst
 condition            the rule's condition; empty for a model
 matched              rule: ``{selection, field, modifiers, pattern, value}`` for each part
-contributions        model: ``{field, value, weight}``, largest first, weights adding up to 1
+contributions        model: ``{field, value, weight}``, largest first, weights adding up to 1;
+                     risk: the parts of it, the same way
 baseline             model: what it was compared with, ``since`` when (ms since the epoch, UTC)
                      and how rare it is; null for a rule
 events               ids of the events it is about, where the writer knows them
@@ -114,6 +115,80 @@ def model_explanation(
             techniques=list(techniques),
             quiet=str(said.get("quiet") or ""),
             cold_start=bool(said.get("cold_start")),
+        )
+    )
+
+
+def budget_explanation(whose: str, limit: int, unit: str, start: int, budget: str, cut: str) -> str:
+    """Return the explanation of the alert that says a budget is used up, as JSON.
+
+    Parameters
+    ----------
+    whose
+        Rule or tenant, in words.
+    limit, unit, start
+        Alerts that it may have in an hour or a day, and when that began, ms since the epoch.
+    budget, cut
+        Ids of the budget and of the first alert that was cut.
+    """
+    return _json(
+        Explanation(
+            kind="budget",
+            what=f"The {whose} has had the {limit} alerts per {unit} of its budget; those beyond "
+            f"it are kept with the status suppressed, the first is {cut}.",
+            matched=[{"field": "budget", "value": budget}, {"field": "alert", "value": cut}],
+            baseline={"limit": limit, "per": unit, "since": start},
+            quiet="A larger budget, or a suppression of what floods: `sentinel suppressions`.",
+        )
+    )
+
+
+def risk_explanation(
+    entity: str,
+    risk: float,
+    threshold: float,
+    parts: Sequence[Mapping[str, Any]],
+    techniques: Sequence[str],
+    tactics: Sequence[str],
+    half_life_h: float,
+) -> str:
+    """Return the explanation of a risk alert, as JSON.
+
+    Parameters
+    ----------
+    entity
+        Whose risk it is.
+    risk, threshold
+        What it adds up to, and from what an alert is made.
+    parts
+        ``{rule_id, title, kind, time, points, tactics}`` each, `points` as they are now.
+    techniques, tactics
+        Of all parts.
+    half_life_h
+        Hours after which a part counts half.
+    """
+    ordered = sorted(parts, key=lambda part: (-part["points"], part["rule_id"]))
+    total = sum(part["points"] for part in ordered) or 1.0
+    named = ", ".join(str(part["title"]) for part in ordered[:NAMED])
+    more = f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else ""
+    breadth = f", over {len(tactics)} tactics" if len(tactics) > 1 else ""
+    return _json(
+        Explanation(
+            kind="risk",
+            what=f"The risk of {entity} is {risk:.2f}{breadth}: {named}{more}.",
+            contributions=[
+                _short({"field": each["title"], "value": each["rule_id"], "weight": w, **each})
+                for each in ordered
+                for w in [round(each["points"] / total, 4)]
+            ],
+            baseline={
+                "threshold": threshold,
+                "since": min((part["time"] for part in ordered), default=0),
+                "half_life_h": half_life_h,
+                "tactics": list(tactics),
+            },
+            techniques=list(techniques),
+            quiet=f"A sum below {threshold:g}: fewer of these, or further apart.",
         )
     )
 

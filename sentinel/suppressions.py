@@ -1,0 +1,111 @@
+"""The table ``suppressions`` for whoever keeps it: commands, the API and workers.
+
+Plain rows in and out; what they mean and whether they make sense is `detectors.suppress`. All
+functions take a connection of a pool (`sentinel.postgres.open_pool`), whose role and tenant
+decide what may be seen and written. A row is never deleted: which alerts it kept quiet must
+stay decidable in a replay.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+#: Seconds from when a row is made or ended until it holds or ends: by then every worker has read
+#: it (they look every `REFRESH_S`), so that all of them, and replays, decide the same.
+REFRESH_S: Final = 2.0
+SETTLE_S: Final = 3 * REFRESH_S
+#: Days that ended rows are still handed to workers: longer than any record waits in a topic.
+REPLAY_DAYS: Final = 7
+
+_LOAD = """
+SELECT * FROM suppressions
+WHERE kind = 'maintenance' OR least(expires, removed_at) > now() - make_interval(days => $1)
+ORDER BY id
+"""
+_LIST = """
+SELECT * FROM suppressions
+WHERE ($1::text IS NULL OR tenant = $1)
+  AND ($2 OR (expires > now() AND (removed_at IS NULL OR removed_at > now())))
+ORDER BY created_at DESC, id
+LIMIT $3
+"""
+_ADD = """
+INSERT INTO suppressions (tenant, kind, scope, owner, reason, starts, expires, weekly, per_hour,
+  per_day)
+SELECT $1, $2, $3::text::jsonb, $4, $5,
+  coalesce(to_timestamp($6::float8 / 1000), now() + make_interval(secs => $11)),
+  to_timestamp($7::float8 / 1000), $8::text::jsonb, $9, $10
+RETURNING *
+"""
+_REMOVE = """
+UPDATE suppressions
+SET removed_at = now() + make_interval(secs => $4), removed_by = $3
+WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)
+  AND (removed_at IS NULL OR removed_at > now() + make_interval(secs => $4))
+RETURNING *
+"""
+
+Row = dict[str, Any]
+
+
+async def load(connection: Any) -> list[Row]:
+    """Return what a worker must know: all that holds, will hold, or held lately."""
+    return [_row(row) for row in await connection.fetch(_LOAD, REPLAY_DAYS)]
+
+
+async def listed(
+    connection: Any, tenant: str | None = None, *, ended: bool = False, limit: int = 1000
+) -> list[Row]:
+    """Return rows, newest first.
+
+    Parameters
+    ----------
+    tenant
+        Those of one, ``*`` being those that are for every tenant; None: all that may be seen.
+    ended
+        Also those that have expired or were removed.
+    """
+    return [_row(row) for row in await connection.fetch(_LIST, tenant, ended, limit)]
+
+
+async def add(connection: Any, row: Row) -> Row:
+    """Insert a row and return it as it is now.
+
+    Parameters
+    ----------
+    row
+        `tenant`, `kind`, `scope`, `owner`, `reason`, `expires` and, where wanted, `starts`
+        (default: in `SETTLE_S` seconds), `weekly`, `per_hour`, `per_day`; times in ms since the
+        epoch.
+    """
+    weekly = row.get("weekly")
+    made = await connection.fetchrow(
+        _ADD,
+        *(row["tenant"], row["kind"], orjson.dumps(row["scope"]).decode()),
+        *(row["owner"], row["reason"], row.get("starts"), row["expires"]),
+        None if weekly is None else orjson.dumps(weekly).decode(),
+        *(row.get("per_hour"), row.get("per_day"), SETTLE_S),
+    )
+    return _row(made)
+
+
+async def remove(connection: Any, ident: UUID, by: str, tenant: str | None = None) -> Row | None:
+    """End a row in `SETTLE_S` seconds and return it; None where there is none that still holds."""
+    row = await connection.fetchrow(_REMOVE, ident, tenant, by, SETTLE_S)
+    return None if row is None else _row(row)
+
+
+def _row(row: Any) -> Row:
+    found = dict(row)
+    for name in ("scope", "weekly"):
+        if found[name] is not None:
+            found[name] = orjson.loads(found[name])
+    for name in ("starts", "expires", "created_at", "removed_at"):
+        moment: datetime | None = found.pop(name)
+        key = name.removesuffix("_at")
+        found[key] = None if moment is None else round(1000 * moment.timestamp())
+    return found | {"id": str(found["id"])}

@@ -1,0 +1,1 @@
+"""What changes while a worker runs: suppressions and rules, swapped in between two batches."""

@@ -1,0 +1,92 @@
+"""Suppressions as a worker has them: read from PostgreSQL every few seconds, swapped whole.
+
+While PostgreSQL is away the last known stay in force. A row begins to hold, and ceases to, some
+seconds after it was written (`sentinel.suppressions.SETTLE_S`), which is when every worker has
+it: so they decide alike, and so does a replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from detectors.suppress.draft import read
+from detectors.suppress.policy import Policy, Suppression
+from sentinel import log, metrics, postgres, suppressions
+from sentinel.errors import SettingsError
+from streams.runtime import telemetry
+
+LOG = log.get(__name__)
+
+
+class Board:
+    """Where the present policy hangs; `policy` is replaced, never changed."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self._seen: Any = None
+
+    def take(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Put up what `rows` say and return whether that is news; a bad row is left out."""
+        rows = list(rows)
+        seen = msgspec.msgpack.encode(rows)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self.policy = Policy(_read(rows))
+        LOG.info("suppressions read", action="suppressions", count=len(self.policy.rows))
+        return True
+
+
+def _read(rows: Iterable[Mapping[str, Any]]) -> list[Suppression]:
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except SettingsError as error:
+            telemetry.failed("correlate", "", "suppression")
+            LOG.warning("a suppression is left out", action="suppression_bad", error=str(error))
+    return found
+
+
+class Reader:
+    """Keeps a `Board` up to date with the table."""
+
+    def __init__(self, board: Board, dsn: str) -> None:
+        self._board, self._dsn = board, dsn
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Connect and read for the first time, waiting until PostgreSQL is there."""
+        async for attempt in postgres.retrying():
+            with attempt:
+                self._pool = await postgres.open_pool(
+                    self._dsn, postgres.WORKER, tenant=postgres.ALL_TENANTS, size=1
+                )
+        async for attempt in postgres.retrying():
+            with attempt:
+                await self.look()
+
+    async def look(self) -> bool:
+        """Read the table; return whether it had news."""
+        async with self._pool.acquire() as connection:
+            return self._board.take(await suppressions.load(connection))
+
+    async def run(self) -> None:
+        """Read it again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(suppressions.REFRESH_S)
+            try:
+                await self.look()
+            except Exception as error:
+                if not postgres.is_passing(error):
+                    raise
+                metrics.ERRORS.labels("correlate", "", "suppressions").inc()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._pool is not None:
+            await self._pool.close()
