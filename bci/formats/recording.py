@@ -195,19 +195,18 @@ def placed(
     [(90, ''), (65636, 'reset')]
     """
     found: list[Segment] = []
-    carry = Fraction(0)
-    end = 0
+    carry, each, end = Fraction(0), Fraction(ticks), 0
     for count, samples in parts:
         if not len(samples):
             continue
-        start, why = _sample(count + carry, ticks), ""
+        start, why = _sample(count + carry, each), ""
         if found and start < end:
-            fall = end * ticks - count - carry
-            if wrap and 2 * fall > wrap >= fall - ticks:
+            fall = end * each - count - carry
+            if wrap and 2 * fall > wrap > fall - each:
                 carry += wrap
             else:
-                carry, why = (end + AFTER_RESET) * ticks - count, "reset"
-            start = _sample(count + carry, ticks)
+                carry, why = (end + AFTER_RESET) * each - count, "reset"
+            start = _sample(count + carry, each)
         if found and start > end and not why:
             why = cause
         found.append(Segment(start, samples, why))
@@ -215,6 +214,6 @@ def placed(
     return tuple(found)
 
 
-def _sample(count: Fraction, ticks: Fraction | int) -> int:
+def _sample(count: Fraction, ticks: Fraction) -> int:
     """Return the nearest sample."""
     return floor(count / ticks + Fraction(1, 2))
