@@ -30,6 +30,7 @@ FOLDER_FILES = 12
 #: folders hold besides components counts towards `FOLDER_FILES` as everywhere.
 DISCOVERED = (
     *("sentinel/cli", "connectors", "detectors/models", "streams/sinks", "api/routes", "bench"),
+    "bci/formats",
 )
 TOP = {
     *PACKAGES,
