@@ -76,7 +76,9 @@ def _persist(settings: Settings, partitions: Partitions) -> Stage:
 STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
     "normalize": _normalize,
     "detect": lambda settings, partitions: DetectStage(settings, partitions["signals"]),
-    "correlate": lambda settings, partitions: CorrelateStage(settings, partitions["alerts"]),
+    "correlate": lambda settings, partitions: CorrelateStage(
+        settings, partitions["alerts"], partitions["signals"]
+    ),
     "persist": _persist,
     "dead_letter": lambda settings, partitions: DeadLetterStage(),
 }
@@ -90,6 +92,8 @@ MAPPED = 256 << 10
 QUEUE_MIB = 32
 #: Seconds between two looks of the garbage collector at what is new; at all every so many.
 TIDY_S, TIDY_ALL = 1.0, 60
+#: Seconds until a stage that could not keep itself up to date tries again.
+BESIDE_S = 5.0
 #: Stages whose output are rows for the sinks.
 TO_SINKS = {"persist", "dead_letter"}
 
@@ -142,8 +146,8 @@ class Worker:
         self._store = await Store.open(settings.postgres)
         self._producer = Producer(settings, queue_mib=QUEUE_MIB)
         self._sinks = sinks(settings)
-        for sink in self._sinks:
-            await sink.open()
+        for each in (*self._sinks, *self._stages):
+            await each.open()
         apps = [self._app(stage) for stage in self._stages]
         gc.collect()
         gc.freeze()  # rules and tables live for ever: the collector need not look at them
@@ -162,10 +166,23 @@ class Worker:
         runner.end, runner.reached = built.end, built.reached
         return built
 
+    async def beside(self, stage: Stage) -> None:
+        """Let a stage keep itself up to date; what fails is named, and tried again."""
+        while True:
+            try:
+                return await stage.beside()
+            except Exception:
+                LOG.exception("a stage goes on with what it had", action="beside", stage=stage.name)
+                await asyncio.sleep(BESIDE_S)
+
+    def work(self) -> list[asyncio.Task[None]]:
+        """Start what goes on beside the stages."""
+        return [asyncio.create_task(self.beside(stage)) for stage in self._stages]
+
     async def close(self) -> None:
         """Disconnect."""
-        for sink in self._sinks:
-            await sink.close()
+        for each in (*self._stages, *self._sinks):
+            await each.close()
         await self._store.close()
         self._producer.close()
 
@@ -207,6 +224,7 @@ async def _serve(worker: Worker, started: asyncio.Event) -> int:
         apps = await worker.open()
         started.set()
         tasks = [asyncio.create_task(_show_lag(apps)), asyncio.create_task(_tidy())]
+        tasks += worker.work()
         try:
             return await app.serve(apps, stop)
         finally:
