@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of metrics; 0: a free one.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
+    secrets_key: SecretStr = Field(
+        SecretStr(""), description="Base64 of 32 bytes, or env:/file:; empty: in SENTINEL_HOME."
+    )
+    deliver_allow: str = Field(
+        "", description="Names and networks that deliveries may reach though they are not public."
+    )
+
     connectors: str = Field("", description="YAML file of the inputs to read; see CONTRIBUTING.")
     mappings: str = Field("", description="Directory of mapping files: sources without Python.")
 
