@@ -15,6 +15,7 @@ from sentinel import topics
 
 #: For each stage: the count of what it took, and the outcomes that must add up to it.
 OUTCOMES: dict[str, tuple[str, ...]] = {
+    "neural": ("out", "dead_lettered"),
     "normalize": ("out", "dead_lettered", "folded", "pending"),
     "detect": ("out", "duplicate", "dead_lettered"),
     "correlate": ("out", "duplicate", "dead_lettered"),
@@ -42,7 +43,7 @@ COLUMNS = (
     "signalled",
 )
 #: Stages in the order of the flow, each after all whose output it reads.
-ORDER = ("normalize", "detect", "correlate", "persist", "dead_letter")
+ORDER = ("neural", "normalize", "detect", "correlate", "persist", "dead_letter")
 
 Key = tuple[str, str, str]
 

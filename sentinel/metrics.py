@@ -67,6 +67,22 @@ API_REQUESTS = Counter(
     "sentinel_api_requests", "Requests the API answered.", ["method", "route", "status"]
 )
 
+NEURAL_SPIKES = Counter("sentinel_neural_spikes", "Spikes detected.", ["tenant"])
+NEURAL_EVENTS = Counter("sentinel_neural_events", "Neural events by kind.", ["tenant", "kind"])
+NEURAL_GAPS = Counter("sentinel_neural_missing_samples", "Samples that never came.", ["tenant"])
+NEURAL_CHANNELS = Gauge(
+    "sentinel_neural_channels", "Channels by health, of each bank.", ["bank", "state"]
+)
+NEURAL_RATE = Gauge("sentinel_neural_rate_hz", "Spikes a second and channel.", ["bank"])
+NEURAL_POWER = Gauge(
+    "sentinel_neural_band_uv2", "Median band power over a bank's channels, µV².", ["bank", "band"]
+)
+NEURAL_BEHIND = Gauge(
+    "sentinel_neural_behind_seconds",
+    "From when a block left its reader until what it gave was handed on.",
+    ["bank"],
+)
+
 CONNECTOR_RECORDS = Counter(
     "sentinel_connector_records", "Records an input put into its topic.", ["input", "source"]
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RAW_PREFIX = "raw."
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 MIB = 1_048_576
 
 
@@ -25,7 +26,7 @@ class Topic:
     schema
         Avro schema (file stem in ``schemas/``), or ``raw`` for the source's own bytes.
     writer, readers
-        Stage or package that writes and those that read.
+        Stage or package that writes and the stages that read; none: it is for subscribers.
     retention_ms
         How long records are kept; -1 for ever.
     max_bytes
@@ -46,6 +47,11 @@ class Topic:
 
 POSITIONS = "connector.positions"
 ARRIVALS = "connector.arrivals"
+#: Samples, 62 MB a second of 1,024 channels: kept for minutes, not days.
+NEURAL = "raw.neural"
+#: What the neural stage makes of them, for whoever subscribes: Avro, and JSON
+#: (``schemas/neural_event.schema.json``).
+SPIKES, NEURAL_EVENTS = "neural.spikes", "neural.events"
 TOPICS: tuple[Topic, ...] = (
     Topic("raw.*", "producer's", "raw", "connectors", ("normalize",), 7 * DAY_MS, 16 * MIB),
     Topic(
@@ -67,6 +73,11 @@ TOPICS: tuple[Topic, ...] = (
         64 * MIB,
     ),
     Topic("alerts", "tenant + alert id", "alert", "correlate", ("persist",), 30 * DAY_MS, 64 * MIB),
+    Topic(
+        NEURAL, "session + bank", "neural_block", "neural rigs", ("neural",), HOUR_MS // 6, 2 * MIB
+    ),
+    Topic(SPIKES, "session + bank", "neural_spikes", "neural", (), 6 * HOUR_MS, 16 * MIB),
+    Topic(NEURAL_EVENTS, "session + bank", "raw", "neural", (), DAY_MS, 16 * MIB),
     Topic("dead_letter", "none", "raw", "any stage", ("dead_letter",), 30 * DAY_MS, 20 * MIB),
     Topic(POSITIONS, "tenant + input", "raw", "connectors", ("connectors",), -1, MIB, compact=True),
     Topic(

@@ -33,6 +33,7 @@ from streams.correlate import CorrelateStage
 from streams.dead_letter import DeadLetterStage
 from streams.detect import DetectStage
 from streams.look_ups import look_ups
+from streams.neural import NeuralStage
 from streams.normalize import NormalizeStage
 from streams.persist import PersistStage
 from streams.runtime import telemetry
@@ -74,6 +75,7 @@ def _persist(settings: Settings, partitions: Partitions) -> Stage:
 
 #: How each stage is made, in the order of the flow.
 STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
+    "neural": lambda settings, partitions: NeuralStage(),
     "normalize": _normalize,
     "detect": lambda settings, partitions: DetectStage(settings, partitions["signals"]),
     "correlate": lambda settings, partitions: CorrelateStage(

@@ -187,6 +187,11 @@ class Engine:
         known: NDArray[np.float32] = self.state.arrays.sigma.reshape(-1)[: self.channels]
         return known
 
+    @property
+    def certain(self) -> int:
+        """Device sample before which all detections have been returned."""
+        return min(self.state.next, self.state.scanned - self._plan.exclusive)
+
     def blank(self, first: int, last: int) -> None:
         """Ignore the samples `first` to `last` (a stimulus), which must not be processed yet."""
         self._blank.append((first, last))
@@ -329,7 +334,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Return the state between two blocks; `restore` continues bit for bit."""
-        return self.state.pack({**asdict(self.settings), "fs": self.fs}, self._blank)
+        return self.state.pack({**asdict(self.settings), "fs": self.fs}, self._blank, self._history)
 
     def restore(self, state: bytes) -> None:
         """Take up what `snapshot` of an engine with the same settings returned.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bci.engine.plan import TILE, Arrays
 from bci.engine.scanning import WAITING
@@ -18,7 +19,7 @@ SPARE: Final = 2048
 #: Samples after which the reference learns how large the noise is now.
 LIMITS_EVERY: Final = 8192
 KIND: Final = "bci.engine"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(slots=True)
@@ -106,10 +107,18 @@ class State:
         self.filled += count
         return at
 
-    def pack(self, settings: dict[str, Any], blank: list[tuple[int, int]]) -> bytes:
-        """Return the state as bytes, for the same `settings` alone."""
+    def pack(self, settings: dict[str, Any], blank: list[tuple[int, int]], history: int) -> bytes:
+        """Return the state as bytes, for the same `settings` alone.
+
+        Of what was filtered the last `history` rows are enough, of troughs those that wait.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["arrays"] = self.arrays._asdict()
+        arrays, old = self.arrays, self.filled - history
+        most = int(arrays.waiting.max(initial=0))
+        kept = {"rows": arrays.rows[:, old : self.filled], "held": arrays.held[old : self.filled]}
+        kept |= {name: getattr(arrays, name)[:, :most] for name in _WAITING}
+        values["arrays"] = arrays._asdict() | kept
+        values |= {"base": self.base + old, "filled": history}
         return pack(KIND, VERSION, {**values, "settings": settings, "blank": blank})
 
     @classmethod
@@ -123,5 +132,22 @@ class State:
                 f"expected a snapshot made with {wanted}, found {found}; "
                 "start without it, or with the settings it was made with"
             )
-        values["arrays"] = Arrays(**values["arrays"])
+        arrays = values["arrays"]
+        for name in ("rows", "held", *_WAITING):
+            axis = 0 if name == "held" else 1
+            room = WAITING if name in _WAITING else values["filled"] + SPARE
+            arrays[name] = _grown(arrays[name], room, axis)
+        values["arrays"] = Arrays(**arrays)
         return cls(**values), [(first, last) for first, last in blank]
+
+
+#: Arrays of which only what waits is kept.
+_WAITING: Final = ("waiting_at", "waiting_on", "waiting_score")
+
+
+def _grown(kept: NDArray[Any], room: int, axis: int) -> NDArray[Any]:
+    """Return an array with `room` places along `axis`, zero behind those that were kept."""
+    shape = list(kept.shape)
+    shape[axis] = room - shape[axis]
+    grown: NDArray[Any] = np.concatenate([kept, np.zeros(shape, kept.dtype)], axis=axis)
+    return grown
