@@ -26,10 +26,12 @@ from detectors.base import Model
 from detectors.correlation import WINDOW_MS
 from detectors.explain import model_explanation
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
+from detectors.online.joins import Gathered, Lanes
 from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
 from schemas.identity import uid_text
+from schemas.joins import Arrivals
 from schemas.snapshot import pack, unpack
 from sentinel.errors import SchemaError
 from sentinel.registry import discover
@@ -110,12 +112,15 @@ class Detected:
         Events dropped because an earlier call had processed them; not in the ledger.
     errors
         Events on which a model raised.
+    arrivals
+        What events contribute to correlations, in their order; None where that is nothing.
     """
 
     signals: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
     replayed: int = 0
     errors: list[ModelError] = field(default_factory=list)
+    arrivals: Arrivals | None = None
 
 
 class Detector:
@@ -166,6 +171,7 @@ class Detector:
         self._max_tenants = max_tenants
         self._seen = SeenIds(horizon)
         self._watermarks = Watermarks()
+        self._lanes = Lanes()
         self._tenants: OrderedDict[str, list[Model]] = OrderedDict()
         self._evicted: dict[str, int] = {"tenants": 0}
 
@@ -184,14 +190,17 @@ class Detector:
 
     def process_many(self, batches: Sequence[tuple[int, EventBatch]]) -> Detected:
         """Process batches in the order of their offsets; fold their signals together."""
-        out, fold = Detected(), Fold(self._window_ms)
+        out, fold, gathered = Detected(), Fold(self._window_ms), Gathered()
         for offset, batch in batches:
             rows = self._unseen(batch, out)
             fold.rule_hits(batch, offset, rows)
+            if batch.joins is not None:
+                gathered.add(batch, offset, rows, self._lanes.before(batch))
+            self._lanes.advance(batch, rows)
             for tenant, part in self._by_tenant(batch, rows):
                 for model in self._models(_key(tenant, batch.source)):
                     self._model(model, batch, offset, part, out, fold)
-        out.signals = list(fold.signals.values())
+        out.signals, out.arrivals = list(fold.signals.values()), gathered.arrivals()
         return out
 
     def _unseen(self, batch: EventBatch, out: Detected) -> NDArray[np.int64]:
@@ -324,6 +333,7 @@ class Detector:
         ]
         values = {
             "watermarks": self._watermarks.state(),
+            "lanes": self._lanes.state(),
             "seen": self._seen.snapshot(),
             "tenants": tenants,
             "evicted": self._evicted,
@@ -339,9 +349,11 @@ class Detector:
             It is of another version, or broken.
         """
         values = unpack("detector", self.VERSION, state)
+        lanes = values.pop("lanes", [])  # of before there were correlations: none
         if values.keys() != {"watermarks", "seen", "tenants", "evicted"}:
             raise SchemaError(f"expected a whole detector snapshot, found {sorted(values)}")
         self._watermarks.load(values["watermarks"])
+        self._lanes.load(lanes)
         self._seen.restore(values["seen"])
         self._evicted = values["evicted"]
         self._tenants.clear()

@@ -139,10 +139,20 @@ class Arrivals(NamedTuple):
         """Return the number of contributions."""
         return len(self.member)
 
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many contributions each tenant and source has."""
+        width = len(self.source.values)
+        pairs = self.tenant.index[self.event] * width + self.source.index[self.event]
+        found = zip(*np.unique(pairs, return_counts=True), strict=True)
+        return {
+            (self.tenant.values[int(pair) // width], self.source.values[int(pair) % width]): int(n)
+            for pair, n in found
+        }
+
     def raw_of(self, event: int) -> bytes:
         """Return an event as the source wrote it; empty where it did not fit."""
         start = int(self.raw_end[event - 1]) if event else 0
-        return self.raw[start : int(self.raw_end[event])]
+        return bytes(self.raw[start : int(self.raw_end[event])])
 
     def record(self) -> dict[str, Any]:
         """Return it as Avro has it."""

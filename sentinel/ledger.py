@@ -23,13 +23,16 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "persist_alerts": ("out", "duplicate", "dead_lettered"),
     "dead_letter": ("out", "duplicate"),
 }
-#: (writer, its count, reader): the reader's ``in`` must equal the writer's count.
-EDGES: tuple[tuple[str, str, str], ...] = (
-    ("normalize", "out", "detect"),
-    ("normalize", "out", "persist"),
-    ("detect", "signalled", "correlate"),
-    ("correlate", "out", "persist_alerts"),
-    ("*", "dead_lettered", "dead_letter"),
+#: (writer, its counts, reader, the reader's): both must add up to the same. What events
+#: contribute to correlations (``contributed``) is ``joined`` there or ``late``, and
+#: ``raised`` are events of the alerts that come of it.
+EDGES: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...] = (
+    ("normalize", ("out",), "detect", ("in",)),
+    ("normalize", ("out",), "persist", ("in",)),
+    ("detect", ("signalled",), "correlate", ("in",)),
+    ("detect", ("contributed",), "correlate", ("joined", "late")),
+    ("correlate", ("out", "raised"), "persist_alerts", ("in",)),
+    ("*", ("dead_lettered",), "dead_letter", ("in",)),
 )
 COLUMNS = (
     "in",
@@ -41,6 +44,9 @@ COLUMNS = (
     "folded",
     "pending",
     "signalled",
+    "contributed",
+    "joined",
+    "raised",
 )
 #: Stages in the order of the flow, each after all whose output it reads.
 ORDER = ("neural", "normalize", "detect", "correlate", "persist", "dead_letter")
@@ -144,9 +150,9 @@ def add_up(ledgers: Iterable[Iterable[Mapping[str, Any]]], draining: frozenset[s
         row["difference"] = row.get("in", 0) - sum(row.get(name, 0) for name in OUTCOMES[stage])
         balance += abs(row["difference"])
     in_flight = 0
-    for writer, count, reader in EDGES:
-        for missing in _edge(table, writer, count, reader):
-            if missing > 0 and reader in draining:
+    for edge in EDGES:
+        for missing in _edge(table, *edge):
+            if missing > 0 and edge[2] in draining:
                 in_flight += missing
             else:
                 balance += abs(missing)
@@ -170,15 +176,19 @@ def _table(ledgers: Iterable[Iterable[Mapping[str, Any]]]) -> dict[Key, dict[str
 
 
 def _edge(
-    table: Mapping[Key, Mapping[str, Any]], writer: str, count: str, reader: str
+    table: Mapping[Key, Mapping[str, Any]],
+    writer: str,
+    sent: tuple[str, ...],
+    reader: str,
+    taken: tuple[str, ...],
 ) -> list[int]:
     """Return, per tenant and source, what `reader` has not taken of what `writer` put out."""
     missing: dict[tuple[str, str], int] = defaultdict(int)
     for (stage, tenant, source), row in table.items():
         if stage == writer or (writer == "*" and stage != reader):
-            missing[tenant, source] += row.get(count, 0)
+            missing[tenant, source] += sum(row.get(name, 0) for name in sent)
         if stage == reader:
-            missing[tenant, source] -= row.get("in", 0)
+            missing[tenant, source] -= sum(row.get(name, 0) for name in taken)
     return list(missing.values())
 
 

@@ -10,10 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from detectors.correlation import shard
 from detectors.detect import Detector, online_models, warm
+from detectors.online.joins import part
 from schemas import avro
 from schemas.batch import EventBatch
+from schemas.joins import SEPARATOR, Arrivals
 from sentinel import log
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
@@ -56,11 +60,19 @@ class DetectTask(Task):
             telemetry.failed("detect", failure.model, type(failure.error).__name__)
             LOG.error("a model failed on an event", action="model_error", exc_info=failure.error)
         output.records += _pack(found.signals, batch, self._partitions)
+        if found.arrivals is not None:
+            self._count(found.arrivals)
+            output.records += _spread(found.arrivals, batch, self._partitions)
         for _, events in good:
             if len(events):
                 oldest = int(events.arrived.min()), int(events.time.min())
                 telemetry.latency("detect", events.source, *oldest)
         return output
+
+    def _count(self, arrivals: Arrivals) -> None:
+        """Count the contributions of each tenant and source."""
+        for (tenant, source), count in arrivals.counts().items():
+            self.ledger.add("detect", tenant, source, {"contributed": count})
 
     def _refuse(self, batch: RecordBatch, offset: int, value: bytes, error: Exception) -> Outgoing:
         """Return the dead letter of a record that is no event batch, and count it."""
@@ -104,6 +116,31 @@ def _pack(signals: list[dict[str, Any]], batch: RecordBatch, partitions: int) ->
     ]
 
 
+def _spread(arrivals: Arrivals, batch: RecordBatch, partitions: int) -> list[Outgoing]:
+    """Return contributions as records: to where the group of each one's root is kept."""
+    tenants = arrivals.tenant.index[arrivals.event]
+    columns = np.stack((tenants, arrivals.member, arrivals.group.index)).astype(np.int64)
+    distinct, which = np.unique(columns, axis=1, return_inverse=True)
+    routes = [
+        _route(arrivals, tenant, member, group, partitions)
+        for tenant, member, group in distinct.T.tolist()
+    ]
+    places = np.array(routes)[which.reshape(-1)]
+    made = []
+    for partition in np.unique(places).tolist():
+        chosen = part(arrivals, np.flatnonzero(places == partition), MAX_RAW)
+        made.append(Outgoing("signals", _encode([], batch, chosen), partition=partition))
+    return made
+
+
+def _route(arrivals: Arrivals, tenant: int, member: int, group: int, partitions: int) -> int:
+    """Return the partition of a group: a hash of tenant, root and the root's group."""
+    who = arrivals.members[member]
+    values = arrivals.group.values[group].split(SEPARATOR)
+    key = SEPARATOR.join(values[at] for at in who.key)
+    return partition_of(arrivals.tenant.values[tenant], f"{who.root}\x1f{key}", partitions)
+
+
 def _parts(signals: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Split signals that are too large for one record, but never a shard of them."""
     sizes = [sum(len(event["raw"]) for event in signal["events"]) for signal in signals]
@@ -124,10 +161,17 @@ def _parts(signals: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return parts
 
 
-def _encode(signals: list[dict[str, Any]], batch: RecordBatch) -> bytes:
-    origin = {"origin_first": batch.first, "origin_last": batch.last}
-    record = {"origin_partition": batch.partition, "signals": signals}
-    return avro.encode("signal_batch", record | origin)
+def _encode(
+    signals: list[dict[str, Any]], batch: RecordBatch, joins: Arrivals | None = None
+) -> bytes:
+    record: dict[str, Any] = {
+        "origin_partition": batch.partition,
+        "origin_first": batch.first,
+        "origin_last": batch.last,
+        "signals": signals,
+        "joins": None if joins is None else joins.record(),
+    }
+    return avro.encode("signal_batch", record)
 
 
 class DetectStage(Stage):

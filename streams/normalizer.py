@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.base import Columns, Connector
-from detectors.correlation import WINDOW_MS
+from detectors.correlation import WINDOW_MS, extract
 from detectors.explain import rule_explanation
 from detectors.match import Matcher
 from detectors.online.signals import Subject, subject
@@ -141,8 +141,10 @@ class Normalizer:
         self._partitions = partitions
         selected = rules.select(connector.logsources)
         fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
-        self._decoder = connector.decoder(fields)
+        grouped = extract.fields(rules.plan, selected.rules)
+        self._decoder = connector.decoder(fields | grouped)
         self.matcher: Matcher = selected.reading(self._decoder)
+        self._extractor = extract.Extractor(rules.plan, selected.rules, self._decoder.getter)
         self._routes: dict[tuple[str, str], int] = {}
         self._explained: set[tuple[str, str, str, int]] = set()
 
@@ -260,7 +262,11 @@ class Normalizer:
                 uid=uid_text(batch.uid_of(row)),
                 error=repr(error),
             )
+        batch.joins = self._extractor.joins(batch, decoded, hits) if hits else None
+        silent = self._extractor.silent
         for row, rule in hits:
+            if rule.id in silent:
+                continue  # a correlation names it: it raises no alert of its own
             place = refs.setdefault(rule.id, len(refs))
             if place == len(batch.rules):
                 batch.rules.append(_ref(rule))
