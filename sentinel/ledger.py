@@ -21,6 +21,7 @@ OUTCOMES: dict[str, tuple[str, ...]] = {
     "correlate": ("out", "duplicate", "dead_lettered"),
     "persist": ("out", "duplicate", "dead_lettered"),
     "persist_alerts": ("out", "duplicate", "dead_lettered"),
+    "deliver": ("out", "suppressed", "dead_lettered"),
     "dead_letter": ("out", "duplicate"),
 }
 #: (writer, its counts, reader, the reader's): both must add up to the same. What events

@@ -72,7 +72,15 @@ TOPICS: tuple[Topic, ...] = (
         3 * DAY_MS,
         64 * MIB,
     ),
-    Topic("alerts", "tenant + alert id", "alert", "correlate", ("persist",), 30 * DAY_MS, 64 * MIB),
+    Topic(
+        "alerts",
+        "tenant + alert id",
+        "alert",
+        "correlate",
+        ("persist", "deliver"),
+        30 * DAY_MS,
+        64 * MIB,
+    ),
     Topic(
         NEURAL, "session + bank", "neural_block", "neural rigs", ("neural",), HOUR_MS // 6, 2 * MIB
     ),

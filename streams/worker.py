@@ -31,6 +31,7 @@ from sentinel.settings import Settings
 from streams import app
 from streams.correlate import CorrelateStage
 from streams.dead_letter import DeadLetterStage
+from streams.deliver import DeliverStage
 from streams.detect import DetectStage
 from streams.look_ups import look_ups
 from streams.neural import NeuralStage
@@ -83,6 +84,7 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
     ),
     "persist": _persist,
     "dead_letter": lambda settings, partitions: DeadLetterStage(),
+    "deliver": lambda settings, partitions: DeliverStage(settings),
 }
 #: Seconds between two looks at the lag.
 LAG_S = 2.0
@@ -160,6 +162,8 @@ class Worker:
         outlet: Outlet = ProducerOutlet(self._producer)
         if stage.name in TO_SINKS:
             outlet = SinkOutlet(self._producer, self._sinks)
+        elif isinstance(stage, DeliverStage):
+            outlet = stage.outlet(self._producer)
         runner = Runner(stage, self._store, outlet, self._settings)
         built = app.build(
             self._settings, stage.name, stage.topics(), runner.run, runner,

@@ -132,6 +132,7 @@ def test_the_picture_is_the_table_of_topics():
     shown = arrows(picture.splitlines())
     expected = {("your logs", "connectors"), ("PostgreSQL", "API")}
     expected |= {("persist", "PostgreSQL"), ("dead_letter", "PostgreSQL")}
+    expected.add(("deliver", "subscribers"))
     for topic in topics.TOPICS:
         name = f"[{topic.name.replace('*', '<source>')}]"
         expected.add((topic.writer, name))

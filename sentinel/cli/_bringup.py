@@ -34,7 +34,7 @@ START_S = 180.0  # the first start compiles the models
 #: neither the way to an alert nor the way to a row waits for the other's computations.
 WORKERS = {
     "worker": ("normalize", "detect", "correlate"),
-    "persist": ("persist", "dead_letter"),
+    "persist": ("persist", "dead_letter", "deliver"),
 }
 
 SUMMARY = """\
