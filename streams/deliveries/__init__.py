@@ -1,0 +1,7 @@
+"""Alerts on their way out: the outbox, who takes from it, and the channels.
+
+`outlet` writes what `streams.deliver` made of alerts into the outbox, with the offset in the
+same transaction; `sender` takes what is due, in order, and records what became of it; `retry`
+says when to try again; `escalate` and `tickets` follow up; `egress` and `http` are the only
+ways to the outside; `adapters` has one file a kind of channel, found by walking.
+"""

@@ -1,0 +1,1 @@
+"""One file a kind of channel, each with one `Adapter`, found by walking."""

@@ -1,0 +1,62 @@
+"""Everything that delivers in one process: pool, subscriptions, outlet, sender, follow-ups."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Self
+
+from sentinel import postgres
+from sentinel.kafka import Producer
+from sentinel.settings import Settings
+from sentinel.subscribers.vault import Vault
+from streams.deliveries.adapters.base import Wire
+from streams.deliveries.book import Book
+from streams.deliveries.egress import Egress
+from streams.deliveries.http import Http
+from streams.deliveries.outlet import OutboxOutlet
+from streams.deliveries.sender import Sender
+
+CONNECTIONS = 4
+
+
+class Deliveries:
+    """Made by `open`; `outlet` is the stage's, `run` sends until it is cancelled."""
+
+    def __init__(self, settings: Settings, pool: Any) -> None:
+        egress = Egress(settings.deliver_allow)
+        self._pool = pool
+        self._http = Http(egress)
+        self._book = Book(Vault.load(settings))
+        self._sender = Sender(pool, self._book, Wire(self._http, egress, time.time))
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Connect, waiting until PostgreSQL is there.
+
+        Raises
+        ------
+        SettingsError
+            The key for secrets or the list of allowed addresses is not usable.
+        """
+        async for attempt in postgres.retrying():
+            with attempt:
+                pool = await postgres.open_pool(
+                    settings.postgres,
+                    postgres.WORKER,
+                    tenant=postgres.ALL_TENANTS,
+                    size=CONNECTIONS,
+                )
+        return cls(settings, pool)
+
+    def outlet(self, producer: Producer) -> OutboxOutlet:
+        """Return where the deliver stage writes to."""
+        return OutboxOutlet(producer, self._pool, self._book, self._sender.wake)
+
+    async def run(self) -> None:
+        """Send what is due, for ever."""
+        await self._sender.run()
+
+    async def close(self) -> None:
+        """Disconnect; what was under way is tried again later."""
+        await self._http.close()
+        await self._pool.close()
