@@ -47,8 +47,7 @@ class CorrelateTask(Task):
         found = self._correlator.process(good)
         for (tenant, source), counts in found.counts.items():
             self.ledger.add("correlate", tenant, source, counts)
-        # Whole, for the status of an alert is decided as it passes.
-        alerts = list(self._gate.process(found.alerts, self._board.policy))
+        alerts = self._gate.process(found.alerts, self._board.policy)
         output.records += [self._record(alert) for alert in alerts]
         return output
 

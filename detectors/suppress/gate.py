@@ -70,8 +70,8 @@ class Gate:
         """Counters and alerts forgotten at their bounds."""
         return self._evicted
 
-    def process(self, alerts: Iterable[dict[str, Any]], policy: Policy) -> Iterator[dict[str, Any]]:
-        """Yield the alerts with their status, and those that say a budget is used up.
+    def process(self, alerts: Iterable[dict[str, Any]], policy: Policy) -> list[dict[str, Any]]:
+        """Return the alerts with their status, and those that say a budget is used up.
 
         Parameters
         ----------
@@ -80,8 +80,9 @@ class Gate:
         policy
             What holds now.
         """
+        found: list[dict[str, Any]] = []
         for alert in alerts:
-            yield alert
+            found.append(alert)
             if not alert["events"]:
                 continue
             arrived = max(event["arrived"] for event in alert["events"])
@@ -90,8 +91,9 @@ class Gate:
             if by:
                 alert |= {"status": "suppressed", "suppression": by}
             elif alert.get("status", "new") == "new":
-                yield from self._spend(alert, arrived, policy)
+                found += self._spend(alert, arrived, policy)
         self._bound()
+        return found
 
     def _spend(
         self, alert: dict[str, Any], arrived: int, policy: Policy

@@ -181,7 +181,7 @@ def _moment(text: str, now: int) -> int:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingsError(
-            f"expected a time such as 2026-01-31T12:00:00Z, or a span such as 8h, 14d; found {text!r}"
+            f"expected a time such as 2026-01-31T12:00:00Z or a span such as 8h, found {text!r}"
         ) from error
     return round((found if found.tzinfo else found.astimezone()).timestamp() * 1000)
 
