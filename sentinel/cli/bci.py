@@ -1,13 +1,15 @@
-"""Neural recordings: make one whose spikes are known, and score how well they are found."""
+"""Neural recordings: stream them, watch what they give, make and score such with known spikes."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from rich.live import Live
 from rich.progress import Progress
 
 from bci.engine import Engine
@@ -18,7 +20,9 @@ from bci.score import Score, score
 from bci.settings import EngineSettings
 from bci.synth import Synth, SynthSettings
 from bci.truth import Truth
+from sentinel import local, topics
 from sentinel.cli import _common
+from sentinel.cli._bci import replay, screen, watching
 from sentinel.cli._common import JsonOption
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -35,6 +39,78 @@ class Detected(NamedTuple):
     sample: NDArray[np.int64]
     channel: NDArray[np.int32]
     sigma: float
+
+
+@app.command("replay")
+def replay_command(
+    recording: Annotated[Path, typer.Argument(exists=True, help="Such as rec.ns5.")],
+    speed: Annotated[str, typer.Option(help="Times its own pace, or max.")] = "1.0",
+    loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
+    channels: Annotated[str, typer.Option(help="Only these, from 0, such as 0-63,70.")] = "",
+    session: Annotated[str, typer.Option(help="Name of the session; default: file and time.")] = "",
+    block_ms: Annotated[float, typer.Option(min=0.5, max=100, help="Length of a block.")] = 10.0,
+    var: Annotated[str, typer.Option(help="Variable that holds the signal (.mat).")] = "",
+    tenant: Annotated[str, typer.Option(help="Tenant that the recording belongs to.")] = "default",
+    json: JsonOption = False,
+) -> None:
+    """Stream RECORDING into raw.neural at its own pace, for the neural stage."""
+    rate = replay.pace(speed)
+    found = read(recording, var)
+    chosen = replay.select(found, channels)
+    settings = local.connect(_common.settings())
+    now = time.time_ns()
+    name = session or f"{recording.stem}-{now // 1_000_000_000}"
+    groups = replay.blocks(found, chosen, name, block_ms, loop=loop, now_us=now // 1000)
+    with Progress(console=_common.progress_console, transient=True) as progress:
+        total = None if loop else found.seconds
+        task = progress.add_task(f"{recording.name} into {topics.NEURAL}", total=total)
+        sent = replay.run(
+            settings,
+            groups,
+            rate,
+            tenant,
+            lambda so_far: progress.update(task, completed=so_far.seconds),
+        )
+    row = {
+        "session": name,
+        "channels": len(chosen),
+        "seconds": round(sent.seconds, 3),
+        "took_s": round((time.time_ns() - now) / 1e9, 3),
+        "blocks": sent.blocks,
+        "bytes": sent.size,
+        "behind_s": round(sent.behind_s, 3),
+    }
+    if json:
+        _common.print_json(row)
+    else:
+        _common.note(
+            f"{row['seconds']} s of {row['channels']} channels sent as session {name} in "
+            f"{row['took_s']} s, {row['behind_s']} s behind at most"
+        )
+
+
+@app.command("monitor")
+def monitor_command(
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: never.")] = 0.0,
+    json: JsonOption = False,
+) -> None:
+    """Show what recordings give, live: rates per channel, lag, latency, artefacts, bad channels.
+
+    With --json one line for every second in which something came.
+    """
+    settings = local.connect(_common.settings())
+    until = time.monotonic() + seconds if seconds else float("inf")
+    shown = 0.0
+    with Live(console=_common.console, auto_refresh=False, screen=not json) as live:
+        for view, fresh in watching.listen(settings, time.time):
+            now = time.monotonic()
+            if json and fresh and now - shown >= 1:
+                _common.print_json(view.row())
+                shown = now
+            elif not json:
+                live.update(screen.picture(view), refresh=True)
+            if now >= until:
+                break
 
 
 @app.command("synth")

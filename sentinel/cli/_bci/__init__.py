@@ -1,0 +1,1 @@
+"""What ``sentinel bci`` does besides making and scoring recordings: replay and monitor."""
