@@ -31,10 +31,12 @@ from streams.runtime import migrate
 Report = Callable[[str], None]
 START_S = 180.0  # the first start compiles the models
 #: The workers and their stages: what writes to the stores has a process of its own, so that
-#: neither the way to an alert nor the way to a row waits for the other's computations.
+#: neither the way to an alert nor the way to a row waits for the other's computations; and
+#: what takes 62 MB of samples a second keeps none of them waiting.
 WORKERS = {
     "worker": ("normalize", "detect", "correlate"),
     "persist": ("persist", "dead_letter", "deliver"),
+    "neural": ("neural",),
 }
 
 SUMMARY = """\

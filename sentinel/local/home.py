@@ -30,7 +30,7 @@ from sentinel.settings import Settings
 
 PORT_NAMES = (
     *("kafka", "controller", "postgres", "elasticsearch", "elasticsearch_transport"),
-    *("api", "worker", "persist", "connectors"),
+    *("api", "worker", "persist", "connectors", "neural"),
 )
 PORT_RANGE = (20_000, 32_000)  # below what Linux hands out to outgoing connections
 TOKEN_FILE = "api-token"  # noqa: S105 # the name of a file
