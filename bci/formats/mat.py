@@ -157,9 +157,14 @@ def _bit_volts(variables: Variables) -> float:
 def _load_scipy(path: Path) -> Variables:
     """Return the variables with numbers; fields of structs by ``struct.field``."""
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     found: Variables = {}
-    for key, value in loadmat(path, chars_as_strings=True).items():
+    try:
+        variables = loadmat(path, chars_as_strings=True)
+    except MatReadError as error:  # no ValueError
+        raise ValueError(str(error)) from error
+    for key, value in variables.items():
         if not key.startswith("__"):
             _flatten(key, value, found)
     return found

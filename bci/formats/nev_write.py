@@ -17,10 +17,8 @@ from bci.formats.recording import FormatError
 
 #: Most electrodes that the format numbers as such.
 MOST_ELECTRODES: Final = 2048
-#: Samples of a waveform at most: packets have at most 65,536 bytes.
-MOST_WIDTH: Final = 1024
-#: Bytes that a comment has at most in a packet of the smallest size.
-SMALLEST: Final = 104
+#: Samples of a waveform: packets have at most 256 bytes, and a whole number of four.
+WIDTHS: Final = range(10, 123, 2)
 
 
 class NevWriter:
@@ -37,7 +35,7 @@ class NevWriter:
     labels
         Names of the electrodes 1, 2 …, at most 16 bytes each.
     width
-        Samples of a waveform.
+        Samples of a waveform: an even number from 10 to 122.
     version
         ``(2, 3)`` or ``(3, 0)``.
 
@@ -51,11 +49,11 @@ class NevWriter:
     >>> import tempfile
     >>> from bci.formats.nev import read
     >>> path = Path(tempfile.mkdtemp()) / "made.nev"
-    >>> with NevWriter(path, 30_000, 0.25, ["a", "b"], width=4) as writer:
-    ...     writer.spikes([90], [1], [0], np.array([[1, -2, 3, -4]]))
+    >>> with NevWriter(path, 30_000, 0.25, ["a", "b"], width=10) as writer:
+    ...     writer.spikes([90], [1], [0], np.arange(10).reshape(1, 10))
     >>> found = read(path).spikes
     >>> found.sample.tolist(), found.channel.tolist(), found.waveform(0).tolist()
-    ([90], [1], [1, -2, 3, -4])
+    ([90], [1], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
 
     def __init__(
@@ -70,23 +68,22 @@ class NevWriter:
     ) -> None:
         names = [label.encode("latin-1", "replace")[:16] for label in labels]
         nv = round(uv_per_bit * 1000)
-        sound = len(names) <= MOST_ELECTRODES and 0 < width <= MOST_WIDTH and 0 < nv < 1 << 16
+        sound = len(names) <= MOST_ELECTRODES and width in WIDTHS and 0 < nv < 1 << 16
         if version not in ((2, 3), (3, 0)) or not sound:
             raise FormatError(
                 f"{path.name}: expected version 2.3 or 3.0, a rate in whole Hz, at most "
-                f"{MOST_ELECTRODES} electrodes, 1 to {MOST_WIDTH} samples and 1 to 65,535 nV a "
-                f"bit, found {version}, {fs} Hz, {len(names)}, {width} and {nv}"
+                f"{MOST_ELECTRODES} electrodes, an even width of 10 to 122 and 1 to 65,535 "
+                f"nV a bit, found {version}, {fs} Hz, {len(names)}, {width} and {nv}"
             )
         wide = version[0] == 3
         self._channels, self._width = len(names), width
-        head = 12 if wide else 8
         self._kind = np.dtype(
             [
                 ("time", "<u8" if wide else "<u4"),
                 ("kind", "<u2"),
                 ("unit", "u1"),
                 ("more", "u1"),
-                ("body", "u1", (max(SMALLEST, head + 2 * width) - head,)),
+                ("body", "u1", (2 * width,)),
             ]
         )
         self._name = path.name
@@ -124,9 +121,7 @@ class NevWriter:
         rows = self._rows(sample)
         rows["kind"] = np.asarray(channel) + 1
         rows["unit"] = unit
-        rows["body"][:, : 2 * self._width] = (
-            np.ascontiguousarray(waveforms, "<i2").view(np.uint8).reshape(len(rows), -1)
-        )
+        rows["body"] = np.ascontiguousarray(waveforms, "<i2").view(np.uint8)
         self._file.write(rows.tobytes())
 
     def digital(self, sample: Any, value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from bci.formats.recording import FormatError, Recording, Segment
+from bci.formats.recording import BROKEN, FormatError, Recording, Segment
 
 SUFFIXES: Final = (".wav",)
 
@@ -28,15 +28,20 @@ def read(path: Path, var: str = "", fs: float = 0.0) -> Recording:
     try:
         with wave.open(str(path), "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise FormatError(f"{path.name}: expected a WAV file, found: {error}") from error
-    if width != 2 or channels < 1:
+            stated = file.getnframes()
+            data = file.readframes(stated)
+    except (wave.Error, *BROKEN) as error:
+        reason = str(error) or "a chunk that ends beyond the file"
+        raise FormatError(f"{path.name}: expected a WAV file, found: {reason}") from error
+    if width != 2 or channels < 1 or rate < 1:
         raise FormatError(
-            f"{path.name}: expected 16-bit samples, found {8 * width} bits on {channels} channels"
+            f"{path.name}: expected 16-bit samples, found {8 * width} bits on {channels} channels "
+            f"at {rate} Hz"
         )
-    samples = np.frombuffer(data, "<i2")
-    samples = samples[: len(samples) // channels * channels].reshape(-1, channels)
+    count = len(data) // (2 * channels)
+    samples = np.frombuffer(data[: 2 * channels * count], "<i2").reshape(-1, channels)
+    notes = (f"states {stated} samples, {count} are there: cut off",) if count < stated else ()
     labels = tuple(f"chan{number}" for number in range(1, channels + 1))
     scale = np.full(channels, UV_PER_STEP)
-    return Recording(float(rate), scale, labels, (Segment(0, samples),))
+    segments = (Segment(0, samples),) if count else ()
+    return Recording(float(rate), scale, labels, segments, notes=notes)
