@@ -26,6 +26,8 @@ class Model(ABC):
     title: ClassVar[str]
     #: ATT&CK technique ids that such an anomaly points at; may be empty.
     techniques: ClassVar[tuple[str, ...]] = ()
+    #: Whether it runs where ``SENTINEL_MODELS`` names none.
+    default: ClassVar[bool] = True
     #: State dropped because a bound was reached, since the start.
     evictions: int = 0
 

@@ -16,7 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from inspect import signature
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,14 @@ from detectors.correlation import WINDOW_MS
 from detectors.explain import model_explanation
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
 from detectors.online.joins import Gathered, Lanes
+from detectors.online.places import Locate, nowhere
 from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
 from schemas.identity import uid_text
 from schemas.joins import Arrivals
 from schemas.snapshot import pack, unpack
-from sentinel.errors import SchemaError
+from sentinel.errors import SchemaError, SettingsError
 from sentinel.registry import discover
 
 #: Runs a call and returns its result, or the exception it raised.
@@ -49,10 +51,46 @@ def unguarded(call: Callable[[], Any]) -> Any:
     return call()
 
 
-def online_models() -> list[type[Model]]:
-    """Return the classes of all online models, for `Detector`."""
+def all_models() -> list[type[Model]]:
+    """Return the classes of all online models there are."""
     found = discover(detectors.models, Model)  # type: ignore[type-abstract]
     return list(found.values())
+
+
+def online_models(names: Sequence[str] = (), locate: Locate = nowhere) -> list[type[Model]]:
+    """Return what makes the models that run, for `Detector`: those named, or the default ones.
+
+    Parameters
+    ----------
+    names
+        Module names in `detectors.models`, or model ids.
+    locate
+        Looks up where addresses are, for the models that ask.
+
+    Raises
+    ------
+    SettingsError
+        There is no model of a name.
+    """
+    known = all_models()
+    wanted = {name.removeprefix("model.") for name in names}
+    short = [model.id.removeprefix("model.") for model in known]
+    if missing := sorted(wanted - set(short)):
+        raise SettingsError(f"expected models among {', '.join(short)}, found {missing}")
+    chosen = [m for m, name in zip(known, short, strict=True) if name in wanted] or [
+        model for model in known if model.default
+    ]
+    if locate is nowhere:
+        return list(chosen)
+    return [
+        cast("type[Model]", partial(model, locate=locate)) if _asks(model) else model
+        for model in chosen
+    ]
+
+
+def _asks(model: type[Model]) -> bool:
+    """Say whether a model asks where addresses are."""
+    return "locate" in signature(model).parameters
 
 
 def warm() -> None:

@@ -5,6 +5,9 @@ tree building and random numbers are those of ``river.anomaly.HalfSpaceTrees`` (
 the tests use as oracle: score with the reference masses, then learn into the latest masses,
 and after every window the latest become the reference.
 
+Not run by default: the isolation forest does better on labelled data in file order (`sentinel
+evaluate anomaly`); named in ``SENTINEL_MODELS`` it runs.
+
 The raw score is calibrated against the scores this model gave before: see `detectors.score`.
 They are kept as a histogram of the logarithm of the mass (the lower the mass, the rarer),
 24 bins an octave; at 2¹⁷ scores all bins are halved, so that the history ages.
@@ -21,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.online.features import COUNT, NAMES, Features
+from detectors.online.features import COUNT, Features, contributions
 from detectors.online.hashing import kernel
+from detectors.online.places import Locate, nowhere
 from detectors.score import DECADES
 from schemas.batch import EventBatch
 from schemas.snapshot import pack, unpack
@@ -277,15 +281,16 @@ class Forest:
 class HalfSpaceTrees(Model):
     """Half-space trees over what an event is, when it came and how its entity behaves.
 
-    State: at most 125 kB in a snapshot (10 trees of 511 nodes, 512 bins, 2,048 entities).
+    State: at most 290 kB in a snapshot (10 trees of 511 nodes, 512 bins, 2,048 entities).
     """
 
     id: ClassVar[str] = "model.half_space_trees"
     title: ClassVar[str] = "Unusual combination of time, action, origin and rate"
-    version: ClassVar[int] = 1
+    default: ClassVar[bool] = False
+    version: ClassVar[int] = 2
 
-    def __init__(self, seed: int = 42) -> None:
-        self._features = Features()
+    def __init__(self, seed: int = 42, locate: Locate = nowhere) -> None:
+        self._features = Features(locate=locate)
         self._forest = Forest(COUNT, seed=seed)
         self._since = 0
         self._rows = np.empty(0, np.int64)
@@ -309,19 +314,9 @@ class HalfSpaceTrees(Model):
     def explain(self, batch: EventBatch, row: int, score: float) -> dict[str, Any]:
         """Say which features set the event apart, by their share in thinning the mass."""
         at = int(np.searchsorted(self._rows, row))
-        positive = np.maximum(self._scored.weights[at].astype(np.float64), 0.0)
-        total = positive.sum() or 1.0
         history = int(self._scored.kept[at])
         return {
-            "contributions": [
-                {
-                    "field": NAMES[place],
-                    "value": self._value(batch, row, at, place),
-                    "weight": round(float(positive[place] / total), 4),
-                }
-                for place in np.argsort(-positive, kind="stable")
-                if positive[place] > 0
-            ],
+            "contributions": contributions(batch, row, self._points[at], self._scored.weights[at]),
             "baseline": {
                 "compared_with": f"the tenant's last {WINDOW} to {2 * WINDOW} events here",
                 "scores": history,
@@ -331,15 +326,6 @@ class HalfSpaceTrees(Model):
             "cold_start": history < COLD_HISTORY,
             "quiet": "More events like it: after some repeats it is no longer rare.",
         }
-
-    def _value(self, batch: EventBatch, row: int, at: int, place: int) -> str | float:
-        """Return what an analyst can read: the string behind a hash, else the feature."""
-        name = NAMES[place]
-        if name.startswith("hour"):
-            return f"{batch.time[row] // 3_600_000 % 24:02d}:00 UTC"
-        if hasattr(batch, name):
-            return str(getattr(batch, name).at(row))
-        return round(float(self._points[at, place]), 4)
 
     def snapshot(self) -> bytes:
         """Return the whole state; the trees themselves follow from the seed."""

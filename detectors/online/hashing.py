@@ -94,6 +94,11 @@ def hash_column(column: Strings, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     return _hashes.of(column.values).take(column.index.take(rows))
 
 
+def hash_texts(values: list[str]) -> NDArray[np.uint64]:
+    """Return uint64[len(values)]: the hash of each string; 0 is the empty one."""
+    return _hashes.of(values)
+
+
 @kernel("uint64(uint64)")
 def mix(key: Any) -> Any:
     """Spread the bits of `key` over all 64 (the finaliser of splitmix64)."""
@@ -218,3 +223,17 @@ class Table:
         self.size[0] = size
         self.slots[:] = 0
         _index(self.keys, self.slots, size)
+
+
+def load_arrays(own: Mapping[str, NDArray[Any]], found: Mapping[str, Any]) -> None:
+    """Copy `found` into `own`; raise `SchemaError` where a shape or type differs."""
+    for name, array in own.items():
+        other = found.get(name)
+        if (
+            not isinstance(other, np.ndarray)
+            or other.shape != array.shape
+            or other.dtype != array.dtype
+        ):
+            raise SchemaError(f"expected {name} of {array.dtype}{array.shape}, found another")
+    for name, array in own.items():
+        array[:] = found[name]

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.base import Model
-from detectors.detect import online_models
-from sentinel.errors import SchemaError
+from detectors.detect import all_models, online_models
+from sentinel.errors import SchemaError, SettingsError
 
-MODELS = online_models()
+MODELS = all_models()
 PARTS = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -37,6 +37,14 @@ def test_ids_are_distinct_and_say_that_they_are_models() -> None:
     ids = [model.id for model in MODELS]
     assert len(set(ids)) == len(ids) >= 2
     assert all(name.startswith("model.") for name in ids)
+
+
+def test_the_default_ones_run_unless_others_are_named() -> None:
+    assert {model.id for model in online_models()} == {m.id for m in MODELS if m.default}
+    named = online_models(["half_space_trees", "model.new_value"])
+    assert {model.id for model in named} == {"model.half_space_trees", "model.new_value"}
+    with pytest.raises(SettingsError, match=r"expected models among .*, found \['astrology'\]"):
+        online_models(["astrology"])
 
 
 def test_has_words_for_people(model) -> None:

@@ -60,11 +60,32 @@ def test_failures(event_batch) -> None:
     assert rate[101] < rate[99]
 
 
-def test_equal_strings_fall_together_and_missing_ones_at_zero(event_batch) -> None:
-    batch = event_batch([{"src_ip": "a"}, {"src_ip": "b"}, {"src_ip": "a"}, {"src_ip": ""}])
-    first, second, third, missing = feature("src_ip", batch)
-    assert first == third != second
-    assert missing == 0
+def test_commonness_counts_what_came_before(event_batch) -> None:
+    events = [{"src_ip": "a"}] * 9 + [{"src_ip": "b"}, {"src_ip": "a"}, {"src_ip": "b"}]
+    found = feature("src_ip", event_batch(events))
+    expected = [0, *(np.log1p(n) / max(np.log1p(n), 1) for n in range(1, 9))]
+    assert found[:9] == pytest.approx(expected)
+    assert found[9] == 0
+    assert found[10:] == pytest.approx([np.log(10) / np.log(11), np.log(2) / np.log(12)])
+
+
+def test_logins_and_browsing_are_told_from_a_loop(event_batch) -> None:
+    batch = event_batch([{"class_uid": 3002}] * 40 + [{"operation": f"o{n}"} for n in range(40)])
+    logins, variety = feature("logins", batch), feature("variety", batch)
+    assert logins[39] == max(logins) == pytest.approx(np.log1p(40) / np.log1p(1e3), rel=0.03)
+    assert variety[39] == 0
+    assert variety[79] > 0.8
+
+
+def test_who_moves_to_another_country_is_said_to(event_batch) -> None:
+    class Place:
+        def __init__(self, country: str) -> None:
+            self.country = country
+
+    model = Features(locate=lambda found: [Place("NL" if a < "c" else "NZ") for a in found])
+    batch = event_batch([{"src_ip": address} for address in "ababcdca"])
+    assert feature("moved", batch, model) == [0, 0, 0, 0, 1, 0, 0, 1]
+    assert feature("moved", batch) == [0, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_hash_is_the_same_in_every_process() -> None:

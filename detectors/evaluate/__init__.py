@@ -1,0 +1,1 @@
+"""How good detection is, measured on labelled data, beside what others published."""

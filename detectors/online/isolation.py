@@ -1,0 +1,336 @@
+"""Isolation trees over a sample of the past that is renewed while events come.
+
+Liu, Ting and Zhou 2008, "Isolation Forest" (ICDM): what random cuts set apart soon is unusual.
+A tree cuts `SAMPLE` points at random until each is alone or `DEPTH` is reached; a point's depth,
+plus ``c(n)`` where `n` points were left together, averaged over the trees and over what is
+expected, ``c(SAMPLE)``, gives ``2 ^ -(mean / c)``: 0.5 is usual, near 1 is isolated.
+
+**Online.** The trees grow from a reservoir: the first `RESERVOIR` points, then each new one
+replaces a random one with probability `RESERVOIR` / seen (Vitter 1985, algorithm R), where
+"seen" stops counting at `MEMORY`: from then on the sample ages exponentially (Aggarwal 2006,
+"On biased reservoir sampling"). Ding and Fei 2013 (iForestASD) throw all trees away when they
+see drift; here one tree after the other is grown anew, one every `RENEW` points, so that
+the cost is even and no event waits. While fewer than `SAMPLE` points are there, all trees are
+grown at 32, 64, 128, … points. Cuts depend on the order of values alone within a feature's
+range, so features need no common scale.
+
+Everything random comes from one splitmix64 counter in the state: a restored forest goes on
+bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.online.hashing import GOLDEN, kernel, load_arrays, mix
+from detectors.online.tail import Tail, tail_decades
+
+TREES = 32
+SAMPLE = 256
+#: ceil(log2(SAMPLE)): beyond the average depth only usual points go on (the paper).
+DEPTH = 8
+RESERVOIR = 1024
+#: Points after which a point's chance to be in the reservoir starts to fall exponentially.
+MEMORY = 131_072
+#: Points between the growing of one tree and of the next.
+RENEW = 64
+#: Points needed before the first tree grows.
+FIRST = 32
+#: Nodes of a tree of `SAMPLE` leaves at most.
+NODES = 2 * SAMPLE - 1
+#: Decades from which the contributions of features are worked out (1 in 30).
+EXPLAIN_FROM = 1.5
+
+_SEEN, _HELD, _NEXT, _GROWN = 0, 1, 2, 3
+_EULER = 0.5772156649015329
+
+
+@kernel("float64(int64)")
+def _average_depth(points: Any) -> Any:
+    """Return c(n): the mean depth of an unsuccessful search in a binary tree of n points."""
+    if points < 2:
+        return 0.0
+    if points == 2:
+        return 1.0
+    return 2.0 * (math.log(points - 1.0) + _EULER) - 2.0 * (points - 1.0) / points
+
+
+@kernel("float64(uint64[::1])")
+def uniform(counter: Any) -> Any:
+    """Return the next number of a splitmix64 sequence, in [0, 1)."""
+    counter[0] += GOLDEN
+    return np.float64(mix(counter[0]) >> np.uint64(11)) / 9007199254740992.0
+
+
+@kernel("int64(float32[:, ::1], int64[::1], int64, int64, uint64[::1], float32[::1])")
+def _choose(points: Any, order: Any, start: Any, end: Any, counter: Any, cut: Any) -> Any:
+    """Choose a feature in which order[start:end] differ, and a cut; return -1 where none does.
+
+    Features are tried from a random one on: after one that is constant comes the next.
+    """
+    width = points.shape[1]
+    feature = np.int64(uniform(counter) * width)
+    for _ in range(width):
+        low = high = points[order[start], feature]
+        for at in range(start + 1, end):
+            value = points[order[at], feature]
+            low, high = min(low, value), max(high, value)
+        if low < high:
+            cut[0] = low + np.float32(uniform(counter)) * (high - low)
+            if not low < cut[0] <= high:
+                cut[0] = high
+            return feature
+        feature = (feature + 1) % width
+    return np.int64(-1)
+
+
+@kernel(
+    "void(float32[:, ::1], int64[::1], uint64[::1], int16[::1], float32[::1], int16[::1], "
+    "float32[::1], int16[::1])"
+)
+def _grow(
+    points: Any,
+    order: Any,
+    counter: Any,
+    feature: Any,
+    cut: Any,
+    right: Any,
+    depth: Any,
+    count: Any,
+) -> Any:
+    """Grow one tree over the rows `order` of `points`; the left child follows its parent."""
+    starts, ends = np.empty(DEPTH + 2, np.int64), np.empty(DEPTH + 2, np.int64)
+    levels, parents = np.empty(DEPTH + 2, np.int64), np.empty(DEPTH + 2, np.int64)
+    chosen = np.empty(1, np.float32)
+    starts[0], ends[0], levels[0], parents[0] = 0, len(order), 0, -1
+    waiting, node = 1, 0
+    while waiting:
+        waiting -= 1
+        start, end, level = starts[waiting], ends[waiting], levels[waiting]
+        if parents[waiting] >= 0:
+            right[parents[waiting]] = node
+        on = np.int64(-1)
+        if level < DEPTH and end - start > 1:
+            on = _choose(points, order, start, end, counter, chosen)
+        feature[node], count[node] = on, end - start
+        if on < 0:
+            depth[node] = level + _average_depth(end - start)
+            node += 1
+            continue
+        cut[node] = chosen[0]
+        middle = start
+        for at in range(start, end):
+            row = order[at]
+            if points[row, on] < chosen[0]:
+                order[at] = order[middle]
+                order[middle] = row
+                middle += 1
+        starts[waiting], ends[waiting] = middle, end
+        levels[waiting], parents[waiting] = level + 1, node
+        starts[waiting + 1], ends[waiting + 1] = start, middle
+        levels[waiting + 1], parents[waiting + 1] = level + 1, -1
+        waiting += 2
+        node += 1
+
+
+@kernel(
+    "void(int64, int64, float32[:, ::1], uint64[::1], int16[:, ::1], float32[:, ::1], "
+    "int16[:, ::1], float32[:, ::1], int16[:, ::1])"
+)
+def _regrow(
+    tree: Any,
+    held: Any,
+    points: Any,
+    counter: Any,
+    feature: Any,
+    cut: Any,
+    right: Any,
+    depth: Any,
+    count: Any,
+) -> Any:
+    """Grow `tree` anew from a sample, without repetition, of the `held` points."""
+    order = np.arange(held)
+    size = min(held, SAMPLE)
+    for at in range(size):
+        other = at + np.int64(uniform(counter) * (held - at))
+        order[at], order[other] = order[other], order[at]
+    sample = order[:size].copy()
+    _grow(points, sample, counter, feature[tree], cut[tree], right[tree], depth[tree], count[tree])
+
+
+@kernel(
+    "float64(float32[::1], int16[:, ::1], float32[:, ::1], int16[:, ::1], float32[:, ::1], int64)"
+)
+def _depth_of(x: Any, feature: Any, cut: Any, right: Any, depth: Any, trees: Any) -> Any:
+    """Return the sum of the depths at which a point ends in the trees."""
+    total = 0.0
+    for tree in range(trees):
+        node = np.int64(0)
+        on = feature[tree, 0]
+        while on >= 0:
+            node = node + 1 if x[on] < cut[tree, node] else np.int64(right[tree, node])
+            on = feature[tree, node]
+        total += depth[tree, node]
+    return total
+
+
+@kernel(
+    "void(float32[::1], int16[:, ::1], float32[:, ::1], int16[:, ::1], int16[:, ::1], float32[::1])"
+)
+def _attribute(x: Any, feature: Any, cut: Any, right: Any, count: Any, out: Any) -> Any:
+    """Add to each feature by how many octaves its cuts thinned the sample, beyond halving it."""
+    for tree in range(len(feature)):
+        node = np.int64(0)
+        while feature[tree, node] >= 0:
+            on = feature[tree, node]
+            below = node + 1 if x[on] < cut[tree, node] else np.int64(right[tree, node])
+            out[on] -= math.log2(2.0 * count[tree, below] / count[tree, node])
+            node = below
+
+
+@kernel(
+    "void(float32[:, ::1], int64, float32[:, ::1], uint64[::1], int64[::1], int16[:, ::1], "
+    "float32[:, ::1], int16[:, ::1], float32[:, ::1], int16[:, ::1], int32[::1], int32[::1], "
+    "int64[::1], float64[::1], float64[::1], int64[::1], float32[:, ::1])"
+)
+def _score_learn(
+    rows: Any,
+    memory: Any,
+    points: Any,
+    counter: Any,
+    clock: Any,
+    feature: Any,
+    cut: Any,
+    right: Any,
+    depth: Any,
+    count: Any,
+    bins: Any,
+    blocks: Any,
+    total: Any,
+    raw: Any,
+    decades: Any,
+    kept: Any,
+    weights: Any,
+) -> Any:
+    """Score every point, then take it into the reservoir, in order; fill the last four."""
+    trees, room = len(feature), len(points)
+    for i in range(len(rows)):
+        kept[i] = total[0]
+        if clock[_GROWN] > 0:
+            scale = trees * _average_depth(min(clock[_GROWN], SAMPLE))
+            raw[i] = 2.0 ** -(_depth_of(rows[i], feature, cut, right, depth, trees) / scale)
+            decades[i] = tail_decades(raw[i], bins, blocks, total)
+            if decades[i] >= EXPLAIN_FROM:
+                _attribute(rows[i], feature, cut, right, count, weights[i])
+        clock[_SEEN] += 1
+        if clock[_HELD] < room:
+            points[clock[_HELD]] = rows[i]
+            clock[_HELD] += 1
+        else:
+            place = np.int64(uniform(counter) * min(clock[_SEEN], memory))
+            if place < room:
+                points[place] = rows[i]
+        held = clock[_HELD]
+        if FIRST <= held <= SAMPLE and held & (held - 1) == 0 and clock[_GROWN] < held:
+            clock[_GROWN] = held
+            for tree in range(trees):
+                _regrow(tree, held, points, counter, feature, cut, right, depth, count)
+        elif clock[_GROWN] >= SAMPLE and clock[_SEEN] % RENEW == 0:
+            _regrow(clock[_NEXT], held, points, counter, feature, cut, right, depth, count)
+            clock[_NEXT] = (clock[_NEXT] + 1) % trees
+
+
+class Isolated(NamedTuple):
+    """What `IsolationTrees.score_learn` says of each point.
+
+    Attributes
+    ----------
+    raw
+        float64[n]: 0.5 is usual, towards 1 is isolated; 0 until the first trees have grown.
+    decades
+        float64[n]: log10(1 / p), p the tail probability among the scores before.
+    weights
+        float32[n, features], octaves by which cuts of each feature thinned the sample; 0 below
+        `EXPLAIN_FROM` decades.
+    kept
+        int64[n], scores it was compared with.
+    """
+
+    raw: NDArray[np.float64]
+    decades: NDArray[np.float64]
+    weights: NDArray[np.float32]
+    kept: NDArray[np.int64]
+
+
+class IsolationTrees:
+    """The trees, over any points: ``float32[n, features]``.
+
+    State: 14 B for each of ``trees · 511`` nodes, 4 B for each feature of the reservoir, and
+    4 kB of history: 290 kB with the defaults and 15 features.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        trees: int = TREES,
+        reservoir: int = RESERVOIR,
+        memory: int = MEMORY,
+        seed: int = 42,
+    ) -> None:
+        self._memory = memory
+        self._tail = Tail()
+        arrays: dict[str, NDArray[Any]] = {
+            "points": np.zeros((reservoir, features), np.float32),
+            "counter": np.array([seed], np.uint64),
+            "clock": np.zeros(4, np.int64),
+            "feature": np.full((trees, NODES), -1, np.int16),
+            "cut": np.zeros((trees, NODES), np.float32),
+            "right": np.zeros((trees, NODES), np.int16),
+            "depth": np.zeros((trees, NODES), np.float32),
+            "count": np.zeros((trees, NODES), np.int16),
+        }
+        self.arrays = arrays | self._tail.arrays
+
+    def score_learn(self, points: NDArray[np.float32]) -> Isolated:
+        """Score, then learn, each row in order."""
+        points = np.ascontiguousarray(points, dtype=np.float32)
+        found = Isolated(
+            np.zeros(len(points)),
+            np.zeros(len(points)),
+            np.zeros(points.shape, np.float32),
+            np.zeros(len(points), np.int64),
+        )
+        state = self.arrays
+        _score_learn(
+            points,
+            self._memory,
+            state["points"],
+            state["counter"],
+            state["clock"],
+            state["feature"],
+            state["cut"],
+            state["right"],
+            state["depth"],
+            state["count"],
+            state["bins"],
+            state["blocks"],
+            state["total"],
+            found.raw,
+            found.decades,
+            found.kept,
+            found.weights,
+        )
+        return found
+
+    @property
+    def grown(self) -> int:
+        """Points the trees grew from when they all did; 0 where there are none."""
+        return int(self.arrays["clock"][_GROWN])
+
+    def load(self, arrays: dict[str, Any]) -> None:
+        """Take up the `arrays` of another; raise `SchemaError` where they do not fit."""
+        load_arrays(self.arrays, arrays)
