@@ -42,7 +42,9 @@ SecretUrl = Annotated[SecretStr, Field(max_length=2048), AfterValidator(_secret_
 Token = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Word = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$")]
-Mail = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,253}$")]
+Mail = Annotated[
+    str, StringConstraints(pattern=r"^[^@\s<>,;\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,253}$")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -22,9 +22,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 #: Global by registry, but not to be reached from outside: Azure's WireServer.
 _METADATA: Final = frozenset({ip_address("168.63.129.16")})
 #: IPv6 prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, 8215), compatible.
-_EMBEDDING: Final = tuple(
-    IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")
-)
+_EMBEDDING: Final = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
 RESOLVE_S: Final = 5.0
 
 

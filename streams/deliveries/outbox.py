@@ -15,8 +15,9 @@ from sentinel.subscribers.model import Subscription
 from streams.deliveries.payload import AMENDED, CREATED, body, identity
 
 SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
-#: Lane of what is held back; the others are sent at once, each in its order.
+#: Lanes of what is held back, and of tests; the others are sent at once, each in its order.
 HELD: Final = -1
+TEST: Final = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def row(
         subscription.tenant,
         identity(subscription.id, data["id"], kind, revision),
         subscription.id,
-        HELD if held else alert.int % options.concurrency,
+        HELD if held else lane(alert, options.concurrency),
         kind,
         data["tenant"],
         alert,
@@ -79,6 +80,11 @@ def row(
         body(kind, data, now),
         at,
     )
+
+
+def lane(alert: UUID, lanes: int) -> int:
+    """Return the lane of an alert; the API moves deliveries by the same rule (query ``lanes``)."""
+    return (alert.int & 0xFFFF) % lanes
 
 
 async def insert(connection: Any, found: Sequence[Row], now: datetime) -> set[UUID]:

@@ -5,7 +5,7 @@
 WITH heads AS MATERIALIZED (
   SELECT s.tenant, h.id
   FROM subscriptions s
-  CROSS JOIN LATERAL generate_series(-1, s.concurrency - 1) AS l (lane)
+  CROSS JOIN LATERAL generate_series(-2, s.concurrency - 1) AS l (lane)
   CROSS JOIN LATERAL (
     SELECT d.id, d.due_at, d.leased_until, d.step FROM deliveries d
     WHERE d.tenant = s.tenant AND d.subscription_id = s.id AND d.lane = l.lane
@@ -36,7 +36,7 @@ WITH members AS (
         WHEN $6::int = 1 THEN d.id = $2
         ELSE d.batch IS NULL AND (d.lane >= 0 OR d.due_at <= $8 OR d.id = $2) END
   ORDER BY d.seq
-  LIMIT $6
+  LIMIT CASE WHEN $5::uuid IS NULL THEN $6 ELSE 500 END
 ), leased AS (
   UPDATE deliveries d
   SET leased_until = $7, batch = coalesce(d.batch, $9::uuid)

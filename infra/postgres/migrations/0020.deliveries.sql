@@ -4,7 +4,7 @@
 -- subscription, alert and revision, so writing it again adds nothing; it is the webhook-id.
 -- A lane is sent in order of `seq`, one request at a time; writers hold an advisory lock until
 -- the commit, so `seq` becomes visible in its own order. Lane -1 is what waits for a digest or
--- for the end of quiet hours.
+-- for the end of quiet hours, lane -2 is for tests.
 
 CREATE SEQUENCE public.deliveries_seq;
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sentinel.subscribers.kinds import Channel
@@ -149,15 +149,15 @@ def values(item: Item) -> Mapping[str, Any]:
 
 
 def one_line(text: str) -> str:
-    """Return `text` without line breaks and control characters, short.
+    r"""Return `text` without line breaks and control characters, short.
 
-    >>> one_line("a\\r\\nBcc: b")
+    >>> one_line("a\r\nBcc: b")
     'a Bcc: b'
     """
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:255]
 
 
-def outcome(reply: Reply, permanent: Iterable[int] = ()) -> Outcome:
+def outcome(reply: Reply, permanent: Sequence[int | None] = ()) -> Outcome:
     """Return the outcome of a reply: any 2xx is success.
 
     Parameters
