@@ -28,7 +28,7 @@ from connectors._mapper import Mapper
 from sentinel import log, postgres
 from sentinel.settings import Settings
 from streams.runtime.checkpoint import save_in
-from streams.sinks import _storable
+from streams.sinks import _incidents, _storable
 from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
 
 SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
@@ -37,6 +37,8 @@ EPOCH = date(1970, 1, 1)
 PREVIEW_BYTES = 4096
 #: Seconds to wait before old partitions are looked at again.
 EXPIRE_S = 3600.0
+#: Rows deleted at most at such a time because their tenant keeps them for less.
+EXPIRE_ROWS = 200_000
 CONNECTIONS = 4
 #: The data, not the server, is the reason: repeating the same would fail for ever.
 _REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError)
@@ -156,6 +158,8 @@ class PostgresSink(Sink):
         self._partitions = {day for day in self._partitions if day >= oldest}
         if dropped:
             _log.info("old events dropped", action="expire", partitions=dropped)
+        if deleted := await connection.fetchval(SQL["expire_tenants"], EXPIRE_ROWS):
+            _log.info("rows past their tenant's retention", action="expire", rows=deleted)
 
 
 async def _prepare(connection: Any) -> None:
@@ -203,6 +207,9 @@ async def _write_alerts(connection: Any, alerts: Sequence[AlertRow], written: Wr
         written.alert_events = _count(
             await connection.fetch(SQL["alert_events"], *zip(*evidence, strict=True))
         )
+    quiet = ("suppressed", "staged")
+    opened = [(row["tenant"], row["id"]) for row in changed if row["status"] not in quiet]
+    await _incidents.group(connection, alerts, opened)
 
 
 def _alert_record(row: AlertRow) -> tuple[Any, ...]:
