@@ -1,0 +1,211 @@
+"""The commands that webhooks and notification channels share, each a call of the API."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+
+from sentinel.cli import _client, _common
+from sentinel.cli._common import JsonOption
+from sentinel.errors import SentinelError, SettingsError
+
+COLUMNS = ("name", "kind", "where", "enabled", "pending", "succeeded_at", "failing_since", "id")
+LOG = ("created_at", "type", "state", "attempts", "status", "error", "id")
+#: Seconds to wait for the outcome of a test, and between two looks.
+TEST_S, LOOK_S = 30.0, 0.3
+
+Which = Annotated[str, typer.Argument(help="Name or id.")]
+Sources = Annotated[list[str] | None, typer.Option("--source", help="Patterns; repeat it.")]
+Rules = Annotated[list[str] | None, typer.Option("--rule", help="Ids, patterns; repeat it.")]
+Techniques = Annotated[list[str] | None, typer.Option("--technique", help="And what is below.")]
+Entities = Annotated[list[str] | None, typer.Option("--entity", help="Patterns; repeat it.")]
+Tenants = Annotated[
+    list[str] | None, typer.Option("--of-tenant", help="Patterns, for the operator's own.")
+]
+Least = Annotated[str | None, typer.Option("--min-severity", help="This or worse.")]
+Owner = Annotated[str | None, typer.Option("--tenant", help="Whose; `*` sees all tenants.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--option", help='NAME=JSON, such as concurrency=4, digest={"every":"1h"}.'),
+]
+
+
+def clauses(**given: Any) -> list[dict[str, Any]]:
+    """Return the filter of what was given on the command line; nothing: all alerts."""
+    clause = {name: value for name, value in given.items() if value}
+    return [clause] if clause else []
+
+
+def pairs(given: list[str] | None, *, json: bool) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` arguments; values are JSON where they are, else text.
+
+    Raises
+    ------
+    SettingsError
+        One has no ``=``.
+    """
+    found: dict[str, Any] = {}
+    for each in given or []:
+        name, sign, value = each.partition("=")
+        if not sign or not name:
+            raise SettingsError(f"expected NAME=VALUE, found {each!r}")
+        try:
+            found[name] = orjson.loads(value) if json or value[:1] in "[{" else value
+        except orjson.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def send(client: httpx.Client, method: str, path: str, body: Any = None) -> Any:
+    """Send JSON and return the answer's, None where there is none."""
+    answer = _client.checked(client.request(method, path, json=body))
+    return orjson.loads(answer.content) if answer.content else None
+
+
+def find(client: httpx.Client, path: str, which: str) -> dict[str, Any]:
+    """Return the subscription of a name or id.
+
+    Raises
+    ------
+    SentinelError
+        There is none, or several tenants have one of that name.
+    """
+    found = [each for each in _client.pages(client, path, {}, None) if which in
+             (each["name"], each["id"])]  # fmt: skip
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(f"{each['id']} ({each['tenant']})" for each in found)
+        raise SentinelError(f"expected one of the name {which!r}, found {len(found)}: {ids}")
+    raise SentinelError(f"expected a name or id, found {which!r}, which there is none of")
+
+
+def show(found: Any, json: bool, title: str) -> None:
+    """Print one object."""
+    if json:
+        _common.print_json(found)
+        return
+    rows = [
+        (name, value if isinstance(value, str | int | None) else orjson.dumps(value).decode())
+        for name, value in found.items()
+    ]
+    _common.print_table(title, ("field", "value"), rows)
+
+
+def group(path: str, noun: str) -> typer.Typer:
+    """Return the commands over what is at `path`."""
+    app = typer.Typer(no_args_is_help=True)
+
+    @app.command("list")
+    def list_(json: JsonOption = False) -> None:
+        """List them, without their secrets."""
+        with _client.connect() as client:
+            found = list(_client.pages(client, path, {}, None))
+        if json:
+            _common.print_json(*found)
+            return
+        rows = [
+            [
+                each["config"].get("url") or each["config"].get("host")
+                if name == "where"
+                else each[name]
+                for name in COLUMNS
+            ]
+            for each in found
+        ]
+        _common.print_table(f"{noun}: {len(found)}", COLUMNS, rows)
+
+    @app.command("show")
+    def show_(which: Which, json: JsonOption = False) -> None:
+        """Show one: its filter, its options, what waits and since when it fails."""
+        with _client.connect() as client:
+            found = find(client, path, which)
+        show(found, json, found["name"])
+
+    _switches(app, path)
+    _deliveries(app, path)
+    return app
+
+
+def _switches(app: typer.Typer, path: str) -> None:
+    @app.command()
+    def enable(which: Which) -> None:
+        """Switch it on again; what waited is sent, in order."""
+        with _client.connect() as client:
+            send(client, "PATCH", f"{path}/{find(client, path, which)['id']}", {"enabled": True})
+
+    @app.command()
+    def disable(which: Which) -> None:
+        """Switch it off; nothing new is written down for it, what waits is kept."""
+        with _client.connect() as client:
+            send(client, "PATCH", f"{path}/{find(client, path, which)['id']}", {"enabled": False})
+
+    @app.command()
+    def delete(which: Which) -> None:
+        """Delete it, with what it was still to be told and its log."""
+        with _client.connect() as client:
+            send(client, "DELETE", f"{path}/{find(client, path, which)['id']}")
+
+
+def _deliveries(app: typer.Typer, path: str) -> None:
+    @app.command()
+    def test(
+        which: Which,
+        wait: Annotated[float, typer.Option(help="Seconds to wait for the outcome.")] = TEST_S,
+        json: JsonOption = False,
+    ) -> None:
+        """Send a test message and say what became of it; exit with 1 where it did not arrive."""
+        with _client.connect() as client:
+            one = f"{path}/{find(client, path, which)['id']}"
+            sent = send(client, "POST", f"{one}/test")["delivery"]
+            deadline = time.monotonic() + wait
+            found = _client.get(client, f"{one}/deliveries/{sent}", {})
+            while not found["attempts"] and time.monotonic() < deadline:
+                time.sleep(LOOK_S)
+                found = _client.get(client, f"{one}/deliveries/{sent}", {})
+        show({name: found[name] for name in LOG if name != "type"}, json, "test")
+        if found["state"] != "delivered":
+            raise typer.Exit(1)
+
+    @app.command()
+    def deliveries(
+        which: Which,
+        state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
+        limit: Annotated[int, typer.Option(min=1, help="Most of them, the newest first.")] = 50,
+        json: JsonOption = False,
+    ) -> None:
+        """Show the log: what was sent, what waits, and why."""
+        with _client.connect() as client:
+            one = f"{path}/{find(client, path, which)['id']}"
+            found = list(_client.pages(client, f"{one}/deliveries", {"state": state}, limit))
+        if json:
+            _common.print_json(*found)
+            return
+        rows = [[each[name] for name in LOG] for each in found]
+        _common.print_table(f"Deliveries: {len(found)}", LOG, rows)
+
+    @app.command()
+    def replay(
+        which: Which,
+        delivery: Annotated[list[str] | None, typer.Argument(help="Ids; none: by state.")] = None,
+        state: Annotated[
+            str | None, typer.Option(help="failed, delivered, or pending: try now.")
+        ] = None,
+        since: Annotated[str | None, typer.Option(help="Time, or a span back such as 12h.")] = None,
+        json: JsonOption = False,
+    ) -> None:
+        """Send again, with the ids that the messages had; by default those that failed."""
+        body: dict[str, Any] = {"deliveries": delivery, "since": _client.moment(since)}
+        body["state"] = state or (None if delivery or since else "failed")
+        with _client.connect() as client:
+            one = f"{path}/{find(client, path, which)['id']}"
+            given = {name: value for name, value in body.items() if value}
+            done = send(client, "POST", f"{one}/replay", given)
+        if json:
+            _common.print_json(done)
+        else:
+            _common.note(f"{done['replayed']} deliveries go out again")
