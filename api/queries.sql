@@ -137,13 +137,8 @@ ORDER BY "offset" DESC, "partition" DESC, topic DESC
 LIMIT $9;
 
 -- name: ledger
-SELECT row ->> 'stage' AS stage, row ->> 'tenant' AS tenant, row ->> 'source' AS source,
-  name AS what, sum(amount::bigint)::bigint AS count
-FROM checkpoints,
-  jsonb_array_elements(ledger -> 'rows') AS elements (row),
-  jsonb_each_text(row - 'stage' - 'tenant' - 'source') AS counts (name, amount)
-WHERE $1 = '*' OR row ->> 'tenant' = $1
-GROUP BY 1, 2, 3, 4
+SELECT stage, tenant, source, what, count FROM ledger_rows()
+WHERE $1 = '*' OR tenant = $1
 ORDER BY 1, 2, 3, 4;
 
 -- name: positions

@@ -41,6 +41,26 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8090, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     api_url: str = Field("", description="URL at which commands find the API.")
+    api_tls_certificate: str = Field("", description="PEM certificate chain; set, the API is TLS.")
+    api_tls_key: str = Field("", description="PEM key of that certificate.")
+    api_tls_client_ca: str = Field("", description="PEM CA that clients' certificates must be of.")
+    api_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed.")
+    api_origins: str = Field("", description="Web sites whose scripts may call the API (CORS).")
+    api_address_per_min: int = Field(
+        600, ge=0, description="Requests without a token a minute and address; 0: no limit."
+    )
+    api_user_per_min: int = Field(
+        6000, ge=0, description="Requests a minute of each user or key; 0: no limit."
+    )
+    api_tenant_per_min: int = Field(
+        0, ge=0, description="Requests a minute of each tenant without a quota; 0: no limit."
+    )
+    oidc_issuer: str = Field("", description="OpenID Connect issuer; empty: no single sign-on.")
+    oidc_client_id: str = Field("", description="What the issuer calls Sentinel.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="Its secret there, if any.")
+    oidc_redirect: str = Field("", description="URL of /v1/auth/oidc/callback, as registered.")
+    oidc_tenant: str = Field("default", description="Tenant of those that sign in there.")
+    oidc_role: str = Field("", description="Role of who signs in first; empty: only known users.")
     metrics_host: str = Field("127.0.0.1", description="Address of a worker's metrics.")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of metrics; 0: a free one.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -132,5 +132,8 @@ SELECT events_partition($1);
 -- name: expire
 SELECT events_expire($1);
 
+-- name: expire_tenants
+SELECT tenants_expire($1);
+
 -- name: json
 SELECT $1::text::jsonb;
