@@ -10,10 +10,12 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
 
 from api import docs, errors, routes
-from api.auth import Guard, Tokens
+from api.auth import Edge, Guard
 from api.deps import Services
+from api.identity.access import Identity
 from api.routes.alert_stream import Head
 from api.routes.ingest import Sources
 from sentinel import __version__
@@ -22,9 +24,11 @@ from sentinel.settings import Settings
 DESCRIPTION = """\
 Alerts, the events behind them, and a way in for raw logs.
 
-Every call but `/health` needs the token in the file `api-token` of SENTINEL_HOME:
-`Authorization: Bearer …`. Lists are paged: pass `next` of one page as `cursor` of the
-next. Errors are RFC 9457 problem details.
+Every call but `/health` and those that sign in needs `Authorization: Bearer TOKEN`: an access
+token of `POST /v1/auth/login`, an API key of `POST /v1/keys`, or, for scripts of the machine
+itself, the token in the file `api-token` of SENTINEL_HOME. What it may do is a matter of its
+role; whose rows it sees, of its tenant. Lists are paged: pass `next` of one page as `cursor`
+of the next. Errors are RFC 9457 problem details, and every answer has an `X-Request-ID`.
 """
 
 
@@ -61,7 +65,17 @@ def create(settings: Settings) -> FastAPI:
         app.include_router(router)
     docs.install(app)
     errors.install(app)
-    app.add_middleware(Guard, tokens=Tokens.load(settings.home))
+    app.state.identity = identity = Identity.load(settings)
+    app.add_middleware(Guard, credentials=identity.credentials, rates=identity.rates)
+    app.add_middleware(Edge)
+    if settings.api_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.api_origins.split(","),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After", "ETag"],
+        )
     _describe(app)
     return app
 

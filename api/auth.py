@@ -1,138 +1,200 @@
-"""In front of every route: who asks, the headers of every answer, and the count of requests."""
+"""In front of every route: `Edge` (ids, headers, sizes, counts), then `Guard` (who asks)."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from pathlib import Path
-from typing import NamedTuple, Self
+import re
+import secrets
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import docs
-from api.errors import answer
-from api.permissions import ADMIN, NOBODY, SERVICE, Principal
-from sentinel import postgres
-from sentinel.errors import SettingsError
-from sentinel.local.home import ensure_token
+from api.deps import Services
+from api.errors import Problem, answer
+from api.identity.credentials import Credentials
+from api.identity.rates import Rates, too_many
+from api.permissions import NOBODY, Principal
+from sentinel import log
 from sentinel.metrics import API_REQUESTS
 
-#: Paths that anyone may read: that the API is alive, and how to use it.
-OPEN = frozenset({"/health", "/openapi.json"}) | docs.OPEN
-TENANT_TOKENS = "tenant-tokens"
+#: Asked by what restarts the process: never refused.
+ALIVE = "/health"
+#: Paths that anyone may read: that the API is alive, how to use it, how to sign in.
+OPEN = (
+    frozenset({ALIVE, "/openapi.json", "/.well-known/jwks.json"})
+    | {f"/v1/auth/{name}" for name in ("login", "refresh", "password", "oidc", "oidc/callback")}
+    | docs.OPEN
+)
+#: The credential in a file that scripts of this machine use; its limits are the machine's.
+LOCAL = "token:api-token"
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+#: A year, as browsers ask before they list a site; only ever sent over TLS.
+HSTS = "max-age=31536000; includeSubDomains"
+#: Largest body in bytes; `api.routes.ingest` takes more and counts itself.
+MAX_BODY = 1_048_576
+LARGER = "/v1/ingest/"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+#: Subprotocol before the token where a browser opens a WebSocket, which cannot set headers.
+BEARER = "bearer"
 
 
-class Tokens(NamedTuple):
-    """SHA-256 digests of tokens, each with its tenant."""
+class Edge:
+    """Middleware: what every answer has, and what no request may be.
 
-    digests: tuple[tuple[bytes, str], ...]
+    The id of a request is that of its header ``X-Request-ID`` where it has a sound one, else
+    a new one; it is in the answer, in every line of the log, and in the audit log.
+    """
 
-    @classmethod
-    def load(cls, home: Path) -> Self:
-        """Read the tokens in SENTINEL_HOME, making the first one where there is none.
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-        ``api-token`` holds the token that sees all tenants. ``tenant-tokens`` may hold
-        more, a tenant and its token a line, separated by a space.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; refuse a body that is too large (413)."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request = given if _ID.match(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request"] = request
 
-        Raises
-        ------
-        SettingsError
-            A file cannot be read, or a line of ``tenant-tokens`` is not of that form.
-        """
-        try:
-            found = [(ensure_token(home).read_text().strip(), postgres.ALL_TENANTS)]
-            more = home / TENANT_TOKENS
-            lines = more.read_text().splitlines() if more.exists() else []
-        except OSError as error:
-            raise SettingsError(f"expected to read the tokens in {home}: {error}") from error
-        for number, line in enumerate(lines, 1):
-            match line.split():
-                case [tenant, token] if len(token) >= 16 and tenant != postgres.ALL_TENANTS:
-                    found.append((token, tenant))
-                case []:
-                    pass
-                case _:
-                    raise SettingsError(
-                        f"{more}:{number}: expected a tenant and a token of 16 characters or more"
-                    )
-        return cls(tuple((_digest(token.encode()), tenant) for token, tenant in found))
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _finish(scope, message, request)
+            await send(message)
 
-    def tenant_of(self, token: bytes) -> str | None:
-        """Return whose `token` it is, in a time that does not depend on how much of it is right."""
-        digest = _digest(token)
-        found = None
-        for known, tenant in self.digests:
-            if hmac.compare_digest(known, digest):
-                found = tenant
-        return found
+        with log.bound(request=request):
+            if scope["type"] == "websocket":
+                await self._app(scope, receive, send_on)
+            elif _announced(headers) > MAX_BODY and not scope["path"].startswith(LARGER):
+                await answer(scope["path"], 413, _TOO_LARGE)(scope, receive, send_on)
+            else:
+                await self._app(scope, _counted(scope, receive), send_on)
 
 
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
+_TOO_LARGE = f"body: expected at most {MAX_BODY} bytes, found more"
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def _counted(scope: Scope, receive: Receive) -> Receive:
+    """Return `receive`, raising as soon as a body that is sent in pieces is too large."""
+    if scope["path"].startswith(LARGER):
+        return receive
+    size = 0
+
+    async def receive_on() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return receive_on
+
+
+def _finish(scope: Scope, message: Message, request: str) -> None:
+    headers = MutableHeaders(scope=message)
+    headers["X-Request-ID"] = request
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if scope["scheme"] == "https":
+        headers["Strict-Transport-Security"] = HSTS
+    if scope["path"].startswith("/docs"):
+        headers["Content-Security-Policy"] = docs.POLICY
+    route = getattr(scope.get("route"), "path", "none")  # bounded, unlike paths
+    API_REQUESTS.labels(scope["method"], route, message["status"]).inc()
 
 
 class Guard:
-    """Middleware: refuses whatever has no token, so that no route can forget to.
+    """Middleware: refuses whatever has no credential, so that no route can forget to.
+
+    Leaves a `Principal` in ``request.state.principal``; what it may do is asked by routes
+    (`api.permissions.allow`), which rows it sees by the database.
 
     Parameters
     ----------
     app
         What it stands in front of.
-    tokens
+    credentials
         Those that are valid.
+    rates
+        The limits.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, credentials: Credentials, rates: Rates) -> None:
         self._app = app
-        self._tokens = tokens
+        self._credentials = credentials
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer 401."""
-        if scope["type"] != "http":
+        """Let a request through, or answer 401 or 429; a WebSocket is closed with 1008."""
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-
-        async def send_on(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._finish(scope, message)
-            await send(message)
-
-        who = self._principal(scope)
-        if who is None and scope["path"] not in OPEN:
-            detail = (
-                "expected the header `Authorization: Bearer TOKEN` with the token in the file "
-                "api-token of SENTINEL_HOME, found none or another"
-            )
-            refusal = answer(scope["path"], 401, detail, {"WWW-Authenticate": "Bearer"})
-            await refusal(scope, receive, send_on)
+        try:
+            scope["state"]["principal"] = await self._admit(scope)
+        except Problem as problem:
+            if scope["type"] == "websocket":
+                await send(
+                    {"type": "websocket.close", "code": 1008, "reason": problem.detail[:100]}
+                )
+                return
+            refusal = answer(scope["path"], problem.status, problem.detail, problem.headers)
+            await refusal(scope, receive, send)
             return
-        scope.setdefault("state", {})["principal"] = who or NOBODY
-        await self._app(scope, receive, send_on)
+        await self._app(scope, receive, send)
 
-    def _principal(self, scope: Scope) -> Principal | None:
-        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            return None
-        tenant = self._tokens.tenant_of(token.strip().encode("latin-1"))
-        if tenant is None:
-            return None
-        if tenant == postgres.ALL_TENANTS:
-            return Principal(tenant, "token:api-token", ADMIN)
-        return Principal(tenant, f"token:{tenant}", SERVICE)
+    async def _admit(self, scope: Scope) -> Principal:
+        address = scope["client"][0] if scope.get("client") else ""
+        services: Services = scope["app"].state.services
+        token = _token(scope)
+        who = self._credentials.known(token) if token else None
+        if who is None and token and not self._rates.exhausted(address):
+            who = await self._credentials.look_up(token, services)
+        if who is None:
+            if scope["path"] == ALIVE:
+                return NOBODY
+            if waiting := self._rates.stranger(address):
+                raise too_many("fewer requests without a valid token", waiting)
+            if scope["path"] in OPEN:
+                return NOBODY
+            raise Problem(401, _NOBODY_KNOWN, {"WWW-Authenticate": "Bearer"})
+        if who.subject != LOCAL:
+            await self._count(who, services)
+        return who
 
-    def _finish(self, scope: Scope, message: Message) -> None:
-        headers = MutableHeaders(scope=message)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        if scope["path"].startswith("/docs"):
-            headers["Content-Security-Policy"] = docs.POLICY
-        route = getattr(scope.get("route"), "path", "none")  # bounded, unlike paths
-        API_REQUESTS.labels(scope["method"], route, message["status"]).inc()
+    async def _count(self, who: Principal, services: Services) -> None:
+        quota = await self._credentials.quota(who.tenant, services)
+        if quota.disabled:
+            raise Problem(403, f"the tenant {who.tenant} is switched off")
+        if waiting := self._rates.request(who.tenant, who.subject, quota):
+            raise too_many("fewer requests of this user or tenant", waiting)
+
+
+_NOBODY_KNOWN = (
+    "expected the header `Authorization: Bearer TOKEN` with an access token of POST "
+    "/v1/auth/login, an API key, or the token in the file api-token of SENTINEL_HOME; found "
+    "none, or one that is not valid (any more)"
+)
+
+
+def _token(scope: Scope) -> str:
+    kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return token.strip()
+    asked = scope.get("subprotocols") or []
+    return str(asked[1]) if len(asked) > 1 and asked[0] == BEARER else ""

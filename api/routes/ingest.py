@@ -15,6 +15,7 @@ from starlette.responses import Response
 from api import errors
 from api.deps import Services, ServicesDep, TenantDep, topic_states
 from api.errors import Problem, unavailable
+from api.identity.access import Identity
 from api.paging import json_response
 from api.permissions import allow
 from sentinel import postgres, reading, topics
@@ -127,10 +128,18 @@ async def ingest(
     records = list(reading.records(io.BytesIO(await body_of(request))))
     if not records:
         raise Problem(422, "body: expected at least one record, found none")
+    await spend(request, services, whose, len(records))
     sender = key or (request.client.host if request.client else "")
     await send(services, topics.raw(source), records, f"{whose}/{sender}".encode(), whose)
     accepted = {"source": source, "topic": topics.raw(source), "tenant": whose}
     return json_response(accepted | {"accepted": len(records)}, 202)
+
+
+async def spend(request: Request, services: Services, tenant: str, events: int) -> None:
+    """Count events against the tenant's quota; raise `Problem` (403, 413, 429) beyond it."""
+    identity: Identity = request.app.state.identity
+    quota = await identity.credentials.quota(tenant, services)
+    identity.rates.events(tenant, quota, events)
 
 
 def name_tenant(owner: str, wanted: str | None) -> str:
