@@ -16,17 +16,16 @@ from fastapi import Depends, Query
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
 from starlette.requests import HTTPConnection
 
-from api.errors import Problem, unavailable
+from api.errors import unavailable
 from api.permissions import Principal, principal
 from api.search import Search
-from api.search_elasticsearch import ElasticsearchSearch
-from api.search_postgres import PostgresSearch
+from api.search.elasticsearch import ElasticsearchSearch
+from api.search.postgres import PostgresSearch
 from connectors._mapper import Mapper
 from sentinel import postgres
 from sentinel.errors import KafkaError, SentinelError, StackError
 from sentinel.kafka import Producer, TopicState, describe_topics
 from sentinel.settings import Settings
-from sentinel.words import words
 
 T = TypeVar("T")
 
@@ -242,23 +241,6 @@ async def tenant(who: PrincipalDep) -> str:
     return who.tenant
 
 
-async def full_text(
-    q: Annotated[
-        Text,
-        Query(
-            max_length=200,
-            description="Words that must all occur, in any order, upper or lower case.",
-        ),
-    ] = None,
-) -> list[str]:
-    """Return the words of a full-text search; raise `Problem` (422) where it has none."""
-    found = words(q) if q is not None else []
-    if q is not None and not found:
-        raise Problem(422, f"q: expected at least one word of letters or digits, found {q!r}")
-    return found
-
-
-WordsDep = Annotated[list[str], Depends(full_text)]
 ServicesDep = Annotated[Services, Depends(services)]
 TenantDep = Annotated[str, Depends(tenant)]
 

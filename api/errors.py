@@ -43,13 +43,22 @@ class Problem(Exception):  # noqa: N818 # the term of the RFC
         One sentence: expected, found, what to do.
     headers
         More response headers, such as ``Retry-After``.
+    errors
+        What is wrong with single parameters, as `ProblemDetails.errors` shows it.
     """
 
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: dict[str, str] | None = None,
+        errors: list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.headers = headers or {}
+        self.errors = errors or []
 
 
 def unavailable(what: str, error: BaseException) -> Problem:
@@ -100,7 +109,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 # registered for it only
-    return answer(request.url.path, error.status, error.detail, error.headers)
+    return answer(request.url.path, error.status, error.detail, error.headers, error.errors)
 
 
 async def _http(request: Request, error: Exception) -> Response:

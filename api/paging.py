@@ -19,10 +19,12 @@ T = TypeVar("T")
 MAX_BIGINT = 2**63 - 1
 
 
-def json_response(content: Any, status: int = 200) -> Response:
+def json_response(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     """Return JSON: times RFC 3339 in UTC, `raw_json` as it stands."""
     body = orjson.dumps(content, default=str, option=orjson.OPT_PASSTHROUGH_DATETIME)
-    return Response(body, status, media_type="application/json")
+    return Response(body, status, headers, media_type="application/json")
 
 
 def raw_json(text: str | bytes) -> orjson.Fragment:

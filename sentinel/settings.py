@@ -83,11 +83,18 @@ class Settings(BaseSettings):
 
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")
     model_threshold: float = Field(0.6, ge=0, le=1, description="Score at which a model alerts.")
+    risk_threshold: float = Field(2.0, ge=0, description="Risk at which an entity alerts; 0: off.")
+    risk_half_life_h: float = Field(
+        24.0, gt=0, description="Hours after which what adds to a risk counts half."
+    )
     repeat_window_s: int = Field(
         3600, ge=1, description="Hits of a rule on an entity fold into one alert for this long."
     )
     checkpoint_s: float = Field(2.0, gt=0, description="Longest time between two checkpoints.")
     retention_days: int = Field(7, ge=1, description="Days that events are kept in PostgreSQL.")
+    search_retention_days: int = Field(
+        90, ge=1, le=36500, description="Days that events are kept in Elasticsearch."
+    )
     max_event_bytes: int = Field(1_048_576, ge=1024, description="Larger events are dead letters.")
 
     @cached_property

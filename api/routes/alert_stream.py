@@ -16,8 +16,12 @@ from api.deps import Database, DatabaseDep, Services
 from api.errors import Problem
 from api.paging import MAX_BIGINT
 from api.permissions import allow
-from api.routes.alerts import Filters, alert
-from api.search import AlertFilter
+from api.routes.alerts import alert, columns
+from api.search.asked import AlertsWanted
+from api.search.language.fields import ALERTS
+from api.search.language.nodes import Node
+from api.search.language.to_sql import Sql
+from api.search.postgres import own
 from sentinel import postgres
 
 router = APIRouter(
@@ -68,7 +72,7 @@ class Head:
 async def stream(
     request: Request,
     database: DatabaseDep,
-    filters: Filters,
+    wanted: AlertsWanted,
     last_event_id: Place = None,
     after: Annotated[
         int | None, Query(ge=0, le=MAX_BIGINT, description="As Last-Event-ID, for browsers.")
@@ -85,7 +89,7 @@ async def stream(
         start = (await database.fetch("newest_revision"))[0][0]
     leaving = anyio.Event()
     return EventSourceResponse(
-        changes(request.app.state.head, database, filters, start, leaving),
+        changes(request.app.state.head, database, wanted, start, leaving),
         shutdown_event=leaving,
         shutdown_grace_period=GRACE_S,
         ping=HEARTBEAT_S,
@@ -94,7 +98,7 @@ async def stream(
 
 
 async def changes(
-    newest: Head, database: Database, filters: AlertFilter, last: int, leaving: anyio.Event
+    newest: Head, database: Database, wanted: Node, last: int, leaving: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield alerts changed after revision `last` until `leaving`; wait for an absent database."""
     while not leaving.is_set():
@@ -102,7 +106,11 @@ async def changes(
             head = await newest.revision()
             rows: list[Any] = []
             if head > last:
-                rows = await database.fetch("changes", *filters, last, head, AT_ONCE)
+                sql = Sql(after=3)
+                fill = {"wanted": sql.condition(own(database, ALERTS, wanted))}
+                fill["alert_columns"] = columns()
+                args = (last, head, AT_ONCE, *sql.args)
+                rows = await database.fetch("changes", *args, fill=fill)
         except Problem as problem:
             yield ServerSentEvent(comment=problem.detail)
             await _sleep(HEARTBEAT_S / 3, leaving)

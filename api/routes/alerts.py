@@ -12,11 +12,14 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, Word, WordsDep
+from api.deps import Cursor, Database, DatabaseDep, Limit, ServicesDep
 from api.errors import Problem
+from api.fields import Chosen, chooser, cut
 from api.paging import decode_place, encode_place, json_response, moment, more, page, raw_json
 from api.permissions import allow
-from api.search import SEVERITIES, AlertFilter, Place, Severity
+from api.search import Place, Severity
+from api.search.asked import AlertsWanted
+from api.search.language.fields import DISPOSITIONS, STATUSES
 
 router = APIRouter(
     prefix="/v1/alerts", tags=["alerts"], dependencies=[Depends(allow("alerts:read"))]
@@ -45,8 +48,19 @@ class Alert(BaseModel):
     explanation: dict[str, Any] = Field(
         description="Why it fired.", examples=[{"matched": {"eventName": "CreateAccessKey"}}]
     )
-    status: str = Field(examples=["new"])
+    status: str = Field(description=f"One of {', '.join(STATUSES)}.", examples=["new"])
     count: int = Field(description="Events folded in so far.", examples=[1])
+    assignee: str = Field(description="Who works on it.", examples=["user:ada"])
+    disposition: str = Field(
+        description=f"What it turned out to be: {', '.join(DISPOSITIONS)}; empty: not known yet.",
+        examples=["true_positive"],
+    )
+    disposition_reason: str = Field(examples=["Key was rotated without a ticket"])
+    merged_into: UUID | None = Field(description="The alert that stands for it.", examples=[None])
+    suppression: str = Field(description="Id of what suppressed it.", examples=[""])
+    updated_at: datetime = Field(
+        description="When it last changed in any way.", examples=["2026-01-31T12:00:01.000Z"]
+    )
 
 
 class Evidence(BaseModel):
@@ -83,29 +97,13 @@ class AlertDetail(Alert):
     evidence: EvidencePage
 
 
-def filters(
-    since: Annotated[Time, Query(description="Alerts whose last event is not older.")] = None,
-    until: Annotated[Time, Query(description="Alerts whose first event is older.")] = None,
-    severity: Annotated[list[Severity] | None, Query(description="Any of these.")] = None,
-    min_severity: Annotated[Severity | None, Query(description="This or worse.")] = None,
-    rule: Annotated[Text, Query(description="Id of the rule or model.")] = None,
-    entity: Annotated[Text, Query(description="Who did it, in full.")] = None,
-    source: Annotated[Text, Query(description="Connector, such as cloudtrail.")] = None,
-    technique: Annotated[
-        str | None,
-        Query(pattern=r"^[A-Z]{1,4}[0-9]{1,6}(\.[0-9]{1,6})?$", description="And what is below."),
-    ] = None,
-    status: Annotated[Word, Query(description="Such as new.")] = None,
-    tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
-) -> AlertFilter:
-    """Return what alerts are asked for."""
-    least = SEVERITIES.index(min_severity) + 1 if min_severity else None
-    return AlertFilter(
-        since, until, severity, least, rule, entity, source, technique, status, tenant
-    )
+Fields = Annotated[Chosen, Depends(chooser(Alert))]
 
 
-Filters = Annotated[AlertFilter, Depends(filters)]
+def columns(fields: Chosen = None) -> str:
+    """Return the columns of an alert; those that cost most only where they are asked for."""
+    fill = {name: "NULL" for name in ("event_uids", "explanation") if fields and name not in fields}
+    return Database.sql("alert_columns", **fill)
 
 
 def alert(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,10 +119,16 @@ def alert(row: Mapping[str, Any]) -> dict[str, Any]:
         "title": row["title"],
         "techniques": row["techniques"],
         "entity": row["entity"],
-        "event_uids": [str(uid) for uid in row["event_uids"]],
-        "explanation": raw_json(row["explanation"]),
+        "event_uids": [str(uid) for uid in row["event_uids"] or ()],
+        "explanation": raw_json(row["explanation"] or "null"),
         "status": row["status"],
         "count": row["count"],
+        "assignee": row["assignee"],
+        "disposition": row["disposition"],
+        "disposition_reason": row["disposition_reason"],
+        "merged_into": row["merged_into"] and str(row["merged_into"]),
+        "suppression": row["suppression"],
+        "updated_at": moment(row["updated_at"]),
     }
 
 
@@ -132,19 +136,22 @@ def alert(row: Mapping[str, Any]) -> dict[str, Any]:
 async def list_alerts(
     services: ServicesDep,
     database: DatabaseDep,
-    filters: Filters,
-    words: WordsDep,
+    wanted: AlertsWanted,
+    fields: Fields,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """List alerts, newest first by the time of their first event.
 
-    `q` looks into title, rule, entity, techniques and explanation. Pages are stable: an
-    alert created meanwhile does not move the others. Only one that turns out to have begun
-    earlier moves on, and may come once more.
+    `query` is in the search language, where words look into title, rule, entity, techniques
+    and explanation; `q` are such words. The other parameters must hold too. Pages are
+    stable: an alert created meanwhile does not move the others. Only one that turns out to
+    have begun earlier moves on, and may come once more.
     """
-    found = await services.search.alerts(database, filters, words, decode_place(cursor), limit)
-    return page(map(alert, found.rows), encode_place(found.following))
+    place = decode_place(cursor)
+    found = await services.search.alerts(database, wanted, place, limit, columns(fields))
+    items = [cut(alert(row), fields) for row in found.rows]
+    return page(items, encode_place(found.following))
 
 
 @router.get("/{alert_id:uuid}", response_model=AlertDetail)
@@ -158,7 +165,7 @@ async def one_alert(
     """Show one alert: its explanation and the events it stands on, a page at a time."""
     after = decode_place(cursor) or (None, None)
     async with database.reading() as connection:
-        row = await connection.fetchrow(database.sql("alert"), alert_id)
+        row = await connection.fetchrow(database.sql("alert", alert_columns=columns()), alert_id)
         if row is None:
             raise Problem(404, f"there is no alert {alert_id}; GET /v1/alerts lists them")
         place = (row["tenant"], row["id"])
@@ -166,7 +173,13 @@ async def one_alert(
     shown, last = more(rows, limit)
     following = encode_place(Place(last["time"], last["event_uid"]) if last else None)
     items = [evidence(item, payload) for item in shown]
-    return json_response(alert(row) | {"evidence": {"items": items, "next": following}})
+    detail = alert(row) | {"evidence": {"items": items, "next": following}}
+    return json_response(detail, headers={"ETag": tag(row)})
+
+
+def tag(row: Mapping[str, Any]) -> str:
+    """Return the ETag of an alert: of what people changed, and of any change."""
+    return f'"{row["version"]}.{row["revision"]}"'
 
 
 def evidence(row: Mapping[str, Any], payload: bool) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from api.deps import Cursor, DatabaseDep, Limit, ServicesDep, Text, Time, WordsDep
+from api.deps import Cursor, DatabaseDep, Limit, ServicesDep
+from api.fields import Chosen, chooser, cut
 from api.paging import decode_place, encode_place, moment, page, raw_json
 from api.permissions import allow
-from api.search import SEVERITIES, EventFilter, Severity
+from api.search.asked import EventsWanted
 from connectors._mapper import Mapper
 
 router = APIRouter(
@@ -50,47 +51,39 @@ class Events(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last.")
 
 
+Fields = Annotated[Chosen, Depends(chooser(Event))]
+
+
 @router.get("", response_model=Events)
 async def list_events(
     services: ServicesDep,
     database: DatabaseDep,
-    words: WordsDep,
-    since: Annotated[Time, Query(description="Not older than this.")] = None,
-    until: Annotated[Time, Query(description="Older than this.")] = None,
-    uid: Annotated[UUID | None, Query(description="The event with this id.")] = None,
-    source: Annotated[Text, Query(description="Connector, such as cloudtrail.")] = None,
-    entity: Annotated[Text, Query(description="Who did it, in full.")] = None,
-    operation: Annotated[Text, Query(description="What was done, in full.")] = None,
-    service: Annotated[Text, Query(description="Where it was done, in full.")] = None,
-    src_ip: Annotated[Text, Query(description="Address it came from.")] = None,
-    class_uid: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="OCSF class.")] = None,
-    min_severity: Annotated[Severity | None, Query(description="This or worse.")] = None,
-    tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
+    wanted: EventsWanted,
+    fields: Fields,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """List events, newest first by event time. `q` looks into what the source wrote.
+    """List events, newest first by event time.
+
+    `query` is in the search language, where words and `raw.…` look into what the source
+    wrote; `q` are words of it. The other parameters must hold too.
 
     PostgreSQL keeps those of the last days (SENTINEL_RETENTION_DAYS), Elasticsearch all.
     """
-    least = SEVERITIES.index(min_severity) + 1 if min_severity else None
-    wanted = EventFilter(
-        since, until, uid, source, entity, operation, service, src_ip, class_uid, least, tenant
-    )
-    found = await services.search.events(database, wanted, words, decode_place(cursor), limit)
-    rows = [event(row, services.mapper) for row in found.rows]
+    found = await services.search.events(database, wanted, decode_place(cursor), limit)
+    rows = [cut(event(row, services.mapper, fields), fields) for row in found.rows]
     return page(rows, encode_place(found.following))
 
 
-def event(row: Mapping[str, Any], mapper: Mapper) -> dict[str, Any]:
+def event(row: Mapping[str, Any], mapper: Mapper, fields: Chosen = None) -> dict[str, Any]:
     """Return the row of an event as JSON sends it: in OCSF, not as the source wrote it."""
     sent = dict(row)
     raw, ocsf = sent.pop("raw", ""), row["ocsf"]
-    if ocsf is None:
+    if ocsf is None and (fields is None or "ocsf" in fields):
         ocsf = mapper.ocsf(row["source"], row["tenant"], row["uid"].bytes, raw.encode())
     return sent | {
         "uid": str(row["uid"]),
         "time": moment(row["time"]),
         "arrived": moment(row["arrived"]),
-        "ocsf": raw_json(ocsf),
+        "ocsf": raw_json(ocsf or "null"),
     }

@@ -9,26 +9,27 @@ and counted (``sentinel_errors``), and is in PostgreSQL, which remains the syste
 It keeps no positions: the caller saves them after `ElasticsearchSink.write` has returned.
 
 What the API filters by is kept as PostgreSQL keeps it: times within the years 1 to 9999,
-the severity of an alert from 1 to 5, its status as it begins. ``words`` are those that a
-full-text search finds (`sentinel.words`), indexed and not stored: of an event, those of what
-the source wrote.
+the severity of an alert from 1 to 5. What people make of an alert, its status above all, is
+not here: PostgreSQL knows it. What is indexed how, is said in `streams.sinks._documents`.
 
-Events go to one index a month of *event* time, so that an event that comes twice meets
-itself whenever it comes. Whole events are kept in ``ocsf``, which is stored and not
-indexed: fields of their own differ in type between sources. Dead letters are not sent.
+Events go to one index a day of *arrival*, behind one alias, as PostgreSQL has one partition
+a day: people push old logs, and a day of event time would make an index for each of their
+days. An event that arrives again on another day is there twice until the older is dropped;
+the API shows it once. Days older than ``SENTINEL_SEARCH_RETENTION_DAYS`` are dropped.
+
+Switched on where there are events already, it is filled from PostgreSQL meanwhile
+(`streams.sinks._backfill`). Dead letters are not sent.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import UUID
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import elasticsearch
-import orjson
 import stamina
 from elasticsearch import AsyncElasticsearch
 
@@ -36,58 +37,68 @@ from connectors._mapper import Mapper
 from sentinel import log
 from sentinel.metrics import ERRORS
 from sentinel.settings import Settings
-from sentinel.words import words, written
-from streams.sinks._storable import json as storable
-from streams.sinks.base import AlertRow, EventRow, Key, Positions, Rows, Sink, Written
+from streams.sinks._backfill import Backfill
+from streams.sinks._documents import EVENTS, Documents, Item, day_of, templates
+from streams.sinks.base import Positions, Rows, Sink, Written
 
-TEMPLATE = "sentinel"
-ALERTS = "sentinel-alerts"
-EVIDENCE = "sentinel-alert-events"
-EVENTS = "sentinel-events"
 #: Bytes of one request; Elasticsearch takes 100 MB, but answers small ones sooner.
 REQUEST_BYTES = 8 * 1_048_576
 TIMEOUT_S = 60.0
+#: Seconds to wait before old days are looked at again.
+EXPIRE_S = 3600.0
 CREATED, OK, CONFLICT, TOO_MANY, SERVER = 201, 200, 409, 429, 500
-_EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
 _log = log.get("streams.sinks.elasticsearch")
 
 
 class _Busy(Exception):  # noqa: N818 # not a fault: the store asks to wait
-    """Some items were turned away for now."""
-
-
-class _Item(NamedTuple):
-    """One document to send: the kind of row and what it counts as, and its two lines."""
-
-    kind: str
-    key: Key
-    lines: bytes
+    """Some items were turned away for now, or indices are not there yet."""
 
 
 class ElasticsearchSink(Sink):
-    """Writes to the indices ``sentinel-*`` of the Elasticsearch at `settings.elasticsearch`."""
+    """Writes to the indices ``sentinel-v2-*`` of the Elasticsearch at `settings.elasticsearch`."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.elasticsearch
-        self._mapper = Mapper(settings, "persist")
+        self._keep = timedelta(days=settings.search_retention_days)
+        self._documents = Documents(Mapper(settings, "persist"))
+        self._dsn = settings.postgres
         self._client: Any = None
+        self._expire_at = 0.0
+        self._filling: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect, wait until Elasticsearch is there, and bring its index template up to date."""
+        """Connect, wait until no index is red, and bring the index templates up to date."""
         self._client = AsyncElasticsearch(self._url, request_timeout=TIMEOUT_S, max_retries=0)
-        template = json.loads(Path(__file__).with_suffix(".json").read_text())
         async for attempt in _retrying():
             with attempt:
-                await self._client.indices.put_index_template(name=TEMPLATE, **template)
+                health = await self._client.cluster.health(timeout="1s")
+                if health["status"] == "red":
+                    raise _Busy("some indices are red")
+                for name, template in templates().items():
+                    await self._client.indices.put_index_template(name=name, **template)
+        if self._dsn:
+            self._filling = asyncio.create_task(Backfill(self._client, self._dsn, self.write).run())
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; filling goes on at the next start."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.gather(self._filling, return_exceptions=True)
         await self._client.close()
+
+    async def filled(self) -> None:
+        """Wait until what PostgreSQL had before is here, or another process is at it."""
+        if self._filling is not None:
+            await self._filling
 
     async def write(self, rows: Rows, positions: Positions = ()) -> Written:
         """Write events, alerts and evidence; see `Sink.write`. Positions are the caller's."""
         written = Written()
-        for request in _requests(_items(rows, self._mapper)):
+        today = datetime.now(UTC).date()
+        first = today - self._keep + timedelta(days=1)
+        if time.monotonic() >= self._expire_at:
+            await self._expire(first)
+        for request in _requests(self._documents.of(rows, first, today + timedelta(days=1))):
             left = request
             async for attempt in _retrying():
                 with attempt:
@@ -96,7 +107,7 @@ class ElasticsearchSink(Sink):
                         raise _Busy(f"{len(left)} documents turned away")
         return written
 
-    async def _send(self, items: list[_Item], written: Written) -> list[_Item]:
+    async def _send(self, items: list[Item], written: Written) -> list[Item]:
         """Send the items; count those that are new, return those to send again."""
         body = b"".join(item.lines for item in items)
         answer = await self._client.bulk(body=body, filter_path="items.*.status,items.*.error")
@@ -120,6 +131,19 @@ class ElasticsearchSink(Sink):
                 )
         return again
 
+    async def _expire(self, oldest: date) -> None:
+        """Drop the indices of days before `oldest`."""
+        self._expire_at = time.monotonic() + EXPIRE_S
+        async for attempt in _retrying():
+            with attempt:
+                found = await self._client.indices.get_alias(
+                    index=f"{EVENTS}-*", ignore_unavailable=True
+                )
+                old = sorted(name for name in found if (day_of(name) or oldest) < oldest)
+                if old:
+                    await self._client.indices.delete(index=old, ignore_unavailable=True)
+                    _log.info("old events dropped", action="expire", indices=old)
+
 
 def _passing(error: Exception) -> bool:
     """Say whether `error` goes away by waiting."""
@@ -134,95 +158,9 @@ def _retrying() -> Any:
     return stamina.retry_context(on=_passing, attempts=None, timeout=None)
 
 
-def _items(rows: Rows, mapper: Mapper) -> Iterator[_Item]:
-    for event in rows.events:
-        yield _event(event, mapper)
-    for alert in rows.alerts:
-        yield from _alert(alert)
-
-
-def _event(row: EventRow, mapper: Mapper) -> _Item:
-    document = row._asdict() | {"time": _at(row.time), "arrived": _at(row.arrived)}
-    ocsf = _storable(row.ocsf or mapper.ocsf(row.source, row.tenant, row.uid, row.raw))
-    document |= {"ocsf": orjson.Fragment(ocsf), "words": words(written(row.raw))}
-    del document["raw"]
-    document["uid"] = uid = str(UUID(bytes=row.uid))
-    month = datetime.fromtimestamp(max(_at(row.time), 0) / 1000, UTC)
-    return _item(
-        "events", row, "create", f"{EVENTS}-{month:%Y.%m}", f"{row.tenant}/{uid}", document
-    )
-
-
-def _alert(row: AlertRow) -> Iterator[_Item]:
-    """Yield the alert and its new evidence."""
-    explanation = _storable(row.explanation)
-    texts = [row.title, row.rule_id, row.entity, list(row.techniques), _decoded(explanation)]
-    document = row._asdict() | {
-        "severity_id": min(max(row.severity_id, 1), 5),
-        "explanation": orjson.Fragment(explanation),
-        "first_seen": _at(row.first_seen),
-        "last_seen": _at(row.last_seen),
-        "time": _at(row.first_seen),
-        "words": words(texts),
-    }
-    del document["events"]
-    identity = f"{row.tenant}/{row.id}"
-    version = {"version": row.count, "version_type": "external"}
-    yield _item("alerts", row, "index", ALERTS, identity, document, version)
-    for event in row.events:
-        uid = str(UUID(bytes=event.uid))
-        evidence = {
-            "tenant": row.tenant,
-            "alert_id": row.id,
-            "uid": uid,
-            "time": _at(event.time),
-            "arrived": _at(event.arrived),
-            "score": event.score,
-            "source": event.source,
-            "ocsf": orjson.Fragment(_storable(event.ocsf)),
-        }
-        yield _item("alert_events", row, "create", EVIDENCE, f"{identity}/{uid}", evidence)
-
-
-def _at(time: int) -> int:
-    """Return a time in milliseconds as PostgreSQL keeps it."""
-    return min(max(time, _EARLIEST), _LATEST)
-
-
-def _item(
-    kind: str,
-    row: EventRow | AlertRow,
-    action: str,
-    index: str,
-    identity: str,
-    document: dict[str, Any],
-    options: dict[str, Any] | None = None,
-) -> _Item:
-    # An _id has at most 512 bytes; the UUID at its end is what tells documents apart.
-    head = {action: {"_index": index, "_id": identity[-128:], **(options or {})}}
-    lines = orjson.dumps(head) + b"\n" + orjson.dumps(document) + b"\n"
-    return _Item(kind, (row.tenant, row.source), lines)
-
-
-def _storable(text: str | bytes) -> bytes:
-    """Return JSON on one line, as bulk wants it, and with nothing that PostgreSQL refuses."""
-    found = text if isinstance(text, bytes) else text.encode()
-    if b"\\u" in found:
-        found = storable(found).encode()
-    return found.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-def _decoded(text: bytes) -> Any:
-    """Return decoded JSON; None where it is none, which Elasticsearch then refuses itself."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _requests(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+def _requests(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Cut `items` into requests of about `REQUEST_BYTES`."""
-    request: list[_Item] = []
+    request: list[Item] = []
     size = 0
     for item in items:
         if request and size + len(item.lines) > REQUEST_BYTES:

@@ -42,7 +42,7 @@ def home(tmp_path: Path, tenant: str) -> Path:
 @pytest.fixture
 def api_settings(postgres: str, home: Path) -> Settings:
     """Return settings of an API with the real database and no broker."""
-    return Settings(home=home, postgres=postgres, kafka="127.0.0.1:1")
+    return Settings(home=home, postgres=postgres, kafka="127.0.0.1:1", elasticsearch="")
 
 
 @pytest.fixture
@@ -189,4 +189,10 @@ async def seed(postgres: str, tenant: str) -> AsyncIterator[Seed]:
 @pytest.fixture
 def new_seed() -> type[Seed]:
     """Return `Seed`, for tests that choose the sinks."""
+    return Seed
+
+
+@pytest.fixture(scope="session")
+def shared_seed() -> type[Seed]:
+    """Return `Seed`, for rows that all tests of a module read."""
     return Seed

@@ -16,6 +16,8 @@ from api.routes.alerts import Alert, AlertDetail
 NOW = time.time_ns() // 1_000_000
 FIELDS = ["id", "time", "tenant", "source", "severity", "score", "rule_id", "title"]
 FIELDS += ["techniques", "entity", "event_uids", "explanation", "status", "count"]
+FIELDS += ["assignee", "disposition", "disposition_reason", "merged_into", "suppression"]
+FIELDS += ["updated_at"]
 TOKEN = "a-token-of-one-tenant,-long-enough"
 
 

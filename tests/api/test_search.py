@@ -72,7 +72,7 @@ def searching(postgres: str, elasticsearch: str, home: Path) -> Any:
 @pytest.fixture
 async def refresh(elasticsearch: str) -> AsyncIterator[Any]:
     async with AsyncElasticsearch(elasticsearch) as client:
-        yield lambda: client.indices.refresh(index="sentinel-*")
+        yield lambda: client.indices.refresh(index="sentinel-v2-*")
 
 
 async def pages(client: httpx.AsyncClient, path: str, **params: Any) -> list[list[dict[str, Any]]]:

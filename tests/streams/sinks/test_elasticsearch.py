@@ -6,17 +6,19 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
-from elasticsearch import AsyncElasticsearch
+from elasticsearch import AsyncElasticsearch, BadRequestError
 
 from sentinel.settings import Settings
 from streams.sinks import elasticsearch as module
 from streams.sinks.base import AlertEventRow, AlertRow, EventRow, Rows
 from streams.sinks.elasticsearch import ElasticsearchSink
+from streams.sinks.postgres import PostgresSink
 
 NOW = time.time_ns() // 1_000_000
 pytestmark = pytest.mark.e2e
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 async def sink(elasticsearch: str) -> AsyncIterator[ElasticsearchSink]:
-    opened = ElasticsearchSink(Settings(elasticsearch=elasticsearch))
+    opened = ElasticsearchSink(Settings(elasticsearch=elasticsearch, postgres=""))
     await opened.open()
     yield opened
     await opened.close()
@@ -62,18 +64,86 @@ async def test_an_event_can_be_found_and_is_whole(
 ) -> None:
     row = event(tenant, time=1_700_000_000_123)
     await sink.write(Rows([row]))
-    (document,) = await found(client, "sentinel-events-2023.11", tenant)
+    (document,) = await found(client, "sentinel-v2-events", tenant)
     assert document["uid"] == str(UUID(bytes=row.uid))
     assert document["ocsf"] == {"class_uid": 6003}
     assert document["time"] == 1_700_000_000_123
 
 
-async def test_an_event_that_arrives_again_on_another_day_is_not_new(
-    sink: ElasticsearchSink, tenant: str
-) -> None:
+async def test_an_event_that_arrives_again_is_not_new(sink: ElasticsearchSink, tenant: str) -> None:
     row = event(tenant)
     assert (await sink.write(Rows([row]))).events.total() == 1
-    assert not (await sink.write(Rows([row._replace(arrived=NOW + 86_400_000)]))).events
+    assert not (await sink.write(Rows([row._replace(time=NOW + 86_400_000)]))).events
+
+
+async def test_events_are_in_an_index_of_their_day_of_arrival_until_it_is_old(
+    sink: ElasticsearchSink, client: AsyncElasticsearch, tenant: str, elasticsearch: str
+) -> None:
+    day = datetime.now(UTC) - timedelta(days=60)
+    await sink.write(Rows([event(tenant, arrived=round(day.timestamp() * 1000))]))
+    index = f"sentinel-v2-events-{day:%Y.%m.%d}"
+    assert len(await found(client, index, tenant)) == 1
+    assert len(await found(client, "sentinel-v2-events", tenant)) == 1
+    short = ElasticsearchSink(
+        Settings(elasticsearch=elasticsearch, postgres="", search_retention_days=50)
+    )
+    await short.open()
+    await short.write(Rows([event(tenant)]))
+    await short.close()
+    assert not await client.indices.exists(index=index)
+    assert len(await found(client, "sentinel-v2-events", tenant)) == 1
+
+
+async def test_a_document_with_a_field_of_its_own_is_refused(
+    sink: ElasticsearchSink, client: AsyncElasticsearch, tenant: str
+) -> None:
+    await sink.write(Rows([event(tenant)]))
+    with pytest.raises(BadRequestError, match="strict_dynamic_mapping"):
+        await client.index(index="sentinel-v2-alerts", document={"tenant": tenant, "new": 1})
+
+
+async def test_switched_on_it_is_filled_with_what_postgres_has(
+    client: AsyncElasticsearch, elasticsearch: str, postgres: str, tenant: str
+) -> None:
+    store = PostgresSink(Settings(postgres=postgres))
+    await store.open()
+    one = alert(tenant, 2)
+    await store.write(Rows([event(tenant, raw=b'{"n": 1}') for _ in range(3)], [one]))
+    await store.close()
+    state = {"index": "sentinel-v2-state", "id": "backfill", "refresh": True}
+    await client.options(ignore_status=404).delete(**state)
+    settings = Settings(elasticsearch=elasticsearch, postgres=postgres)
+    for _ in range(2):  # again: it is not done twice
+        sink = ElasticsearchSink(settings)
+        await sink.open()
+        await sink.filled()
+        await sink.close()
+    assert await client.exists(index="sentinel-v2-state", id="backfill")
+    assert len(await found(client, "sentinel-v2-events", tenant)) == 3
+    (document,) = await found(client, "sentinel-v2-alerts", tenant)
+    assert (document["id"], document["count"]) == (one.id, 2)
+    assert len(await found(client, "sentinel-v2-alert-events", tenant)) == 1
+
+
+async def test_what_is_turned_away_for_now_is_sent_again(
+    sink: ElasticsearchSink, client: AsyncElasticsearch, tenant: str, monkeypatch: Any
+) -> None:
+    """429 for every second item, the first two times."""
+    bulk, times = AsyncElasticsearch.bulk, []
+
+    async def busy(self: Any, **given: Any) -> Any:
+        answer = await bulk(self, **given)
+        times.append(len(answer["items"]))
+        if len(times) <= 2:
+            for item in answer["items"][::2]:
+                item["create"]["status"] = 429
+        return answer
+
+    monkeypatch.setattr(AsyncElasticsearch, "bulk", busy)
+    await sink.write(Rows([event(tenant) for _ in range(8)]))
+    assert times == [8, 4, 2]
+    monkeypatch.undo()
+    assert len(await found(client, "sentinel-v2-events", tenant)) == 8
 
 
 async def test_the_amendment_with_the_highest_count_stands(
@@ -87,9 +157,9 @@ async def test_the_amendment_with_the_highest_count_stands(
     behind = await sink.write(Rows(alerts=[late]))
     assert (created.alerts.total(), amended.amended.total()) == (1, 1)
     assert not (behind.alerts + behind.amended)
-    (document,) = await found(client, "sentinel-alerts", tenant)
+    (document,) = await found(client, "sentinel-v2-alerts", tenant)
     assert (document["count"], document["explanation"]) == (3, {"n": 3})
-    assert len(await found(client, "sentinel-alert-events", tenant)) == 3
+    assert len(await found(client, "sentinel-v2-alert-events", tenant)) == 3
 
 
 async def test_fields_of_any_type_and_number_are_taken(
@@ -102,7 +172,7 @@ async def test_fields_of_any_type_and_number_are_taken(
         Rows([event(tenant, ocsf=body, entity="e" * 9000) for body in bodies])
     )
     assert written.events.total() == len(bodies)
-    assert len(await found(client, "sentinel-events-*", tenant)) == len(bodies)
+    assert len(await found(client, "sentinel-v2-events", tenant)) == len(bodies)
 
 
 async def test_a_large_batch_goes_in_several_requests(
@@ -142,7 +212,7 @@ async def test_a_store_that_is_not_there_yet_is_waited_for(elasticsearch: str, t
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    sink = ElasticsearchSink(Settings(elasticsearch=f"http://127.0.0.1:{port}"))
+    sink = ElasticsearchSink(Settings(elasticsearch=f"http://127.0.0.1:{port}", postgres=""))
     opening = asyncio.create_task(sink.open())
     asyncio.get_running_loop().call_later(0.3, refused.set)
     await refused.wait()

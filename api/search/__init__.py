@@ -2,7 +2,11 @@
 
 Both give the same answers to the same data (contract test). Which one it is, is decided once,
 when a process starts; there is no falling back, which would hide that one of them is away.
-An alert's detail, its status and its evidence are always PostgreSQL's.
+An alert's detail, its evidence, and what people make of it (status, assignee, disposition)
+are always PostgreSQL's.
+
+What is looked for is a node of the search language (`api.search.language`), however it was
+asked: as a text in that language, or as parameters of a request.
 """
 
 from __future__ import annotations
@@ -13,43 +17,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
+from api.search.language.nodes import Node
+
 if TYPE_CHECKING:
     from api.deps import Database
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 #: By their number in OCSF, 1 for the first.
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-
-
-class AlertFilter(NamedTuple):
-    """What alerts to list; None filters nothing. In the order of ``alert_filter``."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    severities: Sequence[Severity] | None = None
-    least: int | None = None
-    rule: str | None = None
-    entity: str | None = None
-    source: str | None = None
-    technique: str | None = None
-    status: str | None = None
-    tenant: str | None = None
-
-
-class EventFilter(NamedTuple):
-    """What events to list; None filters nothing. In the order of the query ``events``."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    uid: UUID | None = None
-    source: str | None = None
-    entity: str | None = None
-    operation: str | None = None
-    service: str | None = None
-    src_ip: str | None = None
-    class_uid: int | None = None
-    least: int | None = None
-    tenant: str | None = None
 
 
 class Place(NamedTuple):
@@ -72,29 +47,18 @@ class Found(NamedTuple):
 class Search(ABC):
     """A store that lists what the tenant of a `Database` may see, newest first.
 
-    `words` are those that `sentinel.words.words` makes of a text; each must occur. Every
-    method raises `Problem` (503) where the store cannot be reached or takes too long.
+    Every method raises `Problem` (503) where the store cannot be reached or takes too long.
     """
 
     @abstractmethod
     async def alerts(
-        self,
-        database: Database,
-        wanted: AlertFilter,
-        words: Sequence[str],
-        after: Place | None,
-        limit: int,
+        self, database: Database, wanted: Node, after: Place | None, limit: int, columns: str
     ) -> Found:
-        """Return a page of alerts by the time of their first event."""
+        """Return a page of alerts by the time of their first event; `columns` are SQL."""
 
     @abstractmethod
     async def events(
-        self,
-        database: Database,
-        wanted: EventFilter,
-        words: Sequence[str],
-        after: Place | None,
-        limit: int,
+        self, database: Database, wanted: Node, after: Place | None, limit: int
     ) -> Found:
         """Return a page of events by their time."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,21 +18,22 @@ import elasticsearch
 from elasticsearch import AsyncElasticsearch
 
 from api.errors import Problem, unavailable
-from api.search import SEVERITIES, AlertFilter, EventFilter, Found, Place, Search
+from api.search import Found, Place, Search
+from api.search.language.nodes import Node, tests
+from api.search.language.to_elasticsearch import Clause, query
+from api.search.language.values import EPOCH, milliseconds
+from api.search.postgres import PostgresSearch
 from sentinel import postgres
 
 if TYPE_CHECKING:
     from api.deps import Database
 
-ALERTS = "sentinel-alerts"
-EVENTS = "sentinel-events-*"
+ALERTS = "sentinel-v2-alerts"
+EVENTS = "sentinel-v2-events"
 #: Longest time for one search, as for a query of PostgreSQL.
 SEARCH_S = 15.0
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOO_MANY, SERVER = 429, 500
 HEALTHY = {"yellow", "green"}
-
-Clause = dict[str, Any]
 
 
 class ElasticsearchSearch(Search):
@@ -40,36 +41,32 @@ class ElasticsearchSearch(Search):
 
     def __init__(self, url: str) -> None:
         self._client = AsyncElasticsearch(url, request_timeout=SEARCH_S, max_retries=0)
+        self._postgres = PostgresSearch()
 
     async def alerts(
-        self,
-        database: Database,
-        wanted: AlertFilter,
-        words: Sequence[str],
-        after: Place | None,
-        limit: int,
+        self, database: Database, wanted: Node, after: Place | None, limit: int, columns: str
     ) -> Found:
-        """See `Search.alerts`."""
-        clauses = [*_tenants(database, wanted.tenant), *_alerts(wanted), *_words(words)]
+        """See `Search.alerts`; a search for what people made of an alert asks PostgreSQL."""
+        if any(not test.field.document for test in tests(wanted)):
+            return await self._postgres.alerts(database, wanted, after, limit, columns)
         order = ("first_seen", "id")
+        clauses = _clauses(database, wanted)
         hits, following = await self._page(ALERTS, clauses, order, after, limit, ["tenant", "id"])
         tenants = [hit["tenant"] for hit in hits]
         ids = [UUID(hit["id"]) for hit in hits]
-        rows = await database.fetch("alerts_of", tenants, ids) if hits else []
+        rows = []
+        if hits:
+            fill = {"alert_columns": columns}
+            rows = await database.fetch("alerts_of", tenants, ids, fill=fill)
         by_id = {(row["tenant"], row["id"]): row for row in rows}
         places = zip(tenants, ids, strict=True)
         return Found([by_id[place] for place in places if place in by_id], following)
 
     async def events(
-        self,
-        database: Database,
-        wanted: EventFilter,
-        words: Sequence[str],
-        after: Place | None,
-        limit: int,
+        self, database: Database, wanted: Node, after: Place | None, limit: int
     ) -> Found:
         """See `Search.events`."""
-        clauses = [*_tenants(database, wanted.tenant), *_events(wanted), *_words(words)]
+        clauses = _clauses(database, wanted)
         hits, following = await self._page(EVENTS, clauses, ("time", "uid"), after, limit)
         return Found([_event(hit) for hit in hits], following)
 
@@ -101,80 +98,33 @@ class ElasticsearchSearch(Search):
                 index=index,
                 query={"bool": {"filter": clauses}},
                 sort=[{time: "desc"}, {identity: "desc"}],
-                search_after=[_ms(after.time), str(after.id)] if after else None,
+                search_after=[milliseconds(after.time), str(after.id)] if after else None,
                 size=limit + 1,
                 source_includes=list(columns),
                 track_total_hits=False,
                 ignore_unavailable=True,  # there is no index before the first document
                 allow_partial_search_results=False,
             )
-        hits = answer["hits"]["hits"]
+        found = answer["hits"]["hits"]
+        hits = _once(found)[:limit]
         following = None
-        if len(hits) > limit:
-            ms, uid = hits[limit - 1]["sort"]
+        if len(found) > limit:
+            ms, uid = hits[-1]["sort"]
             following = Place(_moment(ms), UUID(uid))
-        return [hit["_source"] for hit in hits[:limit]], following
+        return [hit["_source"] for hit in hits], following
 
 
-def _tenants(database: Database, wanted: str | None) -> Iterator[Clause]:
-    """Yield what keeps to the token's tenant; there is no row-level security here."""
-    if database.tenant != postgres.ALL_TENANTS:
-        yield {"term": {"tenant": database.tenant}}
-    if wanted is not None:
-        yield {"term": {"tenant": wanted}}
+def _clauses(database: Database, wanted: Node) -> list[Clause]:
+    """Return `wanted` within the token's tenant; there is no row-level security here."""
+    if database.tenant == postgres.ALL_TENANTS:
+        return [query(wanted)]
+    return [{"term": {"tenant": database.tenant}}, query(wanted)]
 
 
-def _alerts(wanted: AlertFilter) -> Iterator[Clause]:
-    if wanted.since:
-        yield {"range": {"last_seen": {"gte": _ms(wanted.since)}}}
-    if wanted.until:
-        yield {"range": {"first_seen": {"lt": _ms(wanted.until)}}}
-    if wanted.severities is not None:
-        numbers = [SEVERITIES.index(name) + 1 for name in wanted.severities]
-        yield {"terms": {"severity_id": numbers}}
-    if wanted.technique is not None:
-        exact, below = wanted.technique, f"{wanted.technique}."
-        either = [{"term": {"techniques": exact}}, {"prefix": {"techniques": below}}]
-        yield {"bool": {"should": either, "minimum_should_match": 1}}
-    yield from _least(wanted.least)
-    yield from _terms(
-        rule_id=wanted.rule, entity=wanted.entity, source=wanted.source, status=wanted.status
-    )
-
-
-def _events(wanted: EventFilter) -> Iterator[Clause]:
-    if wanted.since:
-        yield {"range": {"time": {"gte": _ms(wanted.since)}}}
-    if wanted.until:
-        yield {"range": {"time": {"lt": _ms(wanted.until)}}}
-    yield from _least(wanted.least)
-    yield from _terms(
-        uid=wanted.uid and str(wanted.uid),
-        source=wanted.source,
-        entity=wanted.entity,
-        operation=wanted.operation,
-        service=wanted.service,
-        src_ip=wanted.src_ip,
-        class_uid=wanted.class_uid,
-    )
-
-
-def _words(words: Sequence[str]) -> Iterator[Clause]:
-    return ({"term": {"words": word}} for word in words)
-
-
-def _terms(**values: Any) -> Iterator[Clause]:
-    return ({"term": {name: value}} for name, value in values.items() if value is not None)
-
-
-def _least(severity_id: int | None) -> Iterator[Clause]:
-    if severity_id is not None:
-        yield {"range": {"severity_id": {"gte": severity_id}}}
-
-
-def _ms(time: datetime) -> int:
-    """Return a time as Elasticsearch has it, in ms; what lies between two counts as the later."""
-    return -((EPOCH - time) // timedelta(milliseconds=1))
+def _once(hits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what is there twice, which stands side by side: it arrived on two days."""
+    seen = [(hit["sort"], hit["_source"]["tenant"]) for hit in hits]
+    return [hit for hit, key, last in zip(hits, seen, [None, *seen], strict=False) if key != last]
 
 
 def _moment(ms: int) -> datetime:
