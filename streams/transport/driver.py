@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Protocol, cast
 
-from confluent_kafka import libversion
+from confluent_kafka import KafkaException, libversion
 from faust.exceptions import Skip
 from faust.transport import base
 from faust.types import TP, ConsumerMessage, Message, RecordMetadata
@@ -180,8 +180,8 @@ class Consumer(base.Consumer):
         # The pump asks the ledger again, for the leases may change until it gets there.
         try:
             return self._pump is not None and await wrap_future(self._pump.commit())
-        except RuntimeError:  # closed meanwhile, after a last commit of its own
-            return False
+        except (RuntimeError, KafkaException):  # closed or fenced meanwhile: what is not
+            return False  # committed is delivered again
 
     async def on_task_error(self, exc: BaseException) -> None:
         """Do nothing: an agent that raised ends the process, with nothing more committed."""

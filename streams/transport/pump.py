@@ -15,22 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 
 from sentinel import log
 from streams.transport.batch import Limits, RecordBatch, by_partition, columns
-from streams.transport.commands import Commands
-from streams.transport.commits import Commits
+from streams.transport.member import BROKER_S, Member, Owner
 from streams.transport.offsets import Lease, OffsetLedger, Partition
 from streams.transport.sift import sift
-
-T = TypeVar("T")
 
 LOG = log.get("streams.transport")
 
@@ -39,30 +35,9 @@ POLL_S = 0.1
 STALL_S = 0.25
 """A stop longer than this pauses the partitions."""
 WATERMARK_S = 0.5
-BROKER_S = 5.0
-"""Longest wait for the broker in a rebalance and at the end."""
 
 
-class Owner(Protocol):
-    """What the pump needs of the Faust side. All are called on the event loop."""
-
-    async def on_pump_assigned(self, tps: list[Partition]) -> Mapping[Partition, int]:
-        """Prepare for partitions; return offsets to start at, where not the committed ones."""
-
-    async def on_pump_revoked(self, tps: list[Partition]) -> None:
-        """Let the agent finish with partitions that are about to be given up."""
-
-    async def on_pump_lost(self, tps: list[Partition]) -> None:
-        """Forget partitions that another member may own already."""
-
-    def on_pump_batches(self, batches: list[RecordBatch]) -> None:
-        """Take batches, in order."""
-
-    def on_pump_failed(self, error: BaseException) -> None:
-        """Handle the end of the pump by an error."""
-
-
-class Pump(threading.Thread):
+class Pump(Member):
     """The thread that owns the consumer, made by `config` (librdkafka), until `close`."""
 
     def __init__(
@@ -73,28 +48,11 @@ class Pump(threading.Thread):
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
     ) -> None:
-        super().__init__(name=f"pump-{config['group.id']}", daemon=True)
-        self.highwaters: dict[Partition, int] = {}
+        super().__init__(config, ledger, owner, loop, limits)
         self.finished: Future[None] = Future()
-        self._config = dict(config)
-        self._ledger = ledger
-        self._owner = owner
-        self._loop = loop
-        self._limits = limits
-        strategy = str(config.get("partition.assignment.strategy", ""))
-        # KIP-848 ("consumer") and cooperative assignors add and remove, others replace.
-        self._incremental = config.get("group.protocol") == "consumer" or "cooperative" in strategy
-        self._commands = Commands()
-        self._topics: list[str] = []
-        self._closing = False
-        self._halted = False
-        self._in_callback = False
-        self.paused = False
-        self._fresh: list[TopicPartition] = []
         self._stalled_at = 0.0
         self._watermarks_at = 0.0
         self._mean_bytes = 1024.0
-        self._commits = Commits(ledger)
         # Written by one thread each, so that no lock is needed: pump, event loop.
         self._sent_batches = self._sent_bytes = self._done_batches = self._done_bytes = 0
 
@@ -156,15 +114,12 @@ class Pump(threading.Thread):
     def run(self) -> None:
         """Poll until closed; an error ends the process through the owner."""
         try:
-            self._consumer = Consumer({**self._config, "on_commit": self._commits.on_commit})
-            self._consumer.subscribe(
-                self._topics,
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_lost,
-            )
+            self._open()
             while not self._closing:
-                self._step()
+                try:
+                    self._step()
+                except KafkaException as error:
+                    self._recover(error)
             self._shut_down()
         except BaseException as error:  # noqa: BLE001 - a thread's last words, passed on whole
             with contextlib.suppress(RuntimeError):  # the loop is gone: nobody left to tell
@@ -190,6 +145,7 @@ class Pump(threading.Thread):
             self._wait_for_room()
         if time.monotonic() - self._watermarks_at >= WATERMARK_S:
             self._watch()
+            self._look(bool(self._stalled_at))
 
     def _room(self) -> bool:
         # Once stalled, half must drain before reading goes on.
@@ -282,107 +238,6 @@ class Pump(threading.Thread):
                 found = self._consumer.get_watermark_offsets(TopicPartition(*lease.tp), cached=True)
                 if found is not None and found[1] >= 0:
                     self.highwaters[lease.tp] = found[1]
-
-    # -- rebalance, called by librdkafka from poll, consume and close ----------------------
-
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        tps = [(partition.topic, partition.partition) for partition in partitions]
-        LOG.info("partitions assigned", action="assign", partitions=tps)
-        starts: Mapping[Partition, int] = {}
-        if tps and not self._halted:
-            starts = self._await(self._owner.on_pump_assigned(tps), self._limits.assign_s)
-        committed = self._stored([tp for tp in tps if tp not in starts])
-        for partition, tp in zip(partitions, tps, strict=True):
-            if tp in starts:
-                partition.offset = starts[tp]
-            start = starts.get(tp, committed.get(tp, -1))
-            self._ledger.open(tp, start if start >= 0 else None)
-        if self._incremental:
-            consumer.incremental_assign(partitions)
-        else:
-            consumer.assign(partitions)
-        self._hold_back([TopicPartition(*tp) for tp in tps])
-
-    def _hold_back(self, partitions: list[TopicPartition]) -> None:
-        """Keep records of partitions that start anew out of the present read; see `_deliver`."""
-        if partitions:
-            self._consumer.pause(partitions)
-            self._fresh += partitions
-
-    def _stored(self, tps: list[Partition]) -> dict[Partition, int]:
-        """Return the committed offsets, for the lag until the first acknowledgement."""
-        if not tps:
-            return {}
-        try:
-            found = self._consumer.committed([TopicPartition(*tp) for tp in tps], timeout=BROKER_S)
-        except KafkaException as error:
-            LOG.warning(
-                "cannot read committed offsets, the lag is unknown for now",
-                action="assign",
-                error=str(error),
-            )
-            return {}
-        return {(f.topic, f.partition): f.offset for f in found if f.offset >= 0}
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        tps = [(partition.topic, partition.partition) for partition in partitions]
-        LOG.info("partitions revoked", action="revoke", partitions=tps)
-        for tp in tps:
-            self._ledger.shut(tp)
-        if tps and not self._closing:  # on closing, the owner has already seen to it
-            try:
-                self._await(self._owner.on_pump_revoked(tps), self._limits.revoke_s)
-            except TimeoutError:
-                LOG.warning(
-                    "gave up partitions with work in flight, it will be delivered again",
-                    action="revoke",
-                    partitions=tps,
-                )
-            self._commits.now(consumer, tps)
-        self._drop(consumer, partitions)
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        tps = [(partition.topic, partition.partition) for partition in partitions]
-        LOG.warning("partitions lost, this member was out", action="lose", partitions=tps)
-        for tp in tps:
-            self._ledger.end(tp)
-        if not self._closing:
-            self._await(self._owner.on_pump_lost(tps), self._limits.revoke_s)
-        self._drop(consumer, partitions)
-
-    def _drop(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        gone = {(partition.topic, partition.partition) for partition in partitions}
-        for tp in gone:
-            self._ledger.end(tp)
-            self.highwaters.pop(tp, None)
-        self._fresh = [f for f in self._fresh if (f.topic, f.partition) not in gone]
-        if self._incremental:
-            consumer.incremental_unassign(partitions)
-        else:
-            consumer.unassign()
-
-    def _await(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
-        """Run `work` on the event loop and serve commands until it is done.
-
-        Raises
-        ------
-        TimeoutError
-            It took longer than `limit_s`; it is cancelled.
-        """
-        deadline = time.monotonic() + limit_s
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        future.add_done_callback(lambda _: self._commands.wake())
-        self._in_callback = True
-        try:
-            while not future.done():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    future.cancel()
-                    raise TimeoutError(f"hooks took longer than {limit_s:.0f} s")
-                self._commands.run_one(left)
-            return future.result()
-        finally:
-            self._in_callback = False
 
     def _shut_down(self) -> None:
         """Commit with a time limit, then leave the group."""

@@ -8,14 +8,15 @@ import time
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from faust.transport import by_url
+from faust.types import TP
 from yarl import URL
 
 from sentinel.settings import Settings
 from streams.app import build, consumer_config
-from streams.transport import Limits, RecordBatch, Transport
+from streams.transport import Limits, RecordBatch, Transport, member
 
 
 class Recorder:
@@ -353,3 +354,45 @@ def test_security_settings_reach_librdkafka():
     assert config["ssl.ca.location"] == "/ca.pem"
     assert config["group.instance.id"] == "sentinel.detect.host-1"
     assert config["enable.auto.commit"] is False
+
+
+async def test_a_partition_that_is_not_read_any_more_is_read_by_a_new_consumer(
+    settings, topic, producer, running, until, monkeypatch
+):
+    """As after a bug of the client library: the broker has records, and none comes."""
+    monkeypatch.setattr(member, "DEAF_S", 1.0)
+    name = topic()
+    fill(producer, name, 10)
+    agent, hooks = Recorder(), Hooks(start=-2)
+    app = build(settings, name, [name], agent, hooks, instance="host-1")
+    async with running(app):
+        await until(lambda: len(agent.values) == 10)
+        pump = app.consumer._pump
+        there = [TopicPartition(name, 0)]
+        await asyncio.wrap_future(pump._commands.call(lambda: pump._consumer.pause(there)))
+        hooks.start = 10
+        fill(producer, name, 5)
+        await until(lambda: len(agent.values) == 15)
+    assert [call for call, _ in hooks.calls] == ["assigned", "lost", "assigned", "revoked"]
+
+
+async def test_a_member_that_fell_out_and_is_fenced_by_its_own_ghost_goes_on(
+    settings, topic, producer, running, until
+):
+    """A broker that comes back has several of its askings to be let in, all by its name."""
+    name = topic()
+    fill(producer, name, 10)
+    agent, hooks = Recorder(), Hooks(start=-2)
+    app = build(settings, name, [name], agent, hooks, instance="host-1")
+    async with running(app):
+        await until(lambda: len(agent.values) == 10)
+        app.consumer._pump._lost_at = time.monotonic()
+        ghost = Consumer(consumer_config(settings, f"sentinel.{name}", "host-1"))
+        ghost.subscribe([name])
+        hooks.start = 10
+        while ("lost", frozenset({TP(name, 0)})) not in hooks.calls:
+            await asyncio.to_thread(ghost.poll, 0.1)
+        await until(lambda: app.consumer.assignment() == {TP(name, 0)})
+        fill(producer, name, 5)
+        await until(lambda: len(agent.values) == 15)
+        await asyncio.to_thread(ghost.close)
