@@ -52,6 +52,8 @@ NEURAL = "raw.neural"
 #: What the neural stage makes of them, for whoever subscribes: Avro, and JSON
 #: (``schemas/neural_event.schema.json``).
 SPIKES, NEURAL_EVENTS = "neural.spikes", "neural.events"
+#: What stimulators are told to do, and what they did: every call, stimulus and refusal.
+COMMANDS, STIMULI = "neural.commands", "neural.stimuli"
 TOPICS: tuple[Topic, ...] = (
     Topic("raw.*", "producer's", "raw", "connectors", ("normalize",), 7 * DAY_MS, 16 * MIB),
     Topic(
@@ -86,6 +88,8 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(SPIKES, "session + bank", "neural_spikes", "neural", (), 6 * HOUR_MS, 16 * MIB),
     Topic(NEURAL_EVENTS, "session + bank", "raw", "neural", (), DAY_MS, 16 * MIB),
+    Topic(COMMANDS, "tenant + device", "raw", "API", ("stimulate",), DAY_MS, MIB),
+    Topic(STIMULI, "tenant + device", "raw", "stimulate", ("API",), 90 * DAY_MS, MIB),
     Topic("dead_letter", "none", "raw", "any stage", ("dead_letter",), 30 * DAY_MS, 20 * MIB),
     Topic(POSITIONS, "tenant + input", "raw", "connectors", ("connectors",), -1, MIB, compact=True),
     Topic(

@@ -36,7 +36,7 @@ START_S = 180.0  # the first start compiles the models
 WORKERS = {
     "worker": ("normalize", "detect", "correlate"),
     "persist": ("persist", "dead_letter", "deliver"),
-    "neural": ("neural",),
+    "neural": ("neural", "stimulate"),
 }
 
 SUMMARY = """\
