@@ -42,6 +42,7 @@ from streams.runtime.checkpoint import Store
 from streams.runtime.outlets import ProducerOutlet, SinkOutlet
 from streams.runtime.stage import Outlet, Runner, Stage
 from streams.sinks.base import Sink
+from streams.stimulate import StimulateStage
 
 LOG = log.get(__name__)
 #: Partitions of each topic, as the broker has them.
@@ -85,6 +86,7 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
     "persist": _persist,
     "dead_letter": lambda settings, partitions: DeadLetterStage(),
     "deliver": lambda settings, partitions: DeliverStage(settings),
+    "stimulate": lambda settings, partitions: StimulateStage(),
 }
 #: Seconds between two looks at the lag.
 LAG_S = 2.0
