@@ -13,12 +13,12 @@ from bench._with.context import PARTITIONS, Context
 from bench._with.events import batches
 from bench.measure import Meter, Row
 from connectors.base import Connector
-from detectors.correlation import WINDOW_MS, Correlator
 from detectors.detect import Detector, online_models, warm
 from detectors.sigma import RuleSet
 from schemas.batch import EventBatch
 from sentinel.registry import discover
-from streams.correlate import CorrelateTask
+from sentinel.settings import Settings
+from streams.correlate import CorrelateStage
 from streams.detect import DetectTask
 from streams.normalize import NormalizeTask
 from streams.normalizer import Normalizer
@@ -68,8 +68,10 @@ class _Flow:
         self.detect: list[Task] = [
             DetectTask(Detector(online_models(), THRESHOLD), PARTITIONS) for _ in range(PARTITIONS)
         ]
+        settings = Settings()
         self.correlate: list[Task] = [
-            CorrelateTask(Correlator(WINDOW_MS), PARTITIONS) for _ in range(PARTITIONS)
+            CorrelateStage(settings, PARTITIONS, PARTITIONS, plan=rules.plan).task("signals", place)
+            for place in range(PARTITIONS)
         ]
         self.applicable = len(self.normalizer.matcher.rules)
         self._offsets: dict[tuple[str, int], int] = {}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.strings import Strings
+from sentinel.errors import SchemaError
 
 #: Between the values of a group: a control character that field values are cleared of.
 SEPARATOR = "\x1f"
@@ -171,14 +172,36 @@ class Arrivals(NamedTuple):
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> Self:
-        """Return what `record` made."""
+        """Return what `record` made; raise `SchemaError` where columns do not fit together."""
         made = dict(record)
-        made["members"] = [Member(m["root"], m["node"], m["rule"]) for m in record["members"]]
-        made["uid"] = np.frombuffer(record["uid"], np.uint8).reshape(-1, 16)
-        for name in ("member", "event"):
-            made[name] = np.frombuffer(record[name], dtype="<i4")
-        for name in _SIGNAL_INT64:
-            made[name] = np.frombuffer(record[name], dtype="<i8")
-        for name in _SIGNAL_STRINGS:
-            made[name] = Strings.read(record[name])
-        return cls(**made)
+        try:
+            made["members"] = [Member(m["root"], m["node"], m["rule"]) for m in record["members"]]
+            made["uid"] = np.frombuffer(record["uid"], np.uint8).reshape(-1, 16)
+            for name in ("member", "event"):
+                made[name] = np.frombuffer(record[name], dtype="<i4")
+            for name in _SIGNAL_INT64:
+                made[name] = np.frombuffer(record[name], dtype="<i8")
+            for name in _SIGNAL_STRINGS:
+                made[name] = Strings.read(record[name])
+        except ValueError as error:
+            raise SchemaError(f"expected whole columns of contributions: {error}") from error
+        found = cls(**made)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Raise `SchemaError` where the columns do not fit together."""
+        events = len(self.uid)
+        lengths = {len(getattr(self, name)) for name in _SIGNAL_INT64}
+        lengths |= {len(getattr(self, name).index) for name in _SIGNAL_STRINGS[2:]}
+        rows = {len(self.member), len(self.event), len(self.group.index), len(self.value.index)}
+        inside = [(self.event, events), (self.member, len(self.members))]
+        inside += [
+            (getattr(self, name).index, len(getattr(self, name).values)) for name in _SIGNAL_STRINGS
+        ]
+        if (
+            lengths != {events}
+            or len(rows) != 1
+            or any(len(index) and not 0 <= index.min() <= index.max() < n for index, n in inside)
+        ):
+            raise SchemaError("expected columns of contributions of one length, found others")

@@ -1,4 +1,8 @@
-"""Correlate: signals, keyed by rule and group, fold into alerts with a count of repeats."""
+"""Correlate: signals, keyed by rule and group, become alerts.
+
+Hits of one rule or model fold into one alert with a count of repeats; what events contribute to
+Sigma correlations goes to their engine, `detectors.correlation.joins`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,11 @@ from typing import Any
 import msgspec
 
 from detectors.correlation import Correlator
+from detectors.correlation.joins import Joined, Joiner
+from detectors.correlation.plan import Plan
 from detectors.suppress.gate import Gate
 from schemas import avro
+from schemas.joins import Arrivals
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
@@ -23,9 +30,12 @@ from streams.transport import RecordBatch
 class CorrelateTask(Task):
     """One signals partition and the alerts that may still grow in it."""
 
-    def __init__(self, correlator: Correlator, partitions: int, board: Board, gate: Gate) -> None:
+    def __init__(
+        self, correlator: Correlator, joiner: Joiner, partitions: int, board: Board, gate: Gate
+    ) -> None:
         super().__init__()
         self._correlator = correlator
+        self._joiner = joiner
         self._partitions = partitions
         self._board = board
         self._gate = gate
@@ -33,23 +43,46 @@ class CorrelateTask(Task):
     def process(self, batch: RecordBatch) -> Output:
         """Fold the signals of a poll; return new and amended alerts."""
         good: list[dict[str, Any]] = []
+        joins: list[tuple[int, int, Arrivals]] = []
         output = Output()
         for offset, value in zip(batch.offsets, batch.values, strict=True):
             try:
-                good.append(avro.decode("signal_batch", value or b""))
+                record = avro.decode("signal_batch", value or b"")
+                if record["joins"] is not None:
+                    arrivals = Arrivals.read(record["joins"])
+                    joins.append((record["origin_partition"], record["origin_last"], arrivals))
+                good.append(record)
             except SchemaError as error:
-                self.ledger.add("correlate", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
-                telemetry.dead_lettered("correlate", "", "schema")
-                origin = Origin(batch.topic, batch.partition, offset)
-                reason = RecordError("schema", str(error))
-                refused = letter("correlate", value or b"", DEFAULT_TENANT, "", origin, reason)
-                output.records.append(refused.outgoing())
+                output.records.append(self._refuse(batch, offset, value or b"", error))
         found = self._correlator.process(good)
         for (tenant, source), counts in found.counts.items():
             self.ledger.add("correlate", tenant, source, counts)
-        alerts = self._gate.process(found.alerts, self._board.policy)
-        output.records += [self._record(alert) for alert in alerts]
+        joined = self._joiner.process(joins)
+        output.records += self._alerts(found.alerts, joined)
         return output
+
+    def waiting(self) -> bool:
+        """Return whether windows of correlations wait for later events."""
+        return self._joiner.waiting()
+
+    def flush(self, next_offset: int) -> Output:
+        """Judge the windows that are over, as no later event will come for now."""
+        return Output(self._alerts([], self._joiner.flush()))
+
+    def _alerts(self, alerts: list[dict[str, Any]], joined: Joined) -> list[Outgoing]:
+        """Count what became of contributions; return the records of all alerts."""
+        for (tenant, source), counts in joined.counts.items():
+            self.ledger.add("correlate", tenant, source, counts)
+        passed = self._gate.process([*alerts, *joined.alerts], self._board.policy)
+        return [self._record(alert) for alert in passed]
+
+    def _refuse(self, batch: RecordBatch, offset: int, value: bytes, error: Exception) -> Outgoing:
+        """Return the dead letter of a record that is no batch of signals, and count it."""
+        self.ledger.add("correlate", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
+        telemetry.dead_lettered("correlate", "", "schema")
+        origin = Origin(batch.topic, batch.partition, offset)
+        reason = RecordError("schema", str(error))
+        return letter("correlate", value, DEFAULT_TENANT, "", origin, reason).outgoing()
 
     def _record(self, alert: dict[str, Any]) -> Outgoing:
         """Return the record of an alert, keyed by tenant and id."""
@@ -67,22 +100,24 @@ class CorrelateTask(Task):
         )
 
     def evictions(self) -> dict[str, int]:
-        """Return how many open alerts were forgotten."""
-        return {"alerts": self._correlator.evictions, "budgets": self._gate.evictions}
+        """Return what was forgotten at a bound."""
+        own = {"alerts": self._correlator.evictions, "budgets": self._gate.evictions}
+        return own | self._joiner.evictions
 
     def snapshot(self) -> bytes:
-        """Return the open alerts, and what budgets have let through."""
-        return msgspec.msgpack.encode((self._correlator.snapshot(), self._gate.snapshot()))
+        """Return the open alerts, what budgets have let through, and the windows."""
+        parts = (self._correlator.snapshot(), self._gate.snapshot(), self._joiner.snapshot())
+        return msgspec.msgpack.encode(parts)
 
     def restore(self, state: bytes) -> None:
-        """Take up what `snapshot` returned; a state of before there were budgets has none."""
+        """Take up what `snapshot` returned, or an earlier version that had fewer parts."""
         try:
-            correlator, gate = msgspec.msgpack.decode(state, type=tuple[bytes, bytes])
+            parts = msgspec.msgpack.decode(state, type=list[bytes])
         except msgspec.MsgspecError:
-            self._correlator.restore(state)
-            return
-        self._correlator.restore(correlator)
-        self._gate.restore(gate)
+            parts = [state]
+        restores = (self._correlator.restore, self._gate.restore, self._joiner.restore)
+        for restore, part in zip(restores, parts, strict=False):
+            restore(part)
 
 
 class CorrelateStage(Stage):
@@ -91,12 +126,18 @@ class CorrelateStage(Stage):
     name = "correlate"
 
     def __init__(
-        self, settings: Settings, partitions: int, signals: int = 1, board: Board | None = None
+        self,
+        settings: Settings,
+        partitions: int,
+        signals: int = 1,
+        board: Board | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self._settings = settings
         self._partitions = partitions
         self._board = board or Board()
         self._signals = signals
+        self._plan = plan or Plan()
         self._reader = Reader(self._board, settings.postgres)
 
     def topics(self) -> list[str]:
@@ -105,8 +146,10 @@ class CorrelateStage(Stage):
 
     def task(self, topic: str, partition: int) -> Task:
         """Return the task of a signals partition."""
-        correlator = Correlator(1000 * self._settings.repeat_window_s)
-        return CorrelateTask(correlator, self._partitions, self._board, Gate(self._signals))
+        fold_ms = 1000 * self._settings.repeat_window_s
+        correlator, joiner = Correlator(fold_ms), Joiner(self._plan, fold_ms)
+        gate = Gate(self._signals)
+        return CorrelateTask(correlator, joiner, self._partitions, self._board, gate)
 
     async def open(self) -> None:
         """Read the suppressions, waiting until PostgreSQL is there."""

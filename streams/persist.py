@@ -128,8 +128,10 @@ class PersistAlertsTask(Task):
                 time=event["time"],
                 arrived=event["arrived"],
                 score=event["score"],
-                source=source,
-                ocsf=self._mapper.ocsf(source, tenant, event["uid"], event["raw"]),
+                source=event["source"] or source,
+                ocsf=self._mapper.ocsf(
+                    event["source"] or source, tenant, event["uid"], event["raw"]
+                ),
                 raw=event["raw"],
             )
             for event in alert["events"]

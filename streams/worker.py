@@ -71,6 +71,11 @@ def _normalize(settings: Settings, partitions: Partitions) -> Stage:
     return NormalizeStage(settings, found, load_rules(settings), partitions["events"])
 
 
+def _correlate(settings: Settings, partitions: Partitions) -> Stage:
+    plan = load_rules(settings).plan
+    return CorrelateStage(settings, partitions["alerts"], partitions["signals"], plan=plan)
+
+
 def _persist(settings: Settings, partitions: Partitions) -> Stage:
     return PersistStage(Mapper(settings, "persist", sources(settings), look_ups(settings)))
 
@@ -80,9 +85,7 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
     "neural": lambda settings, partitions: NeuralStage(),
     "normalize": _normalize,
     "detect": lambda settings, partitions: DetectStage(settings, partitions["signals"]),
-    "correlate": lambda settings, partitions: CorrelateStage(
-        settings, partitions["alerts"], partitions["signals"]
-    ),
+    "correlate": _correlate,
     "persist": _persist,
     "dead_letter": lambda settings, partitions: DeadLetterStage(),
     "deliver": lambda settings, partitions: DeliverStage(settings),

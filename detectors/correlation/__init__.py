@@ -6,9 +6,9 @@
     Sigma correlations as data, and how they and the rules that they name fit together.
 `extract`
     In normalize: what a match contributes to which correlations.
-`windows`, `groups`, `sketch`
-    The events of a group, whether a condition holds for them, and what bounds them.
-`joins`
+`held`
+    The events of each group, whether a condition holds for them, and what bounds them.
+`arriving`, `joins`
     The engine: contributions in, alerts out.
 `report`
     The alert of a correlation and its explanation.

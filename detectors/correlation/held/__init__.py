@@ -1,0 +1,1 @@
+"""What the engine of correlations keeps: groups of events, evidence, clocks."""

@@ -1,0 +1,153 @@
+"""The events of one group, sorted, and what a correlation says of a window of them.
+
+A group is an ``array('q')``, so that a live one takes some 300 bytes: each event is a *stamp*,
+the halves of its id and, where values matter, its value. The stamp has the event time in
+milliseconds, the place of the rule that matched, and two marks::
+
+    time << 14 | member << 2 | marks
+
+The first mark says that the event counts for the alert of its own time, the second that it
+does for the next one (see `detectors.correlation.held.groups`).
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from operator import eq, ge, gt, le, lt, ne
+from typing import TYPE_CHECKING, Final
+
+from detectors.correlation.rules import Correlation, Expression
+
+if TYPE_CHECKING:
+    Entries = array[int]
+else:  # without a parameter at run time, before Python 3.12
+    Entries = array
+
+SHIFT: Final = 14
+MEMBERS: Final = (1 << 12) - 1
+
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
+    "eq": eq,
+    "neq": ne,
+}
+
+
+def width_of(correlation: Correlation) -> int:
+    """Return how many numbers an event takes."""
+    return 4 if correlation.valued else 3
+
+
+def first(entries: Entries, width: int, bound: int) -> int:
+    """Return the place of the first event whose stamp is at least `bound`."""
+    low, high = 0, len(entries) // width
+    if not high or entries[0] >= bound:
+        return 0
+    while low < high:
+        middle = (low + high) >> 1
+        if entries[middle * width] < bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def insert(entries: Entries, width: int, row: tuple[int, ...]) -> bool:
+    """Put an event in its place; return False where it is there already."""
+    stamp = row[0]
+    size = len(entries)
+    if not size or entries[size - width] | 3 < stamp:
+        entries.extend(row)
+        return True
+    key = stamp >> 2
+    place = first(entries, width, (key + 1) << 2)
+    at = place
+    while at and entries[(at - 1) * width] >> 2 == key:
+        at -= 1
+        if tuple(entries[at * width + 1 : (at + 1) * width]) == row[1:]:
+            return False
+    entries[place * width : place * width] = array("q", row)
+    return True
+
+
+def members_of(entries: Entries, width: int, start: int, end: int) -> set[int]:
+    """Return which rules matched the events from `start` to `end`."""
+    return {(s >> 2) & MEMBERS for s in entries[start * width : end * width : width]}
+
+
+def measure(correlation: Correlation, entries: Entries, start: int, end: int) -> float:
+    """Return what the condition compares: a count, or what is computed of the values.
+
+    Of ``temporal`` that is the number of rules that matched, of ``temporal_ordered`` how many of
+    them did so in their order (events of the same time may be taken in either).
+    """
+    kind = correlation.kind
+    if kind == "event_count":
+        return end - start
+    width = 4 if correlation.valued else 3
+    if kind == "value_count":
+        return len(set(entries[start * 4 + 3 : end * 4 : 4]))
+    if kind == "temporal":
+        return len(members_of(entries, width, start, end))
+    if kind == "temporal_ordered":
+        return _longest(entries, width, start, end)
+    return computed(correlation, array("d", entries[start * 4 + 3 : end * 4 : 4].tobytes()))
+
+
+def computed(correlation: Correlation, numbers: Sequence[float]) -> float:
+    """Return sum, mean or percentile of some numbers, of which there is at least one.
+
+    The percentile is that of linear interpolation between the closest ranks (Hyndman and Fan
+    1996, definition 7).
+    """
+    if correlation.kind == "value_sum":
+        return math.fsum(numbers)
+    if correlation.kind == "value_avg":
+        return math.fsum(numbers) / len(numbers)
+    ordered = sorted(numbers)
+    rank = (len(ordered) - 1) * correlation.percentile / 100
+    below = math.floor(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (rank - below)
+
+
+def _longest(entries: Entries, width: int, start: int, end: int) -> int:
+    """Return the length of the longest increasing run of rules, others left out."""
+    tails: list[int] = []
+    for stamp in entries[start * width : end * width : width]:
+        member = (stamp >> 2) & MEMBERS
+        place = bisect_left(tails, member)
+        tails[place : place + 1] = [member]
+    return len(tails)
+
+
+def holds(correlation: Correlation, value: float) -> bool:
+    """Say whether the conditions hold of what was measured."""
+    return all(_COMPARE[name](value, number) for name, number in correlation.conditions)
+
+
+def least(correlation: Correlation) -> float:
+    """Return a number of events with fewer than which the condition cannot hold."""
+    if not correlation.growing:
+        return 1
+    if correlation.expression:
+        return 1
+    wanted = [number if name == "gte" else number + 0.5 for name, number in correlation.conditions]
+    return max(1, *wanted)
+
+
+def satisfied(expression: Expression, present: Callable[[str], bool]) -> bool:
+    """Evaluate a condition over rules, given which of them matched."""
+    kind, *args = expression
+    if kind == "rule":
+        return present(str(args[0]))
+    if kind == "not":
+        return not satisfied(args[0], present)
+    join = all if kind == "and" else any
+    return join(satisfied(arg, present) for arg in args)
