@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     risk_half_life_h: float = Field(
         24.0, gt=0, description="Hours after which what adds to a risk counts half."
     )
+    risk_threshold: float = Field(2.0, ge=0, description="Risk at which an entity alerts; 0: off.")
+    risk_half_life_h: float = Field(
+        24.0, gt=0, description="Hours after which what adds to a risk counts half."
+    )
     repeat_window_s: int = Field(
         3600, ge=1, description="Hits of a rule on an entity fold into one alert for this long."
     )
