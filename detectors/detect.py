@@ -29,6 +29,7 @@ from detectors.explain import model_explanation
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
 from detectors.online.joins import Gathered, Lanes
 from detectors.online.places import Locate, nowhere
+from detectors.online.risk import Risk
 from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
@@ -181,6 +182,8 @@ class Detector:
         Event ids remembered, see `SeenIds`.
     window_ms
         Window in which hits fold into one alert, see `detectors.correlation`.
+    risk
+        What adds up over rules and models, see `detectors.online.risk`.
 
     Notes
     -----
@@ -199,8 +202,10 @@ class Detector:
         max_tenants: int = MAX_TENANTS,
         horizon: int = HORIZON,
         window_ms: int = WINDOW_MS,
+        risk: Risk | None = None,
     ) -> None:
         self._window_ms = window_ms
+        self._risk = risk or Risk()
         self._factories = models
         self._threshold = threshold
         # most events are far below: look closer only at what any multiplier could lift
@@ -216,7 +221,7 @@ class Detector:
     @property
     def evictions(self) -> dict[str, int]:
         """State dropped since the start, by what: ``seen_ids``, ``tenants``, each model id."""
-        total = self._evicted | {"seen_ids": self._seen.evictions}
+        total = self._evicted | {"seen_ids": self._seen.evictions, "risk": self._risk.evictions}
         for models in self._tenants.values():
             for model in models:
                 total[model.id] = total.get(model.id, 0) + model.evictions
@@ -238,6 +243,7 @@ class Detector:
             for tenant, part in self._by_tenant(batch, rows):
                 for model in self._models(_key(tenant, batch.source)):
                     self._model(model, batch, offset, part, out, fold)
+        self._risk.observe(fold)
         out.signals, out.arrivals = list(fold.signals.values()), gathered.arrivals()
         return out
 
@@ -375,6 +381,7 @@ class Detector:
             "seen": self._seen.snapshot(),
             "tenants": tenants,
             "evicted": self._evicted,
+            "risk": self._risk.snapshot(),
         }
         return pack("detector", self.VERSION, values)
 
@@ -388,12 +395,15 @@ class Detector:
         """
         values = unpack("detector", self.VERSION, state)
         lanes = values.pop("lanes", [])  # of before there were correlations: none
+        risk = values.pop("risk", b"")
         if values.keys() != {"watermarks", "seen", "tenants", "evicted"}:
             raise SchemaError(f"expected a whole detector snapshot, found {sorted(values)}")
         self._watermarks.load(values["watermarks"])
         self._lanes.load(lanes)
         self._seen.restore(values["seen"])
         self._evicted = values["evicted"]
+        if risk:
+            self._risk.restore(risk)
         self._tenants.clear()
         for tenant, saved in values["tenants"]:
             models = self._models(tenant)

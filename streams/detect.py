@@ -6,6 +6,7 @@ all of which live in `detectors.detect.Detector` and are checkpointed with the o
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from detectors.correlation import shard
 from detectors.detect import Detector, online_models, warm
 from detectors.online.joins import part
+from detectors.online.risk import Risk
 from schemas import avro
 from schemas.batch import EventBatch
 from schemas.joins import SEPARATOR, Arrivals
@@ -192,5 +194,9 @@ class DetectStage(Stage):
         """Return the task of an events partition, with models that know nothing yet."""
         threshold = self._settings.model_threshold
         window_ms = 1000 * self._settings.repeat_window_s
-        detector = Detector(online_models(), threshold, guard=_guarded, window_ms=window_ms)
+        half_life_ms = round(3_600_000 * self._settings.risk_half_life_h)
+        risk = Risk(self._settings.risk_threshold or math.inf, half_life_ms)
+        detector = Detector(
+            online_models(), threshold, guard=_guarded, window_ms=window_ms, risk=risk
+        )
         return DetectTask(detector, self._partitions)

@@ -120,6 +120,7 @@ def event_of(batch: EventBatch, row: int, offset: int, score: float) -> dict[str
         "time": int(batch.time[row]),
         "arrived": int(batch.arrived[row]),
         "origin": offset,
+        "row": row,  # for what is in this process; it does not travel
         "score": score,
         "raw": batch.raw_of(row),
     }
