@@ -51,6 +51,65 @@ AND ($3::timestamptz IS NULL OR (e.time, e.event_uid) > ($3, $4::uuid))
 ORDER BY e.time, e.event_uid
 LIMIT $5;
 
+-- name: lock_alerts
+SELECT pg_advisory_xact_lock(hashtext('sentinel.alerts'));
+
+-- name: alerts_to_change
+SELECT tenant, id, kind, rule_id, source, entity, status, assignee, disposition,
+  disposition_reason, merged_into, triaged_at, resolved_at, version
+FROM alerts
+WHERE id = ANY ($1::uuid[])
+ORDER BY tenant, id
+FOR UPDATE;
+
+-- name: change_alert
+UPDATE alerts
+SET status = $3, assignee = $4, disposition = $5, disposition_reason = $6, triaged_at = $7,
+  resolved_at = $8, version = version + 1, revision = nextval('public.alerts_seq'),
+  updated_at = now()
+WHERE tenant = $1 AND id = $2;
+
+-- name: touch_alert
+UPDATE alerts
+SET version = version + 1, revision = nextval('public.alerts_seq'), updated_at = now()
+WHERE tenant = $1 AND id = $2;
+
+-- name: merge_alert
+UPDATE alerts
+SET merged_into = $3, status = 'resolved', triaged_at = coalesce(triaged_at, now()),
+  resolved_at = coalesce(resolved_at, now()), version = version + 1,
+  revision = nextval('public.alerts_seq'), updated_at = now()
+WHERE tenant = $1 AND id = $2;
+
+-- name: add_history
+INSERT INTO alert_history (tenant, alert_id, actor, action, detail)
+VALUES ($1, $2, $3, $4, $5::jsonb);
+
+-- name: add_feedback
+INSERT INTO feedback_outbox (tenant, key, body) VALUES ($1, $2, $3);
+
+-- name: feedback_waiting
+SELECT id, tenant, key, body FROM feedback_outbox
+ORDER BY id LIMIT $1
+FOR UPDATE SKIP LOCKED;
+
+-- name: feedback_sent
+DELETE FROM feedback_outbox WHERE id = ANY ($1::bigint[]);
+
+-- name: timeline
+-- Events that the alert stands on and what people did, in one order; $3, $4 are a place in it.
+SELECT * FROM (
+  SELECT at, 'h' || lpad(id::text, 20, '0') AS place, actor, action, detail
+  FROM alert_history WHERE tenant = $1 AND alert_id = $2
+  UNION ALL
+  SELECT time, 'e' || event_uid, '', 'event',
+    jsonb_build_object('event_uid', event_uid, 'source', source, 'score', score)
+  FROM alert_events WHERE tenant = $1 AND alert_id = $2
+) AS happened
+WHERE $3::timestamptz IS NULL OR (at, place COLLATE "C") > ($3, $4::text)
+ORDER BY at, place COLLATE "C"
+LIMIT $5;
+
 -- name: newest_revision
 SELECT coalesce(max(revision), 0) FROM alerts;
 

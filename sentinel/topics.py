@@ -45,6 +45,8 @@ class Topic:
     compact: bool = False
 
 
+#: What people say an alert turned out to be, with the reason: JSON, from which models learn.
+FEEDBACK = "feedback"
 POSITIONS = "connector.positions"
 ARRIVALS = "connector.arrivals"
 #: Samples, 62 MB a second of 1,024 channels: kept for minutes, not days.
@@ -90,6 +92,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(NEURAL_EVENTS, "session + bank", "raw", "neural", (), DAY_MS, 16 * MIB),
     Topic(COMMANDS, "tenant + device", "raw", "API", ("stimulate",), DAY_MS, MIB),
     Topic(STIMULI, "tenant + device", "raw", "stimulate", ("API",), 90 * DAY_MS, MIB),
+    Topic(FEEDBACK, "tenant + alert id", "raw", "API", (), 365 * DAY_MS, MIB),
     Topic("dead_letter", "none", "raw", "any stage", ("dead_letter",), 30 * DAY_MS, 20 * MIB),
     Topic(POSITIONS, "tenant + input", "raw", "connectors", ("connectors",), -1, MIB, compact=True),
     Topic(
