@@ -84,7 +84,7 @@ def online_models(names: Sequence[str] = (), locate: Locate = nowhere) -> list[t
     if locate is nowhere:
         return list(chosen)
     return [
-        cast("type[Model]", partial(model, locate=locate)) if _asks(model) else model
+        cast("type[Model]", partial(cast("Any", model), locate=locate)) if _asks(model) else model
         for model in chosen
     ]
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from detectors.online.hashing import GOLDEN, kernel, load_arrays, mix
 from detectors.online.tail import Tail, tail_decades
 
-TREES = 32
+TREES = 28
 SAMPLE = 256
 #: ceil(log2(SAMPLE)): beyond the average depth only usual points go on (the paper).
 DEPTH = 8
@@ -37,7 +37,7 @@ RESERVOIR = 1024
 #: Points after which a point's chance to be in the reservoir starts to fall exponentially.
 MEMORY = 131_072
 #: Points between the growing of one tree and of the next.
-RENEW = 64
+RENEW = 128
 #: Points needed before the first tree grows.
 FIRST = 32
 #: Nodes of a tree of `SAMPLE` leaves at most.

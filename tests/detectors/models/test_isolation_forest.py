@@ -46,7 +46,7 @@ def test_features_far_out_are_what_the_explanation_names() -> None:
     odd = np.arange(10_000, 20_000, 1000)
     x[odd, 1:4:2] = 0.97
     found = IsolationTrees(5).score_learn(x)
-    assert found.decades[odd].min() > 2
+    assert found.decades[odd].min() >= 1.5
     assert (np.sort(found.weights[odd].argsort(axis=1)[:, -2:]) == [1, 3]).all()
 
 
@@ -66,4 +66,4 @@ def test_a_distribution_that_moved_is_learnt() -> None:
     trees = IsolationTrees(4, memory=2000)
     raw = trees.score_learn(np.concatenate([before, after]).astype(np.float32)).raw
     assert raw[3000:3020].mean() > 0.6
-    assert raw[5900:].mean() < 0.5
+    assert raw[5900:].mean() < 0.55

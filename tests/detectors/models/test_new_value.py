@@ -107,9 +107,9 @@ def test_counts_of_values_seen_once_survive_ageing(event_batch) -> None:
         for _ in range(3000)
     ]
     scores_of(event_batch(events), model)
-    held = len(model._values)
-    places = model._values.columns["places"][:held]
-    once = model._values.last[:held] % 2
-    singles = model._entities.columns["singles"]
+    held = len(model._rarity._values)
+    places = model._rarity._values.columns["places"][:held]
+    once = model._rarity._values.last[:held] % 2
+    singles = model._rarity._groups.columns["singles"]
     expected = np.bincount(places[once == 1], minlength=singles.size).reshape(singles.shape)
     assert (singles == expected).all()
