@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Query
@@ -12,21 +12,17 @@ from api.errors import Problem
 
 #: Names asked for; None is all of them.
 Chosen: TypeAlias = frozenset[str] | None
+Names = Annotated[
+    str | None,
+    Query(max_length=500, description="Names of what to show of each item, by commas."),
+]
 
 
-def chooser(model: type[BaseModel]) -> Callable[[str | None], Chosen]:
+def chooser(model: type[BaseModel]) -> Callable[[str | None], Awaitable[Chosen]]:
     """Return the dependency of a list of `model` that reads ``fields``."""
     known = list(model.model_fields)
 
-    def choose(
-        fields: Annotated[
-            str | None,
-            Query(
-                max_length=500,
-                description=f"Names of what to show, by commas: some of {', '.join(known)}.",
-            ),
-        ] = None,
-    ) -> Chosen:
+    async def choose(fields: Names = None) -> Chosen:
         if fields is None:
             return None
         names = frozenset(filter(None, (name.strip() for name in fields.split(","))))
