@@ -7,7 +7,6 @@ the command that starts a process, and handed down.
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -101,10 +100,17 @@ class Settings(BaseSettings):
     )
     max_event_bytes: int = Field(1_048_576, ge=1024, description="Larger events are dead letters.")
 
-    @cached_property
+    @property
     def rule_dirs(self) -> tuple[Path, ...]:
-        """The directories in `rules`, in order."""
-        return tuple(Path(part) for part in self.rules.split(":") if part)
+        """The directories in `rules`, in order, and those imported, once there are any."""
+        stated = [Path(part) for part in self.rules.split(":") if part]
+        imported = [self.imported_rules] if self.imported_rules.is_dir() else []
+        return tuple(dict.fromkeys([*stated, *imported]))
+
+    @property
+    def imported_rules(self) -> Path:
+        """Where `sentinel rules import` puts rules unless told otherwise."""
+        return self.home / "rules"
 
 
 def load() -> Settings:
