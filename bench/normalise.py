@@ -22,7 +22,7 @@ from connectors.base import Connector, Decoder
 from detectors.sigma import RuleSet
 from sentinel.errors import RecordError
 from sentinel.registry import discover
-from streams.worker import own_rules
+from streams.policy.rule_sets import own_rules
 
 GOLDEN = ROOT / "tests" / "connectors" / "golden"
 BATCH = 1000

@@ -23,7 +23,7 @@ from bench.measure import Meter, Row, percentile
 from connectors.base import Connector
 from detectors.sigma import LogSource, Rule, RuleSet
 from sentinel.registry import discover
-from streams.worker import own_rules
+from streams.policy.rule_sets import own_rules
 
 FEW, MANY = 60, 3000
 BATCH = 5000

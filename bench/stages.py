@@ -22,10 +22,10 @@ from streams.correlate import CorrelateStage
 from streams.detect import DetectTask
 from streams.normalize import NormalizeTask
 from streams.normalizer import Normalizer
+from streams.policy.rule_sets import own_rules
 from streams.runtime.stage import Task
 from streams.transport import RecordBatch
 from streams.transport.offsets import Lease
-from streams.worker import own_rules
 
 BATCH = 5000
 THRESHOLD = 0.6

@@ -6,13 +6,17 @@ Sigma correlations goes to their engine, `detectors.correlation.joins`.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
 from detectors.correlation import Correlator
 from detectors.correlation.joins import Joined, Joiner
 from detectors.correlation.plan import Plan
+from detectors.sigma import RuleSet
 from detectors.suppress.gate import Gate
 from schemas import avro
 from schemas.joins import Arrivals
@@ -20,6 +24,7 @@ from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
+from streams.policy.rule_sets import RuleWatch
 from streams.policy.suppressions import Board, Reader
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin, letter
@@ -60,6 +65,11 @@ class CorrelateTask(Task):
         joined = self._joiner.process(joins)
         output.records += self._alerts(found.alerts, joined)
         return output
+
+    def use(self, joiner: Joiner) -> None:
+        """Go on with the correlations of `joiner`, and the windows of those that it has still."""
+        joiner.restore(self._joiner.snapshot())
+        self._joiner = joiner
 
     def waiting(self) -> bool:
         """Return whether windows of correlations wait for later events."""
@@ -139,6 +149,9 @@ class CorrelateStage(Stage):
         self._signals = signals
         self._plan = plan or Plan()
         self._reader = Reader(self._board, settings.postgres)
+        self._watch = RuleWatch(settings, self.prepare)
+        #: Those of the partitions that this worker has; the runner owns them.
+        self._tasks: WeakSet[CorrelateTask] = WeakSet()
 
     def topics(self) -> list[str]:
         """Return the topic of signals."""
@@ -149,15 +162,29 @@ class CorrelateStage(Stage):
         fold_ms = 1000 * self._settings.repeat_window_s
         correlator, joiner = Correlator(fold_ms), Joiner(self._plan, fold_ms)
         gate = Gate(self._signals)
-        return CorrelateTask(correlator, joiner, self._partitions, self._board, gate)
+        task = CorrelateTask(correlator, joiner, self._partitions, self._board, gate)
+        self._tasks.add(task)
+        return task
+
+    def prepare(self, rules: RuleSet) -> Callable[[], None]:
+        """Return what puts the correlations of other rules in force, between two batches."""
+
+        def put() -> None:
+            self._plan = rules.plan
+            for task in list(self._tasks):
+                task.use(Joiner(rules.plan, 1000 * self._settings.repeat_window_s))
+
+        return put
 
     async def open(self) -> None:
         """Read the suppressions, waiting until PostgreSQL is there."""
         await self._reader.open()
 
     async def beside(self) -> None:
-        """Keep the suppressions up to date."""
-        await self._reader.run()
+        """Keep suppressions and correlations up to date."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reader.run())
+            group.create_task(self._watch.run())
 
     async def close(self) -> None:
         """Stop reading them."""

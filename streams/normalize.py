@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn, cast
 
 import msgspec
@@ -21,6 +21,7 @@ from sentinel import log, topics
 from sentinel.errors import DecodeError, RecordError
 from sentinel.settings import Settings
 from streams.normalizer import Normalizer, Units
+from streams.policy.rule_sets import RuleWatch
 from streams.runtime import telemetry
 from streams.runtime.letters import Letter, Origin, letter
 from streams.runtime.stage import Outgoing, Output, Stage, Task
@@ -303,6 +304,21 @@ class NormalizeStage(Stage):
             for name, connector in self._connectors.items()
         }
         LOG.debug("rules compiled", action="rules", seconds=time.perf_counter() - started)
+        self._watch = RuleWatch(settings, self.prepare)
+
+    def prepare(self, rules: RuleSet) -> Callable[[], None]:
+        """Compile other rules; return what puts them in force, between two batches."""
+        compiled = [(each, each.compiled(rules)) for each in self.normalizers.values()]
+
+        def put() -> None:
+            for normalizer, found in compiled:
+                normalizer.use(found)
+
+        return put
+
+    async def beside(self) -> None:
+        """Keep the rules up to date with their files."""
+        await self._watch.run()
 
     def topics(self) -> list[str]:
         """Return one raw topic a connector."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,14 @@ class Units:
         )
 
 
+class Compiled(NamedTuple):
+    """Rules as a normalizer uses them."""
+
+    decoder: Any
+    matcher: Matcher
+    extractor: extract.Extractor
+
+
 class Normalizer:
     """Decodes, summarises, matches and groups raw events of one source.
 
@@ -139,14 +147,22 @@ class Normalizer:
         self.source = source
         self._connector = connector
         self._partitions = partitions
-        selected = rules.select(connector.logsources)
-        fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
-        grouped = extract.fields(rules.plan, selected.rules)
-        self._decoder = connector.decoder(fields | grouped)
-        self.matcher: Matcher = selected.reading(self._decoder)
-        self._extractor = extract.Extractor(rules.plan, selected.rules, self._decoder.getter)
+        self.use(self.compiled(rules))
         self._routes: dict[tuple[str, str], int] = {}
         self._explained: set[tuple[str, str, str, int]] = set()
+
+    def compiled(self, rules: RuleSet) -> Compiled:
+        """Compile rules for `use`; takes long, changes nothing, may run on another thread."""
+        selected = rules.select(self._connector.logsources)
+        fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
+        grouped = extract.fields(rules.plan, selected.rules)
+        decoder = self._connector.decoder(fields | grouped)
+        extractor = extract.Extractor(rules.plan, selected.rules, decoder.getter)
+        return Compiled(decoder, selected.reading(decoder), extractor)
+
+    def use(self, compiled: Compiled) -> None:
+        """Match by these rules from the next batch on."""
+        self._decoder, self.matcher, self._extractor = compiled
 
     def quickly(self, units: Units, place: Place, first: int, last: int) -> Batches | None:
         """Normalize units if each is one good event, as nearly all are; None if not."""

@@ -13,13 +13,10 @@ import gc
 import itertools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-import detectors.rules
 import streams.sinks
 from connectors._mapper import Mapper
 from connectors._sources import sources
-from detectors.sigma import RuleSet
 from schemas import avro
 from sentinel import log, metrics
 from sentinel.errors import KafkaError
@@ -37,6 +34,7 @@ from streams.look_ups import look_ups
 from streams.neural import NeuralStage
 from streams.normalize import NormalizeStage
 from streams.persist import PersistStage
+from streams.policy.rule_sets import load_rules
 from streams.runtime import telemetry
 from streams.runtime.checkpoint import Store
 from streams.runtime.outlets import ProducerOutlet, SinkOutlet
@@ -47,23 +45,6 @@ from streams.stimulate import StimulateStage
 LOG = log.get(__name__)
 #: Partitions of each topic, as the broker has them.
 Partitions = Mapping[str, int]
-
-
-def own_rules() -> Path:
-    """Return the directory of the rules that come with Sentinel."""
-    return Path(detectors.rules.__path__[0])
-
-
-def load_rules(settings: Settings) -> RuleSet:
-    """Load our own rules and those of ``SENTINEL_RULES``; say what cannot be supported."""
-    rules = RuleSet.load([own_rules(), *settings.rule_dirs], cache=settings.home / "cache")
-    if rules.unsupported:
-        LOG.warning(
-            "some rules cannot be supported, `sentinel rules check` lists them with reasons",
-            action="rules_unsupported",
-            count=len(rules.unsupported),
-        )
-    return rules
 
 
 def _normalize(settings: Settings, partitions: Partitions) -> Stage:

@@ -14,7 +14,7 @@ from detectors.detect import Detector, online_models
 from sentinel.registry import discover
 from sentinel.settings import load
 from streams.normalizer import Normalizer, Units
-from streams.worker import load_rules
+from streams.policy.rule_sets import load_rules
 
 #: Events between two yardsticks.
 EVERY = 250

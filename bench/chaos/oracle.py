@@ -18,10 +18,10 @@ from sentinel.settings import Settings
 from streams.correlate import CorrelateStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
+from streams.policy.rule_sets import load_rules
 from streams.runtime.stage import Outgoing, Task
 from streams.transport import RecordBatch
 from streams.transport.offsets import Lease
-from streams.worker import load_rules
 
 #: Tenant and event id.
 Event = tuple[str, str]

@@ -18,7 +18,7 @@ from schemas.columns import lexicon  # noqa: F401 - loads compiled code, which t
 from schemas.columns.records import Records, Texts
 from sentinel.reading import Reader
 from sentinel.sample.hour import simulate
-from streams.worker import own_rules
+from streams.policy.rule_sets import own_rules
 
 
 def compare(raws: list[bytes], rules: RuleSet) -> int:

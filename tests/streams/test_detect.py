@@ -21,7 +21,7 @@ from streams.correlate import CorrelateStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
 from streams.normalizer import partition_of
-from streams.worker import load_rules
+from streams.policy.rule_sets import load_rules
 
 PARTITIONS = 3
 SETTINGS = Settings(model_threshold=0.3)
@@ -110,7 +110,7 @@ def test_batches_crashes_and_replays_give_the_same_signals(
     """State, scores and counts are those of a plain run, from any checkpoint on."""
     plain = stage.task("events", 0)
     expected = hits(run(plain, records, events))
-    assert {kind for kind, *_ in expected} == {"rule", "model"}
+    assert {kind for kind, *_ in expected} == {"rule", "model", "risk"}
     first, second = stage.task("events", 0), stage.task("events", 0)
     made = run(first, records, events[:saved], size=size)
     second.restore(first.snapshot())
@@ -166,7 +166,7 @@ def test_an_event_that_matches_very_many_rules_does_not_outgrow_the_topic(record
     for first in range(2):  # and once more, as after a crash
         values = [record.value for record in made]
         reader.process(records(values, "signals", first=first * len(values)))
-    assert [row["in"] for row in reader.ledger.dump()] == [200]
+    assert [row["in"] for row in reader.ledger.dump()] == [201], "the risk, too"
 
 
 def test_a_model_that_raises_costs_only_what_it_would_have_said(

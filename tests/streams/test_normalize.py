@@ -25,8 +25,8 @@ from sentinel.settings import Settings
 from streams.normalize import NormalizeStage, NormalizeTask
 from streams.normalizer import partition_of
 from streams.persist import PersistStage
+from streams.policy.rule_sets import load_rules, own_rules
 from streams.runtime.letters import Origin
-from streams.worker import load_rules, own_rules
 
 PARTITIONS = 3
 BAD = {

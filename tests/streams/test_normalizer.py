@@ -11,7 +11,7 @@ from detectors.sigma import RuleSet
 from schemas.batch import STRING_COLUMNS, EventBatch
 from sentinel.sample.hour import simulate
 from streams.normalizer import Batches, Normalizer, Units
-from streams.worker import own_rules
+from streams.policy.rule_sets import own_rules
 
 PARTITIONS = 4
 PLACE = ("raw.cloudtrail", 0)

@@ -23,8 +23,8 @@ from sentinel.sample.hour import simulate
 from sentinel.settings import Settings
 from streams.normalize import NormalizeStage
 from streams.persist import PersistStage
+from streams.policy.rule_sets import own_rules
 from streams.sinks.base import Written
-from streams.worker import own_rules
 
 KEY = ("default", "cloudtrail")
 
