@@ -19,6 +19,9 @@ from sentinel.settings import Settings
 MIB = 1_048_576
 _POLL_S = 0.2
 _QUEUE_WAIT_S = 0.01
+#: A broker that answers confirms something within this time, or this client has lost its way.
+STUCK_S = 15.0
+_ANSWER_S = 5.0
 _log = log.get("kafka.producer")
 
 Headers = Mapping[str, bytes | str]
@@ -211,13 +214,35 @@ class Producer:
         DeliveryError
             Some of it can never be delivered; `DeliveryError.failures` says which.
         KafkaError
-            The producer had a fatal error.
+            The producer had a fatal error, or the broker answers and confirms nothing for twice
+            `STUCK_S`.
         """
         flights = self._seal()
         waiting = [asyncio.wrap_future(f.done) for f in flights if not f.done.done()]
         if waiting:
-            await asyncio.shield(asyncio.gather(*waiting))
+            await asyncio.shield(self._landed(waiting))
         self._settle(flights)
+
+    async def _landed(self, waiting: list[asyncio.Future[None]]) -> None:
+        """Wait for all of `waiting`, as long as it takes unless only this client is to blame."""
+        answered, landed = False, -1
+        while (await asyncio.wait(waiting, timeout=STUCK_S))[1]:
+            now = sum(flight.landed for flight in self._open)
+            answers = await asyncio.to_thread(self._answers)
+            if answered and answers and now == landed:
+                raise errors.KafkaError(
+                    f"expected the broker, which answers, to confirm some of {self.pending()} "
+                    f"messages within {2 * STUCK_S:.0f} s, it confirmed none; restart the process"
+                )
+            answered, landed = answers, now
+
+    def _answers(self) -> bool:
+        """Return whether the broker answers this client."""
+        try:
+            self._client.list_topics(timeout=_ANSWER_S)
+        except KafkaException:
+            return False
+        return True
 
     def flush_sync(self, timeout_s: float | None = None) -> dict[tuple[str, int], int]:
         """Wait like `flush` without an event loop; return what was delivered.

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sentinel.errors import KafkaError, SettingsError
 from sentinel.kafka import DeliveryError, Producer, client_config
+from sentinel.kafka import producer as producer_module
 from sentinel.settings import Settings
 
 MOCK = {"test.mock.num.brokers": 1, "allow.auto.create.topics": True}
@@ -67,6 +68,28 @@ async def test_concurrent_flushes_each_wait_for_what_was_sent_before(producer):
 
     seen = await asyncio.gather(*(one(n) for n in range(20)))
     assert all(delivered > n for n, delivered in enumerate(seen))
+
+
+async def test_a_producer_that_sends_nothing_to_a_broker_that_answers_says_so(monkeypatch):
+    monkeypatch.setattr(producer_module, "STUCK_S", 0.2)
+    stuck = Producer(Settings(kafka="mock:1"), linger_ms=900_000, extra=MOCK)
+    stuck.send("t", b"kept back")
+    with pytest.raises(KafkaError, match="which answers, to confirm some of 1 messages"):
+        await stuck.flush()
+    stuck.close()
+
+
+async def test_a_broker_that_is_away_is_waited_for(monkeypatch):
+    monkeypatch.setattr(producer_module, "STUCK_S", 0.1)
+    monkeypatch.setattr(producer_module, "_ANSWER_S", 0.1)
+    waiting = Producer(Settings(kafka="127.0.0.1:1"))
+    waiting.send("t", b"waits")
+    flushing = asyncio.ensure_future(waiting.flush())
+    _, unfinished = await asyncio.wait([flushing], timeout=1.5)
+    assert unfinished
+    waiting.close()
+    await asyncio.wait([flushing])
+    assert isinstance(flushing.exception(), KafkaError)
 
 
 async def test_cancelled_flush_leaves_its_failures_to_the_next(producer):
