@@ -19,10 +19,13 @@ from sentinel.errors import SentinelError, SettingsError
 
 Ip = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-#: Global by registry, but not to be reached from outside: Azure's WireServer.
-_METADATA: Final = frozenset({ip_address("168.63.129.16")})
-#: IPv6 prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, 8215), compatible.
-_EMBEDDING: Final = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
+#: Not to be reached from outside, whatever the version of `ipaddress` says: Azure's WireServer,
+#: the metadata of Oracle Cloud (RFC 6890), NAT64 of a network's own (RFC 8215).
+_REFUSED: Final = tuple(
+    ip_network(text) for text in ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b:1::/48")
+)
+#: IPv6 prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052), compatible.
+_EMBEDDING: Final = tuple(IPv6Network(text) for text in ("64:ff9b::/96", "::/96"))
 RESOLVE_S: Final = 5.0
 
 
@@ -114,7 +117,10 @@ def public(ip: Ip) -> bool:
     [True, False, False]
     """
     return all(
-        each.is_global and not each.is_multicast and not each.is_reserved and each not in _METADATA
+        each.is_global
+        and not each.is_multicast
+        and not each.is_reserved
+        and not any(each in network for network in _REFUSED)
         for each in (ip, *_hidden(ip))
     )
 

@@ -22,7 +22,7 @@ from sentinel import log, postgres
 from sentinel.registry import discover
 from sentinel.subscribers.kinds import KINDS
 from sentinel.subscribers.model import Subscription
-from streams.deliveries import claims
+from streams.deliveries import claims, follow_up
 from streams.deliveries.adapters.base import Adapter, Outcome, Wire
 from streams.deliveries.book import Book
 from streams.deliveries.claims import Claim, Verdict
@@ -33,6 +33,7 @@ TOGETHER: Final = 64
 POLL_S: Final = 0.5
 KEEP: Final = timedelta(days=30)
 PURGE_S: Final = 3600.0
+FOLLOW_S: Final = 1.0
 _log = log.get("streams.deliveries.sender")
 
 
@@ -76,6 +77,8 @@ class Sender:
         self._under_way: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
         self._purge_at = 0.0
+        self._follow_at = 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """Look at once: there is something new."""
@@ -86,6 +89,7 @@ class Sender:
         try:
             while True:
                 self._awake.clear()
+                await self._follow_up()
                 if await self.look() == 0:
                     await self._rest()
         finally:
@@ -100,6 +104,37 @@ class Sender:
                 await self._awake.wait()
         except TimeoutError:
             pass
+
+    async def _follow_up(self) -> None:
+        """Escalate, and look after tickets, every now and then."""
+        if time.monotonic() < self._follow_at:
+            return
+        self._follow_at = time.monotonic() + FOLLOW_S
+        async for attempt in postgres.retrying():
+            with attempt:
+                await self.follow_up()
+        if self._asking is None or self._asking.done():
+            # Beside: whoever keeps the tickets may take long to answer.
+            self._asking = asyncio.create_task(self._ask())
+            self._under_way.add(self._asking)
+            self._asking.add_done_callback(self._done)
+
+    async def follow_up(self) -> None:
+        """Escalate what nobody acknowledged, and resolve the tickets of what is over."""
+        async with self._pool.acquire() as connection:
+            known = await self._book.read(connection)
+            now = self._now()
+            await follow_up.escalate(connection, known, now)
+            await follow_up.resolve_tickets(connection, known, now)
+
+    async def _ask(self) -> None:
+        """Look whether somebody resolved a ticket over there."""
+        async with self._pool.acquire() as connection:
+            known = await self._book.read(connection)
+            await follow_up.look_at_tickets(connection, known, self._closed, self._now())
+
+    async def _closed(self, subscription: Subscription, references: Sequence[str]) -> set[str]:
+        return await self._adapter(subscription).closed(references)
 
     async def drain(self) -> int:
         """Send until nothing is due any more; return how many messages that were."""

@@ -1,4 +1,4 @@
--- depends: 0020.deliveries
+-- depends: 0020.deliveries 0017.alert_work
 
 -- What other systems made of an alert (a ticket of Jira, an incident of ServiceNow), and whom
 -- to tell next as long as nobody acknowledges it.
@@ -45,3 +45,5 @@ CREATE POLICY tenant ON public.escalations USING (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.tickets, public.escalations TO sentinel_worker;
 GRANT SELECT ON public.tickets, public.escalations TO sentinel_api;
+-- An alert whose ticket somebody resolved over there is resolved here, and its history says so.
+GRANT INSERT ON public.alert_history TO sentinel_worker;

@@ -173,3 +173,23 @@ def outcome(reply: Reply, permanent: Sequence[int | None] = ()) -> Outcome:
         reply.retry_after_s,
         permanent=not reply.ok and reply.status in permanent,
     )
+
+
+class PerAlert(Adapter[C]):
+    """A channel that takes one alert a request; the receiver knows each by an id of its own.
+
+    Of several items those before the one that failed are sent again with it, to no effect.
+    """
+
+    async def send(self, message: Message) -> Outcome:
+        """Send each item; stop at the first that fails."""
+        found = Outcome()
+        for item in message.items:
+            found = await self.tell(message, item)
+            if found.error:
+                break
+        return found
+
+    @abstractmethod
+    async def tell(self, message: Message, item: Item) -> Outcome:
+        """Send one item."""

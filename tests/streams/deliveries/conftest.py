@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -170,6 +170,3 @@ async def world(postgres: str, server: ScriptedServer) -> AsyncIterator[World]:
         await connection.execute("DELETE FROM subscriptions")
         await connection.execute(f"SET ROLE {pg.WORKER}")
     await pool.close()
-
-
-HOUR = timedelta(hours=1)

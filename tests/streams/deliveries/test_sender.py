@@ -175,13 +175,12 @@ async def test_two_senders_send_each_message_once_and_in_order(world, alert):
     assert world.titles() == titles
 
 
-async def test_a_sender_that_dies_after_sending_is_taken_over_with_the_same_id(world, alert):
+async def test_a_sender_that_dies_after_sending_is_taken_over_with_the_same_id(world, alert, until):
     ident = await world.subscribe()
     await world.tell(alert(world.tenant))
     dying = world.new_sender()
     await dying.look()
-    while not world.server.requests:
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(world.server.requests))
     for task in list(dying._under_way):
         task.cancel()
     await asyncio.gather(*dying._under_way, return_exceptions=True)
@@ -192,7 +191,7 @@ async def test_a_sender_that_dies_after_sending_is_taken_over_with_the_same_id(w
 
 
 async def test_for_real_a_receiver_that_is_down_for_a_moment_gets_everything_in_order(
-    world, alert, monkeypatch
+    world, alert, until, monkeypatch
 ):
     """Real time, real sockets, a sender that runs: with a schedule in tenths of seconds."""
     monkeypatch.setattr(retry, "SCHEDULE", (0.0, 0.05, 0.1) * 50)
@@ -208,14 +207,13 @@ async def test_for_real_a_receiver_that_is_down_for_a_moment_gets_everything_in_
     for title in titles:
         await world.tell(alert(world.tenant, title=title))
         world.sender.wake()
-    async with asyncio.timeout(30):
-        while len(world.titles()) < 30:
-            await asyncio.sleep(0.01)
-        assert set(await world.states(broken)) == {"pending"}
-        down = False
-        world.sender.wake()
-        while set(await world.states(broken)) != {"delivered"}:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(world.titles()) == 30)
+    assert set(await world.states(broken)) == {"pending"}
+    down = False
+    world.sender.wake()
+    await until(lambda: world.titles("/down")[-1:] == titles[-1:])
+    await until(lambda: not world.sender._under_way)
+    assert set(await world.states(broken)) == {"delivered"}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
