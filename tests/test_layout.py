@@ -14,11 +14,13 @@ import pytest
 
 import connectors
 import detectors.models
+import streams.deliveries.adapters
 import streams.sinks
 from connectors.base import Connector
 from detectors.base import Model
 from sentinel.cli import app
 from sentinel.registry import discover
+from streams.deliveries.adapters.base import Adapter
 from streams.sinks.base import Sink
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +32,7 @@ FOLDER_FILES = 12
 #: folders hold besides components counts towards `FOLDER_FILES` as everywhere.
 DISCOVERED = (
     *("sentinel/cli", "connectors", "detectors/models", "streams/sinks", "api/routes", "bench"),
+    "streams/deliveries/adapters",
     "bci/formats",
 )
 TOP = {
@@ -193,6 +196,7 @@ COMPONENTS = [
         (Model, detectors.models, "tests/detectors/models"),
     ),
     (Sink, streams.sinks, "tests/streams/sinks"),
+    (Adapter, streams.deliveries.adapters, "tests/streams/deliveries/adapters"),
 ]
 
 
