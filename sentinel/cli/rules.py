@@ -1,4 +1,4 @@
-"""List, check and test Sigma rules."""
+"""List, check, test and import Sigma rules."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from detectors.sigma import Rule, RuleSet
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.cli._firing import doubts
+from sentinel.cli._intake import import_rules, promote
 from sentinel.errors import RecordError, RuleError
 from sentinel.registry import discover
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
+app.command("import")(import_rules)
+app.command("promote")(promote)
 
 #: Sentinel's own rules.
 OWN = Path(detectors.rules.__path__[0])
@@ -34,9 +37,13 @@ Dirs = Annotated[list[Path] | None, typer.Argument(help="Rule directories; none:
 
 
 @app.command("list")
-def list_rules(dirs: Dirs = None, json: JsonOption = False) -> None:
+def list_rules(
+    dirs: Dirs = None,
+    staged: Annotated[bool, typer.Option("--staged", help="Only those that are on trial.")] = False,
+    json: JsonOption = False,
+) -> None:
     """List the rules in use, or those in DIRS."""
-    rows = [_row(rule) for rule in _load(dirs).rules]
+    rows = [_row(rule) for rule in _load(dirs).rules if rule.staged or not staged]
     if json:
         _common.print_json(*rows)
         return
@@ -171,6 +178,7 @@ def _row(rule: Rule) -> dict[str, Any]:
         "severity": LEVELS[rule.severity_id],
         "logsource": {key: value for key, value in rule.logsource._asdict().items() if value},
         "techniques": rule.techniques,
+        "staged": rule.staged,
         "path": rule.path,
     }
 
