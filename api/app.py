@@ -11,9 +11,11 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from api import docs, errors, routes
 from api.auth import Edge, Guard
+from api.conditional import Conditional
 from api.deps import Services
 from api.identity.access import Identity
 from api.routes.alert_stream import Head
@@ -65,6 +67,8 @@ def create(settings: Settings) -> FastAPI:
         app.include_router(router)
     docs.install(app)
     errors.install(app)
+    app.add_middleware(Conditional)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.state.identity = identity = Identity.load(settings)
     app.add_middleware(Guard, credentials=identity.credentials, rates=identity.rates)
     app.add_middleware(Edge)

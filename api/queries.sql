@@ -132,17 +132,57 @@ LIMIT $3;
 
 -- name: alert_counts
 SELECT date_bin($1::interval, first_seen, 'epoch') AS time, {key} AS key, count(*) AS count
-FROM alerts
-WHERE first_seen >= $2 AND first_seen < $3 AND ($4::text IS NULL OR tenant = $4)
+FROM alerts AS a
+WHERE first_seen >= $2 AND first_seen < $3 AND {wanted}
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- name: alert_top
+SELECT {key} AS key, count(*) AS count, sum(count(*)) OVER ()::bigint AS total
+FROM alerts AS a
+WHERE first_seen >= $1 AND first_seen < $2 AND {wanted}
+GROUP BY 1
+ORDER BY 2 DESC, 1
+LIMIT $3;
+
+-- name: alert_heat
+SELECT extract(isodow FROM first_seen)::int AS weekday, extract(hour FROM first_seen)::int AS hour,
+  count(*) AS count
+FROM alerts AS a
+WHERE first_seen >= $1 AND first_seen < $2 AND {wanted}
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
 -- name: event_counts
 SELECT date_bin($1::interval, time, 'epoch') AS time, {key} AS key, count(*) AS count
 FROM events
-WHERE time >= $2 AND time < $3 AND ($4::text IS NULL OR tenant = $4)
+WHERE time >= $2 AND time < $3 AND {wanted}
 GROUP BY 1, 2
 ORDER BY 1, 2;
+
+-- name: event_top
+SELECT {key} AS key, count(*) AS count, sum(count(*)) OVER ()::bigint AS total
+FROM events
+WHERE time >= $1 AND time < $2 AND {wanted}
+GROUP BY 1
+ORDER BY 2 DESC, 1
+LIMIT $3;
+
+-- name: event_heat
+SELECT extract(isodow FROM time)::int AS weekday, extract(hour FROM time)::int AS hour,
+  count(*) AS count
+FROM events
+WHERE time >= $1 AND time < $2 AND {wanted}
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- name: alert_techniques
+SELECT technique, count(*) AS count,
+  (ARRAY['informational', 'low', 'medium', 'high', 'critical'])[max(severity_id)] AS worst
+FROM alerts AS a, unnest(techniques) AS found (technique)
+WHERE first_seen >= $1 AND first_seen < $2 AND {wanted}
+GROUP BY 1
+ORDER BY 2 DESC, 1;
 
 -- name: dead_letters
 SELECT topic, "partition", "offset", origin_topic, origin_partition, origin_offset,

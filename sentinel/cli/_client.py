@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import httpx
 import orjson
+import typer
 
 from sentinel import local
 from sentinel.cli import _common
@@ -23,6 +24,14 @@ SILENCE_S = 45.0
 RETRY_S = 2.0
 _SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+QueryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--query", "-q", help="Search, such as 'user:alice AND NOT severity:low AND time>now-24h'."
+    ),
+]
+#: Longest query that an error shows with a mark below it, in characters.
+WIDEST = 160
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -78,10 +87,21 @@ def checked(response: httpx.Response) -> httpx.Response:
     if response.is_success:
         return response
     try:
-        detail = orjson.loads(response.read())["detail"]
+        problem = orjson.loads(response.read())
+        detail = problem["detail"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         detail = response.reason_phrase
+    else:
+        detail += _pointer(problem, response.request.url.params.get("query", ""))
     raise SentinelError(f"the API answered {response.status_code}: {detail}")
+
+
+def _pointer(problem: Mapping[str, Any], query: str) -> str:
+    """Return the query with a mark below the place that an error names."""
+    columns = [error["column"] for error in problem.get("errors", ()) if "column" in error]
+    if not columns or len(query) > WIDEST or not query.isprintable():
+        return ""
+    return f"\n  {query}\n  {' ' * (columns[0] - 1)}^"
 
 
 def pages(

@@ -1,4 +1,4 @@
-"""Show one alert: why it fired and the events it stands on."""
+"""Show one alert, or change it: status, assignee, disposition, comment, merge."""
 
 from __future__ import annotations
 
@@ -12,23 +12,68 @@ from rich.markup import escape
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.errors import SettingsError
 
 COLUMNS = ("time", "event_uid", "score", "what")
 FIELDS = ("severity", "score", "rule_id", "techniques", "entity", "source", "tenant", "status")
+#: Shown only where people have said something.
+WORK = ("assignee", "disposition", "disposition_reason", "merged_into")
 SCREEN = 20
+Text = Annotated[str | None, typer.Option()]
 
 
 def command(
     alert_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `sentinel alerts` shows it.")],
+    status: Annotated[
+        str | None,
+        typer.Option(help="new, triaged, in_progress, resolved or false_positive."),
+    ] = None,
+    assign: Annotated[str | None, typer.Option(help="Who works on it; '': nobody.")] = None,
+    disposition: Annotated[
+        str | None,
+        typer.Option(help="true_positive, benign, false_positive or undetermined; with --reason."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; detection learns from it.")] = None,
+    comment: Text = None,
+    merge: Annotated[
+        list[UUID] | None, typer.Option(help="An alert that this one stands for; repeat it.")
+    ] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Show what happened to it.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show an alert with its explanation and evidence; as JSON with the ids of all its events."""
+    """Show an alert with its explanation and evidence; as JSON with the ids of all its events.
+
+    With --status, --assign, --disposition, --comment or --merge, change it first.
+    """
     path = f"/v1/alerts/{alert_id}"
+    change = {"status": status, "assignee": assign, "disposition": disposition}
+    change |= {"reason": reason, "comment": comment}
+    given = {name: value for name, value in change.items() if value is not None}
+    if set(given) == {"reason"}:
+        raise SettingsError("--reason: expected --disposition or --status false_positive with it")
     with _client.connect() as client:
-        if json:
+        if given:
+            _client.checked(client.patch(path, json=given))
+        if merge:
+            _client.checked(
+                client.post(f"{path}/merge", json={"ids": [str(each) for each in merge]})
+            )
+        if timeline:
+            _timeline(client, path, json)
+        elif json:
             _common.print_json(whole(client, path))
         else:
             _show(_client.get(client, path, {"limit": SCREEN}))
+
+
+def _timeline(client: httpx.Client, path: str, json: bool) -> None:
+    entries = _client.pages(client, f"{path}/timeline", {}, None)
+    if json:
+        for entry in entries:
+            _common.print_json(entry)
+        return
+    names = ("at", "actor", "action", "detail")
+    _common.print_table("Timeline", names, ([entry[name] for name in names] for entry in entries))
 
 
 def whole(client: httpx.Client, path: str) -> dict[str, Any]:
@@ -53,6 +98,9 @@ def _show(alert: dict[str, Any]) -> None:
         value = alert[name]
         text = " ".join(value) if isinstance(value, list) else str(value)
         console.print(f"  {name:<11} {escape(text)}", soft_wrap=True)
+    for name in WORK:
+        if alert[name]:
+            console.print(f"  {name:<11} {escape(alert[name])}", soft_wrap=True)
     console.print("\nWhy it fired")
     console.print(JSON.from_data(alert["explanation"]))
     evidence = alert["evidence"]

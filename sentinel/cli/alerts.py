@@ -26,6 +26,7 @@ def command(
     from_start: Annotated[
         bool, typer.Option("--all", help="With --follow: begin with all there are.")
     ] = False,
+    query: _client.QueryOption = None,
     since: Annotated[
         str | None, typer.Option(help="Time, or a span back from now such as 12h.")
     ] = None,
@@ -45,6 +46,7 @@ def command(
 ) -> None:
     """Show alerts, newest first; as JSON lines, all of them unless limited."""
     params = {
+        "query": query,
         "since": _client.moment(since),
         "until": _client.moment(until),
         "severity": severity,

@@ -16,6 +16,7 @@ Filter = Annotated[str | None, typer.Option()]
 
 
 def command(
+    query: _client.QueryOption = None,
     since: Annotated[
         str | None, typer.Option(help="Time, or a span back from now such as 12h.")
     ] = None,
@@ -35,6 +36,7 @@ def command(
 ) -> None:
     """Show events, newest first by event time; as JSON lines, all of them unless limited."""
     params: dict[str, Any] = {
+        "query": query,
         "since": _client.moment(since),
         "until": _client.moment(until),
         "uid": uid,

@@ -15,6 +15,8 @@ import pytest
 
 FIELDS = ["id", "time", "tenant", "source", "severity", "score", "rule_id", "title"]
 FIELDS += ["techniques", "entity", "event_uids", "explanation", "status", "count"]
+FIELDS += ["assignee", "disposition", "disposition_reason", "merged_into", "suppression"]
+FIELDS += ["updated_at"]
 
 
 class Result(NamedTuple):
@@ -141,3 +143,24 @@ async def test_without_an_api_it_says_what_to_do(home: Path, url: str) -> None:
     _, err = await process.communicate()
     assert process.returncode == 1
     assert b"is it up (`sentinel status`)?" in err
+
+
+async def test_alerts_are_searched_changed_and_their_past_is_shown(
+    sentinel: Sentinel, seed, tenant
+) -> None:
+    row = await seed.alert(entity="CORP/alice")
+    other = await seed.alert(entity="bob")
+    query = f"user:alice AND NOT severity:low AND tenant:{tenant}"
+    result = await sentinel("alerts", "-q", query, "--json")
+    assert [each["id"] for each in result.rows] == [row.id]
+    result = await sentinel("events", "--query", "class:6003 AND foo:1", "--json")
+    assert result.status == 1
+    assert result.err.endswith(f"  class:6003 AND foo:1\n  {' ' * 15}^\n")
+    changes = ("--status", "triaged", "--assign", "user:ada", "--comment", "looking")
+    result = await sentinel("alert", row.id, *changes, "--merge", other.id, "--json")
+    assert result.status == 0, result.err
+    assert (result.rows[0]["status"], result.rows[0]["assignee"]) == ("triaged", "user:ada")
+    result = await sentinel("alert", row.id, "--timeline", "--json")
+    assert {each["action"] for each in result.rows} == {"event", "comment", "change", "merge"}
+    result = await sentinel("alert", row.id, "--disposition", "benign")
+    assert "a disposition needs a `reason`" in result.err
