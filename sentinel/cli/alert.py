@@ -7,11 +7,11 @@ from uuid import UUID
 
 import httpx
 import typer
-from rich.json import JSON
 from rich.markup import escape
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._explanation import lines
 from sentinel.errors import SettingsError
 
 COLUMNS = ("time", "event_uid", "score", "what")
@@ -102,7 +102,8 @@ def _show(alert: dict[str, Any]) -> None:
         if alert[name]:
             console.print(f"  {name:<11} {escape(alert[name])}", soft_wrap=True)
     console.print("\nWhy it fired")
-    console.print(JSON.from_data(alert["explanation"]))
+    for line in lines(alert):
+        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
     evidence = alert["evidence"]
     rows = [
         (item["time"], item["event_uid"], item["score"], _first(item)) for item in evidence["items"]
