@@ -26,10 +26,10 @@ import detectors.models
 from detectors.base import Model
 from detectors.correlation import WINDOW_MS
 from detectors.explain import model_explanation
+from detectors.incidents.risk import Risk
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
 from detectors.online.joins import Gathered, Lanes
 from detectors.online.places import Locate, nowhere
-from detectors.online.risk import Risk
 from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
@@ -183,7 +183,7 @@ class Detector:
     window_ms
         Window in which hits fold into one alert, see `detectors.correlation`.
     risk
-        What adds up over rules and models, see `detectors.online.risk`.
+        What adds up over rules and models, see `detectors.incidents.risk`.
 
     Notes
     -----

@@ -16,7 +16,7 @@ import numpy as np
 from detectors.correlation import shard
 from detectors.detect import Detector, online_models, warm
 from detectors.online.joins import part
-from detectors.online.risk import Risk
+from detectors.incidents.risk import Risk
 from schemas import avro
 from schemas.batch import EventBatch
 from schemas.joins import SEPARATOR, Arrivals

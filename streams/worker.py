@@ -30,10 +30,10 @@ from streams.correlate import CorrelateStage
 from streams.dead_letter import DeadLetterStage
 from streams.deliver import DeliverStage
 from streams.detect import DetectStage
-from streams.look_ups import look_ups
 from streams.neural import NeuralStage
 from streams.normalize import NormalizeStage
 from streams.persist import PersistStage
+from streams.policy.look_ups import look_ups
 from streams.policy.rule_sets import load_rules
 from streams.runtime import telemetry
 from streams.runtime.checkpoint import Store

@@ -1,1 +1,1 @@
-"""Incidents: alerts that belong together, and how far apart in MITRE ATT&CK they are."""
+"""What alerts add up to: incidents of those that belong together, and the risk of an entity."""

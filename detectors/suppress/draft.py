@@ -88,11 +88,7 @@ def draft(
     SettingsError
         It makes no sense; the message says what would.
     """
-    for name, text in (("owner", owner), ("reason", reason), ("tenant", tenant)):
-        if not 0 < len(text.strip()) <= MAX_TEXT:
-            raise SettingsError(
-                f"expected {name} in 1 to {MAX_TEXT} characters, found {text!r:.80}"
-            )
+    _check_texts(owner=owner, reason=reason, tenant=tenant)
     if expires <= (now if starts is None else starts):
         raise SettingsError("expected an end after the start, found one before; give a later one")
     if kind != "budget" and expires - max(now, starts or now) > MAX_DAYS * DAY_MS:
@@ -116,6 +112,14 @@ def draft(
         "expires": expires,
         "weekly": msgspec.to_builtins(weekly(hours)) if hours else None,
     }
+
+
+def _check_texts(**texts: str) -> None:
+    for name, text in texts.items():
+        if not 0 < len(text.strip()) <= MAX_TEXT:
+            raise SettingsError(
+                f"expected {name} in 1 to {MAX_TEXT} characters, found {text!r:.80}"
+            )
 
 
 def read(row: Mapping[str, Any]) -> Suppression:

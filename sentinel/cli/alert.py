@@ -9,9 +9,9 @@ import httpx
 import typer
 from rich.markup import escape
 
+from detectors.explained import lines
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
-from sentinel.cli._explanation import lines
 from sentinel.errors import SettingsError
 
 COLUMNS = ("time", "event_uid", "score", "what")

@@ -1,1 +1,1 @@
-"""What changes while a worker runs: suppressions and rules, swapped in between two batches."""
+"""What changes while a worker runs: suppressions, rules, look-ups; swapped in between batches."""

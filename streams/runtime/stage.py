@@ -113,10 +113,10 @@ class Stage(ABC):
     def task(self, topic: str, partition: int) -> Task:
         """Return a fresh task for a partition."""
 
-    async def open(self) -> None:  # noqa: B027 - most stages have nothing to get ready
-        """Get ready; called once, before the first task is asked for."""
+    async def open(self) -> None:  # noqa: B027 - most stages need none of these three
+        """Get ready, before the first task is asked for."""
 
-    async def beside(self) -> None:  # noqa: B027 - nor anything to keep up to date
+    async def beside(self) -> None:  # noqa: B027
         """Keep up to date what tasks share, between batches, until cancelled."""
 
     async def close(self) -> None:  # noqa: B027

@@ -14,8 +14,8 @@ from detectors.explain import (
     risk_explanation,
     rule_explanation,
 )
+from detectors.explained import MOST, lines
 from schemas.batch import RuleRef
-from sentinel.cli._explanation import MOST, lines
 
 RULE = RuleRef("r1", "Access key created", 4, ("T1098.001",))
 PART = {"selection": "sel", "field": "eventName", "value": "CreateAccessKey", "pattern": "Create*",

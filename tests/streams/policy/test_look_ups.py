@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connectors._mapper import Mapper
 from sentinel.settings import Settings
-from streams.look_ups import look_ups
+from streams.policy.look_ups import look_ups
 
 GOLDEN = Path(__file__).parents[1] / "connectors" / "golden" / "cloudtrail"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.online.risk import (
+from detectors.incidents.risk import (
     BREADTH,
     COOL_MS,
     HALF_LIFE_MS,
