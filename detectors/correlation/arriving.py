@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -25,13 +25,8 @@ _LONG: Final = struct.Struct("<q")
 Encode = Callable[[str], int | None]
 #: The groups of each correlation, by the ids of root and correlation.
 Known = Mapping[tuple[str, str], Groups]
-
-
-class Slot(NamedTuple):
-    """Where contributions of one rule to one group go, and how their values are kept."""
-
-    coming: list[Coming]
-    encode: Encode | None
+#: What goes into each group, how values are kept, and the place of the rule.
+Route = tuple[dict[str, list[Coming]] | None, Encode | None, int]
 
 
 class Change:
@@ -55,9 +50,9 @@ class Call:
         self.late: dict[Whose, int] = defaultdict(int)
         self.raised: dict[Whose, int] = defaultdict(int)
 
-    def slot(self, groups: Groups, key: str) -> list[Coming]:
-        """Return the list of what goes into a group."""
-        return self._slots.setdefault(groups, {}).setdefault(key, [])
+    def slots(self, groups: Groups) -> dict[str, list[Coming]]:
+        """Return what goes into the groups of a correlation, by group."""
+        return self._slots.setdefault(groups, {})
 
     def taken(self, groups: Groups) -> dict[str, list[Coming]]:
         """Return and forget what goes into the groups of a correlation."""
@@ -91,62 +86,71 @@ def arrive(
         How many fit nowhere: ``unplanned`` (of correlations that are not known here),
         ``no_number`` (values that were to be computed with).
     """
-    slots = _slots(arrivals, known, call)
-    members = np.array([_member(each, known) for each in arrivals.members], np.int64)
+    routes = [_route(each, known, call) for each in arrivals.members]
+    places = np.array([route[2] for route in routes], np.int64)
     event = arrivals.event
-    stamps = (arrivals.time[event] << SHIFT) | (members[arrivals.member] << 2)
+    stamps = (arrivals.time[event] << SHIFT) | (places[arrivals.member] << 2)
     ids = np.ascontiguousarray(arrivals.uid).view("<i8").reshape(-1, 2)
+    texts = arrivals.value.values
+    keys, which = _keys(arrivals)
     columns = zip(
-        slots,
+        arrivals.member.tolist(),
+        which,
         event.tolist(),
         stamps.tolist(),
         ids[event, 0].tolist(),
         ids[event, 1].tolist(),
-        map(arrivals.value.values.__getitem__, arrivals.value.index.tolist()),
+        arrivals.value.index.tolist(),
         arrivals.watermark[event].tolist(),
         strict=True,
     )
     odd = {"unplanned": 0, "no_number": 0}
-    joined = call.joined
-    for slot, place, stamp, upper, lower, text, watermark in columns:
+    for member, group, place, stamp, upper, lower, text, watermark in columns:
         if place < start:
             continue
-        who = whose[place]
-        joined[who] += 1
-        if slot is None:
+        slots, encode, _ = routes[member]
+        row: tuple[int, ...]
+        if slots is None:
             odd["unplanned"] += 1
-        elif slot[1] is None:
-            slot[0].append(Coming((stamp, upper, lower), watermark, who))
-        elif (value := slot[1](text)) is None:
-            odd["no_number"] += 1
+            continue
+        if encode is None:
+            row = (stamp, upper, lower)
         else:
-            slot[0].append(Coming((stamp, upper, lower, value), watermark, who))
+            value = encode(texts[text])
+            if value is None:
+                odd["no_number"] += 1
+                continue
+            row = (stamp, upper, lower, value)
+        key = keys[group]
+        slot = slots.get(key)
+        if slot is None:
+            slots[key] = [(row, watermark, whose[place])]
+        else:
+            slot.append((row, watermark, whose[place]))
+    joined = Counter(map(whose.__getitem__, event[event >= start].tolist()))
+    for who, count in joined.items():
+        call.joined[who] += count
     return odd
 
 
-def _slots(arrivals: Arrivals, known: Known, call: Call) -> list[Slot | None]:
-    """Return for each contribution where it goes; None where its correlation is not known."""
-    width, members = len(arrivals.group.values), len(arrivals.members)
-    tenants = arrivals.tenant.index[arrivals.event].astype(np.int64)
-    codes = (tenants * members + arrivals.member) * width + arrivals.group.index
-    distinct, which = np.unique(codes, return_inverse=True)
-    slots: list[Slot | None] = []
-    for code in distinct.tolist():
-        rest, group = divmod(code, width)
-        tenant, member = divmod(rest, members)
-        who = arrivals.members[member]
-        groups = known.get((who.root, who.node))
-        if groups is None or who.rule not in groups.node.members:
-            slots.append(None)
-            continue
-        key = f"{arrivals.tenant.values[tenant]}{SEPARATOR}{arrivals.group.values[group]}"
-        slots.append(Slot(call.slot(groups, key), encoding(groups.correlation)))
-    return list(map(slots.__getitem__, which.tolist()))
+def _keys(arrivals: Arrivals) -> tuple[list[str], list[int]]:
+    """Return the keys of groups, of tenant and values; and which one each contribution has."""
+    tenants, values = arrivals.tenant.values, arrivals.group.values
+    if len(tenants) == 1:
+        head = f"{tenants[0]}{SEPARATOR}"
+        return [head + value for value in values], arrivals.group.index.tolist()
+    codes = arrivals.tenant.index[arrivals.event].astype(np.int64) * len(values)
+    used, which = np.unique(codes + arrivals.group.index, return_inverse=True)
+    pairs = [divmod(code, len(values)) for code in used.tolist()]
+    return [f"{tenants[t]}{SEPARATOR}{values[g]}" for t, g in pairs], which.tolist()
 
 
-def _member(who: Member, known: Known) -> int:
+def _route(who: Member, known: Known, call: Call) -> Route:
+    """Return where contributions of a member go."""
     groups = known.get((who.root, who.node))
-    return groups.node.members.get(who.rule, 0) if groups else 0
+    if groups is None or who.rule not in groups.node.members:
+        return None, None, 0
+    return call.slots(groups), encoding(groups.correlation), groups.node.members[who.rule]
 
 
 def encoding(correlation: Correlation) -> Encode | None:

@@ -28,7 +28,7 @@ from detectors.correlation.arriving import Call, Change, arrive, encoding
 from detectors.correlation.fold import MAX_OPEN, WINDOW_MS, alert_id
 from detectors.correlation.held.clocks import NOTHING, Clocks
 from detectors.correlation.held.evidence import ROOM, Evidence, Seen
-from detectors.correlation.held.groups import Coming, Firing, Groups, Slice
+from detectors.correlation.held.groups import Firing, Groups, Slice
 from detectors.correlation.held.windows import MEMBERS, SHIFT
 from detectors.correlation.plan import Plan, Tree
 from detectors.correlation.report import ATTACHED, LISTED, Raised, alert
@@ -157,7 +157,8 @@ class Joiner:
                     firings, late = groups.take(key, coming)
                     for whose in late:
                         call.late[whose] += 1
-                    self._fired(tree, groups, key, firings, call)
+                    if firings:
+                        self._fired(tree, groups, key, firings, call)
                     groups.settle(key)
                 self._ripe(tree, groups, clocks, call, quiet=quiet)
         self._bound()
@@ -215,7 +216,7 @@ class Joiner:
                     self._dropped["no_number"] += 1
                     continue
                 row = (*row, value)
-            call.slot(upper, above).append(Coming(row, NOTHING, None))
+            call.slots(upper).setdefault(above, []).append((row, NOTHING, None))
 
     def _note_firing(
         self, tree: Tree, groups: Groups, key: str, firing: Firing, call: Call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -77,6 +78,7 @@ def span(milliseconds: int) -> str:
     return f"{milliseconds}ms"
 
 
+@lru_cache(maxsize=1 << 12)  # the events of an alert come with each amendment
 def clock(time: int) -> str:
     """Return an event time (ms) as people read it, UTC."""
     try:

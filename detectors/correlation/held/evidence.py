@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from schemas.joins import Arrivals
 
@@ -14,6 +16,8 @@ from schemas.joins import Arrivals
 ROOM: Final = 4 << 20
 #: Larger events are not kept: an alert names them by their ids.
 LARGEST: Final = 64 << 10
+#: Events of chunks that are put together: one looks for an event in each chunk.
+SMALL: Final = 256
 #: What an event takes beside its raw bytes.
 _EACH: Final = 200
 
@@ -30,8 +34,86 @@ class Seen(NamedTuple):
     raw: bytes
 
 
+class Chunk:
+    """The events of one record of signals, or of several small ones."""
+
+    def __init__(self, arrivals: Arrivals, start: int) -> None:
+        self._arrivals: Arrivals | None = arrivals
+        self._start = start
+        self._known: dict[bytes, Seen] = {}
+        begun = int(arrivals.raw_end[start - 1]) if start else 0
+        self.events = len(arrivals.time) - start
+        self.size = int(arrivals.raw_end[-1]) - begun + _EACH * self.events
+
+    @property
+    def known(self) -> dict[bytes, Seen]:
+        """The events, by id; taken apart when one is first asked for."""
+        if self._arrivals is not None:
+            self._known = {seen.uid: seen for seen in _events(self._arrivals, self._start)}
+            self._arrivals = None
+        return self._known
+
+    def _skip(self, arrivals: Arrivals, room: int) -> int:
+        """Begin later in a record that was not taken apart yet."""
+        count = len(arrivals.time)
+        left = int(arrivals.raw_end[-1]) - arrivals.raw_end + _EACH * np.arange(count)[::-1]
+        start = max(self._start, 1 + int(np.argmax(left <= room)))
+        gone = start - self._start
+        self._start, self.events = start, count - start
+        self.size = int(left[start - 1])
+        return gone
+
+    def fill(self, events: list[Seen]) -> None:
+        """Have just these events."""
+        self._arrivals = None
+        self._known = {seen.uid: seen for seen in events}
+        self.events = len(events)
+        self.size = sum(len(seen.raw) + _EACH for seen in events)
+
+    def join(self, other: Chunk) -> None:
+        """Take over the events of another one."""
+        self.known.update(other.known)
+        self.events += other.events
+        self.size += other.size
+
+    def trim(self, room: int) -> int:
+        """Let the oldest events go until the others fit; return how many those are."""
+        if self._arrivals is not None:
+            return self._skip(self._arrivals, room)
+        known, gone = self.known, 0
+        for uid in list(known):
+            if self.size <= room:
+                break
+            self.size -= len(known.pop(uid).raw) + _EACH
+            gone += 1
+        self.events = len(known)
+        return gone
+
+
+def _events(arrivals: Arrivals, start: int) -> Iterator[Seen]:
+    """Yield the events from place `start` on, each with the last value it contributed."""
+    values = dict(zip(arrivals.event.tolist(), arrivals.value.index.tolist(), strict=True))
+    texts, uids = arrivals.value.values, arrivals.uid.tobytes()
+    rows = zip(
+        arrivals.time.tolist(),
+        arrivals.arrived.tolist(),
+        map(arrivals.source.values.__getitem__, arrivals.source.index.tolist()),
+        map(arrivals.entity.values.__getitem__, arrivals.entity.index.tolist()),
+        [0, *arrivals.raw_end.tolist()],
+        arrivals.raw_end.tolist(),
+        strict=False,
+    )
+    for place, row in enumerate(islice(rows, start, None), start):
+        time, arrived, source, entity, begin, end = row
+        if 0 < end - begin <= LARGEST:
+            uid = uids[16 * place : 16 * place + 16]
+            value = texts[values.get(place, 0)] if texts else ""
+            raw = bytes(arrivals.raw[begin:end])
+            yield Seen(uid, time, arrived, source, entity, value, raw)
+
+
 class Evidence:
-    """The last events that contributed to anything, by id.
+    """The last events that contributed to anything.
 
     Parameters
     ----------
@@ -41,63 +123,49 @@ class Evidence:
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
+        self._chunks: deque[Chunk] = deque()
         self._size = 0
-        self._order: deque[Seen] = deque()
-        self._known: dict[bytes, Seen] = {}
         self.evictions = 0
 
     def add(self, arrivals: Arrivals, start: int = 0) -> None:
-        """Keep the events from place `start` on, each with the last value it contributed."""
-        values = dict(zip(arrivals.event.tolist(), arrivals.value.index.tolist(), strict=True))
-        texts = arrivals.value.values
-        uids = arrivals.uid.tobytes()
-        rows = zip(
-            arrivals.time.tolist(),
-            arrivals.arrived.tolist(),
-            map(arrivals.source.values.__getitem__, arrivals.source.index.tolist()),
-            map(arrivals.entity.values.__getitem__, arrivals.entity.index.tolist()),
-            [0, *arrivals.raw_end.tolist()],
-            arrivals.raw_end.tolist(),
-            strict=False,
-        )
-        for place, row in enumerate(islice(rows, start, None), start):
-            time, arrived, source, entity, begin, end = row
-            if not 0 < end - begin <= LARGEST:
-                continue
-            uid = uids[16 * place : 16 * place + 16]
-            value = texts[values.get(place, 0)] if texts else ""
-            self._keep(
-                Seen(uid, time, arrived, source, entity, value, bytes(arrivals.raw[begin:end]))
-            )
-        self._trim()
-
-    def _keep(self, seen: Seen) -> None:
-        if seen.uid in self._known:
-            return
-        self._known[seen.uid] = seen
-        self._order.append(seen)
-        self._size += len(seen.raw) + _EACH
-
-    def _trim(self) -> None:
-        while self._size > self._room and self._order:
-            oldest = self._order.popleft()
-            del self._known[oldest.uid]
-            self._size -= len(oldest.raw) + _EACH
-            self.evictions += 1
+        """Keep the events from place `start` on."""
+        chunk = Chunk(arrivals, start)
+        self._size += chunk.size
+        if self._chunks and self._chunks[-1].events + chunk.events <= SMALL:
+            self._chunks[-1].join(chunk)
+        else:
+            self._chunks.append(chunk)
+        while self._size > self._room and len(self._chunks) > 1:
+            oldest = self._chunks.popleft()
+            self._size -= oldest.size
+            self.evictions += oldest.events
+        if self._size > self._room:
+            (only,) = self._chunks
+            self.evictions += only.trim(self._room)
+            self._size = only.size
 
     def get(self, uid: bytes) -> Seen | None:
         """Return an event, if it is still there."""
-        return self._known.get(uid)
+        for chunk in reversed(self._chunks):
+            found = chunk.known.get(uid)
+            if found is not None:
+                return found
+        return None
 
     def state(self) -> list[Any]:
-        """Return the events, oldest first, for `load`."""
-        return [tuple(seen) for seen in self._order]
+        """Return the events of each chunk, oldest first, for `load`."""
+        return [list(map(tuple, chunk.known.values())) for chunk in self._chunks]
 
     def load(self, state: list[Any]) -> None:
         """Take up what `state` returned."""
-        self._order.clear()
-        self._known.clear()
-        self._size = 0
-        for seen in msgspec.convert(state, list[Seen]):
-            self._keep(seen)
-        self._trim()
+        self._chunks.clear()
+        for rows in state:
+            self._chunks.append(_loaded(msgspec.convert(rows, list[Seen])))
+        self._size = sum(chunk.size for chunk in self._chunks)
+
+
+def _loaded(events: list[Seen]) -> Chunk:
+    """Return a chunk of some events."""
+    chunk = Chunk.__new__(Chunk)
+    chunk.fill(events)
+    return chunk

@@ -52,12 +52,8 @@ Whose = tuple[str, str]
 Row = tuple[int, ...]
 
 
-class Coming(NamedTuple):
-    """An event on its way into a group; `whose` is its tenant and source, if it is one."""
-
-    row: Row
-    watermark: int
-    whose: Whose | None
+#: An event on its way into a group, the watermark it brings, and whose it is, if an event.
+Coming = tuple[Row, int, Whose | None]
 
 
 class Firing(NamedTuple):
@@ -97,8 +93,11 @@ class Groups:
         self.done: dict[str, int] = {}
         self.evictions = 0
         self._most = most
+        self._room = most * self.width
         self._least = least(self.correlation)
         self._span = self.correlation.timespan_ms
+        self._growing = self.correlation.growing
+        self._session = self.correlation.window == "session"
         self._kept = self._span + node.slack_ms
         self._names = {name: place for place, name in enumerate(self.correlation.rules)}
 
@@ -117,7 +116,7 @@ class Groups:
         if entries is None:
             entries = array("q")
         self.entries[key] = entries  # as the one touched last
-        if not self.correlation.growing:
+        if not self._growing:
             return [], self._wait(key, entries, coming)
         width = self.width
         newest = entries[-width] >> SHIFT if entries else NOTHING
@@ -131,12 +130,12 @@ class Groups:
                 else:
                     late.append(whose)
             elif insert(entries, width, row):
-                low, high = min(low, time), max(high, time)
-                newest = max(newest, time)
-        if high == NOTHING:
+                low, high = (low if low < time else time), (high if high > time else time)
+                if time > newest:
+                    newest = time
+        if high == NOTHING or (len(entries) < self._least * width and key not in self.slices):
             return [], late
-        until = self._over(high)
-        return self._judge(key, entries, low, until), late
+        return self._judge(key, entries, low, self._over(high)), late
 
     def _over(self, time: int) -> int:
         """Return the last time whose window may have an event of `time` in it."""
@@ -181,7 +180,7 @@ class Groups:
     ) -> float | None:
         """Return what the condition compares, or None where it does not hold."""
         correlation = self.correlation
-        older = [each for each in slices if each.newest >= since]
+        older = [each for each in slices if each.newest >= since] if slices else []
         if end - start + sum(each.count for each in older) < self._least:
             return None
         if correlation.expression:
@@ -280,7 +279,9 @@ class Groups:
             del self.entries[key]
             return
         horizon = (entries[-width] >> SHIFT) - self._kept
-        if self.correlation.window == "session":
+        if self._growing and entries[0] >> SHIFT >= horizon and len(entries) <= self._room:
+            return
+        if self._session:
             horizon = self.done.get(key, NOTHING) + 1
         elif key in self.pending:
             horizon = min(horizon, min(self.pending[key]) - self._span)
