@@ -13,7 +13,8 @@ from bench._with.context import PARTITIONS, Context
 from bench._with.events import batches
 from bench.measure import Meter, Row
 from connectors.base import Connector
-from detectors.detect import Detector, online_models, warm
+from detectors.detect import Detector, warm
+from detectors.scoring.choose import online_models
 from detectors.sigma import RuleSet
 from schemas.batch import EventBatch
 from sentinel.registry import discover

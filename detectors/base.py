@@ -53,6 +53,9 @@ class Model(ABC):
         (bool), ``quiet`` (what would have kept it quiet).
         """
 
+    def reopen(self) -> None:  # noqa: B027 - most models forget by themselves
+        """Learn faster from here on: the stream has changed. Must follow from the state alone."""
+
     @abstractmethod
     def snapshot(self) -> bytes:
         """Return the whole state, for `restore`."""

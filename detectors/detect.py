@@ -13,85 +13,30 @@ undefined: discard the detector and restore.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from inspect import signature
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import detectors.models
 from detectors.base import Model
 from detectors.correlation import WINDOW_MS
-from detectors.explain import model_explanation
 from detectors.incidents.risk import Risk
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
 from detectors.online.joins import Gathered, Lanes
-from detectors.online.places import Locate, nowhere
-from detectors.online.signals import Fold, about, event_of
-from detectors.score import HIGHEST, combine, multipliers, severity
+from detectors.online.signals import Fold
+from detectors.scoring.choose import online_models
+from detectors.scoring.ensemble import Ensemble
+from detectors.scoring.run import Guard, ModelError, Scoring, unguarded
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
-from schemas.identity import uid_text
 from schemas.joins import Arrivals
 from schemas.snapshot import pack, unpack
-from sentinel.errors import SchemaError, SettingsError
-from sentinel.registry import discover
-
-#: Runs a call and returns its result, or the exception it raised.
-Guard = Callable[[Callable[[], Any]], Any]
+from sentinel.errors import SchemaError
 
 #: Tenants with live models in one partition, each source apart (what is usual in one says
 #: nothing about another); the least recently active loses its models.
 MAX_TENANTS = 32
-
-
-def unguarded(call: Callable[[], Any]) -> Any:
-    """Run `call` and let its exceptions out: for tests, backtest and evaluation."""
-    return call()
-
-
-def all_models() -> list[type[Model]]:
-    """Return the classes of all online models there are."""
-    found = discover(detectors.models, Model)  # type: ignore[type-abstract]
-    return list(found.values())
-
-
-def online_models(names: Sequence[str] = (), locate: Locate = nowhere) -> list[type[Model]]:
-    """Return what makes the models that run, for `Detector`: those named, or the default ones.
-
-    Parameters
-    ----------
-    names
-        Module names in `detectors.models`, or model ids.
-    locate
-        Looks up where addresses are, for the models that ask.
-
-    Raises
-    ------
-    SettingsError
-        There is no model of a name.
-    """
-    known = all_models()
-    wanted = {name.removeprefix("model.") for name in names}
-    short = [model.id.removeprefix("model.") for model in known]
-    if missing := sorted(wanted - set(short)):
-        raise SettingsError(f"expected models among {', '.join(short)}, found {missing}")
-    chosen = [m for m, name in zip(known, short, strict=True) if name in wanted] or [
-        model for model in known if model.default
-    ]
-    if locate is nowhere:
-        return list(chosen)
-    return [
-        cast("type[Model]", partial(cast("Any", model), locate=locate)) if _asks(model) else model
-        for model in chosen
-    ]
-
-
-def _asks(model: type[Model]) -> bool:
-    """Say whether a model asks where addresses are."""
-    return "locate" in signature(model).parameters
 
 
 def warm() -> None:
@@ -123,19 +68,6 @@ def warm() -> None:
     Detector(online_models(), threshold=1.0, horizon=1).process(batch, 0)
 
 
-class ModelError(NamedTuple):
-    """`model` raised `error` on the event at `row` of the batch at `offset`.
-
-    The event is not lost: rules and other models have seen it, and this model has not
-    learnt from it.
-    """
-
-    offset: int
-    row: int
-    model: str
-    error: Exception
-
-
 @dataclass(slots=True)
 class Detected:
     """What the batches of one call gave.
@@ -151,6 +83,8 @@ class Detected:
         Events dropped because an earlier call had processed them; not in the ledger.
     errors
         Events on which a model raised.
+    drifts
+        Changes of a tenant's stream that made its models learn anew.
     arrivals
         What events contribute to correlations, in their order; None where that is nothing.
     """
@@ -159,6 +93,7 @@ class Detected:
     counts: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
     replayed: int = 0
     errors: list[ModelError] = field(default_factory=list)
+    drifts: int = 0
     arrivals: Arrivals | None = None
 
 
@@ -184,6 +119,11 @@ class Detector:
         Window in which hits fold into one alert, see `detectors.correlation`.
     risk
         What adds up over rules and models, see `detectors.incidents.risk`.
+    together
+        Judge what the models say of an event together (`detectors.ensemble`), as the stream
+        does; else each signals by itself.
+    budget
+        With `together`: alerts per entity and week; 0: the threshold decides.
 
     Notes
     -----
@@ -203,27 +143,27 @@ class Detector:
         horizon: int = HORIZON,
         window_ms: int = WINDOW_MS,
         risk: Risk | None = None,
+        together: bool = False,
+        budget: float = 0.0,
     ) -> None:
+        self._budget = budget
         self._window_ms = window_ms
         self._risk = risk or Risk()
         self._factories = models
-        self._threshold = threshold
-        # most events are far below: look closer only at what any multiplier could lift
-        self._near = max(threshold / HIGHEST * (1 - 1e-9), np.finfo(np.float64).tiny)
-        self._guard = guard
+        self._scoring = Scoring(threshold, together, guard)
         self._max_tenants = max_tenants
         self._seen = SeenIds(horizon)
         self._watermarks = Watermarks()
         self._lanes = Lanes()
-        self._tenants: OrderedDict[str, list[Model]] = OrderedDict()
+        self._tenants: OrderedDict[str, Ensemble] = OrderedDict()
         self._evicted: dict[str, int] = {"tenants": 0}
 
     @property
     def evictions(self) -> dict[str, int]:
         """State dropped since the start, by what: ``seen_ids``, ``tenants``, each model id."""
         total = self._evicted | {"seen_ids": self._seen.evictions, "risk": self._risk.evictions}
-        for models in self._tenants.values():
-            for model in models:
+        for group in self._tenants.values():
+            for model in group.models:
                 total[model.id] = total.get(model.id, 0) + model.evictions
         return total
 
@@ -241,8 +181,10 @@ class Detector:
                 gathered.add(batch, offset, rows, self._lanes.before(batch))
             self._lanes.advance(batch, rows)
             for tenant, part in self._by_tenant(batch, rows):
-                for model in self._models(_key(tenant, batch.source)):
-                    self._model(model, batch, offset, part, out, fold)
+                group = self._models(_key(tenant, batch.source))
+                drifts = group.drifts
+                out.errors += self._scoring.run(group, batch, offset, part, fold)
+                out.drifts += group.drifts - drifts
         self._risk.observe(fold)
         out.signals, out.arrivals = list(fold.signals.values()), gathered.arrivals()
         return out
@@ -287,93 +229,29 @@ class Detector:
         cuts = np.flatnonzero(np.diff(index)) + 1
         return [(batch.tenant.at(int(part[0])), part) for part in np.split(rows, cuts)]
 
-    def _models(self, key: str) -> list[Model]:
+    def _models(self, key: str) -> Ensemble:
         """Return the models of a tenant's source, made where there are none."""
-        models = self._tenants.get(key)
-        if models is None:
+        group = self._tenants.get(key)
+        if group is None:
             if len(self._tenants) >= self._max_tenants:
                 self._evict()
-            models = self._tenants[key] = [make() for make in self._factories]
+            models = [make() for make in self._factories]
+            group = self._tenants[key] = Ensemble(models, self._budget)
         self._tenants.move_to_end(key)
-        return models
+        return group
 
     def _evict(self) -> None:
         """Drop the models of the least recently active tenant, and count them."""
-        _, models = self._tenants.popitem(last=False)
+        _, group = self._tenants.popitem(last=False)
         self._evicted["tenants"] += 1
-        for model in models:
+        for model in group.models:
             self._evicted[model.id] = self._evicted.get(model.id, 0) + model.evictions
-
-    def _model(
-        self,
-        model: Model,
-        batch: EventBatch,
-        offset: int,
-        rows: NDArray[np.int64],
-        out: Detected,
-        fold: Fold,
-    ) -> None:
-        """Let one model score and learn `rows`, and fold what reaches the threshold."""
-        for part, anomaly in self._scored(model, batch, offset, rows, out):
-            near = np.flatnonzero(anomaly >= self._near)
-            if not len(near):
-                continue
-            scores = combine(anomaly[near], multipliers(batch, part[near]))
-            for place, score in zip(near.tolist(), scores.tolist(), strict=True):
-                if score < self._threshold:
-                    continue
-                row = int(part[place])
-                said = about(batch, row, "model", model.id, model.title, model.techniques)
-                said["severity_id"] = severity(score)
-                explain = partial(
-                    self._explained, model, batch, offset, row, float(anomaly[place]), out
-                )
-                fold.add(said, event_of(batch, row, offset, score), explain)
-
-    def _scored(
-        self,
-        model: Model,
-        batch: EventBatch,
-        offset: int,
-        rows: NDArray[np.int64],
-        out: Detected,
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Yield rows and their anomalies: all at once, or one by one where that raised."""
-        found = self._guard(partial(model.score_learn, batch, rows))
-        if not isinstance(found, Exception):
-            yield rows, found
-            return
-        for row in rows:
-            single = np.array([row], dtype=np.int64)
-            found = self._guard(partial(model.score_learn, batch, single))
-            if isinstance(found, Exception):
-                out.errors.append(ModelError(offset, int(row), model.id, found))
-            else:
-                yield single, found
-
-    def _explained(
-        self,
-        model: Model,
-        batch: EventBatch,
-        offset: int,
-        row: int,
-        anomaly: float,
-        out: Detected,
-    ) -> str:
-        """Return the model's explanation; an alert is never lost for want of one."""
-        said = self._guard(partial(model.explain, batch, row, anomaly))
-        if isinstance(said, Exception):
-            out.errors.append(ModelError(offset, row, model.id, said))
-            said = {}
-        uid = uid_text(batch.uid_of(row))
-        entity = batch.entity.at(row)
-        return model_explanation(model.title, model.techniques, entity, said, [uid])
 
     def snapshot(self) -> bytes:
         """Return the whole state: watermarks, seen ids, the models of every tenant."""
         tenants = [
-            [tenant, {model.id: model.snapshot() for model in models}]
-            for tenant, models in self._tenants.items()
+            [tenant, {model.id: model.snapshot() for model in group.models}, group.state()]
+            for tenant, group in self._tenants.items()
         ]
         values = {
             "watermarks": self._watermarks.state(),
@@ -405,11 +283,13 @@ class Detector:
         if risk:
             self._risk.restore(risk)
         self._tenants.clear()
-        for tenant, saved in values["tenants"]:
-            models = self._models(tenant)
-            for model in models:
+        for tenant, saved, *histories in values["tenants"]:
+            group = self._models(tenant)
+            for model in group.models:
                 if model.id in saved:
                     model.restore(saved[model.id])
+            if histories and histories[0]["models"] == [model.id for model in group.models]:
+                group.load(histories[0])
 
 
 def _key(tenant: str, source: str) -> str:

@@ -82,10 +82,10 @@ class Settings(BaseSettings):
 
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")
     model_threshold: float = Field(0.6, ge=0, le=1, description="Score at which a model alerts.")
-    risk_threshold: float = Field(2.0, ge=0, description="Risk at which an entity alerts; 0: off.")
-    risk_half_life_h: float = Field(
-        24.0, gt=0, description="Hours after which what adds to a risk counts half."
+    model_budget: float = Field(
+        0, ge=0, description="Model alerts per entity and week instead; 0: the threshold decides."
     )
+    models: str = Field("", description="Models that run, with commas; empty: the default ones.")
     risk_threshold: float = Field(2.0, ge=0, description="Risk at which an entity alerts; 0: off.")
     risk_half_life_h: float = Field(
         24.0, gt=0, description="Hours after which what adds to a risk counts half."

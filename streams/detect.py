@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from detectors.correlation import shard
-from detectors.detect import Detector, online_models, warm
-from detectors.online.joins import part
+from detectors.detect import Detector, warm
+from detectors.enrich.geo import Geo
 from detectors.incidents.risk import Risk
+from detectors.online.joins import part
+from detectors.online.places import Locate, nowhere
+from detectors.scoring.choose import online_models
 from schemas import avro
 from schemas.batch import EventBatch
 from schemas.joins import SEPARATOR, Arrivals
@@ -58,6 +62,8 @@ class DetectTask(Task):
         for signal in found.signals:
             count = {"signalled": len(signal["events"])}
             self.ledger.add("detect", signal["tenant"], signal["source"], count)
+        if found.drifts:
+            LOG.info("a stream changed, its models learn anew", action="drift", count=found.drifts)
         for failure in found.errors:
             telemetry.failed("detect", failure.model, type(failure.error).__name__)
             LOG.error("a model failed on an event", action="model_error", exc_info=failure.error)
@@ -176,6 +182,14 @@ def _encode(
     return avro.encode("signal_batch", record)
 
 
+def _places(settings: Settings) -> Locate:
+    """Return what looks addresses up in the databases of the folder of look-ups, if any."""
+    if not settings.intel:
+        return nowhere
+    paths = sorted((Path(settings.intel) / "geo").rglob("*.mmdb"))
+    return Geo(paths).find if paths else nowhere
+
+
 class DetectStage(Stage):
     """Reads ``events``, writes ``signals`` and ``dead_letter``."""
 
@@ -184,6 +198,8 @@ class DetectStage(Stage):
     def __init__(self, settings: Settings, partitions: int) -> None:
         self._settings = settings
         self._partitions = partitions
+        names = [name.strip() for name in settings.models.split(",") if name.strip()]
+        self._models = online_models(names, _places(settings))
         warm()
 
     def topics(self) -> list[str]:
@@ -197,6 +213,12 @@ class DetectStage(Stage):
         half_life_ms = round(3_600_000 * self._settings.risk_half_life_h)
         risk = Risk(self._settings.risk_threshold or math.inf, half_life_ms)
         detector = Detector(
-            online_models(), threshold, guard=_guarded, window_ms=window_ms, risk=risk
+            self._models,
+            threshold,
+            guard=_guarded,
+            window_ms=window_ms,
+            risk=risk,
+            together=True,
+            budget=self._settings.model_budget,
         )
         return DetectTask(detector, self._partitions)

@@ -10,7 +10,8 @@ import connectors
 from bench.measure import Meter
 from connectors.base import Connector
 from detectors.correlation import WINDOW_MS, Correlator
-from detectors.detect import Detector, online_models
+from detectors.detect import Detector
+from detectors.scoring.choose import online_models
 from sentinel.registry import discover
 from sentinel.settings import load
 from streams.normalizer import Normalizer, Units

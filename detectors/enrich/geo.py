@@ -39,6 +39,8 @@ class Place(NamedTuple):
         Autonomous system.
     flags
         What it is used for, of `FLAGS` without ``is_``.
+    radius_km
+        Kilometres within which lat and long are right (GeoIP2's accuracy radius).
     """
 
     country: str = ""
@@ -51,6 +53,7 @@ class Place(NamedTuple):
     asn: int | None = None
     as_name: str = ""
     flags: tuple[str, ...] = ()
+    radius_km: float | None = None
 
 
 NOWHERE: Final = Place()
@@ -154,6 +157,7 @@ def _place(record: dict[str, Any]) -> Place:
         asn=_number(number),
         as_name=_text(name),
         flags=tuple(flag.removeprefix("is_") for flag in FLAGS if traits.get(flag) is True),
+        radius_km=_kilometres(location.get("accuracy_radius")),
     )
 
 
@@ -172,6 +176,11 @@ def _text(value: Any, *names: str) -> str:
 
 def _degrees(value: Any) -> float | None:
     good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 180
+    return float(value) if good else None
+
+
+def _kilometres(value: Any) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
     return float(value) if good else None
 
 

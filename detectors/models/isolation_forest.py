@@ -30,7 +30,7 @@ COLD_HISTORY = 10_000
 class IsolationForest(Model):
     """Online isolation forest over what an event is, when it came and how its entity behaves.
 
-    State: at most 560 kB in a snapshot (32 trees of 511 nodes, 1,024 points of 19 features,
+    State: at most 560 kB in a snapshot (28 trees of 511 nodes, 1,024 points of 19 features,
     2,048 entities).
     """
 
@@ -77,6 +77,10 @@ class IsolationForest(Model):
             "cold_start": history < COLD_HISTORY,
             "quiet": "More events like it: once they are in the sample, cuts no longer part them.",
         }
+
+    def reopen(self) -> None:
+        """Sample the stream anew: it has changed."""
+        self._trees.reopen()
 
     def snapshot(self) -> bytes:
         """Return the whole state."""

@@ -331,6 +331,11 @@ class IsolationTrees:
         """Points the trees grew from when they all did; 0 where there are none."""
         return int(self.arrays["clock"][_GROWN])
 
+    def reopen(self) -> None:
+        """Let the next points replace the reservoir as fast as they come."""
+        clock = self.arrays["clock"]
+        clock[_SEEN] = min(int(clock[_SEEN]), len(self.arrays["points"]))
+
     def load(self, arrays: dict[str, Any]) -> None:
         """Take up the `arrays` of another; raise `SchemaError` where they do not fit."""
         load_arrays(self.arrays, arrays)

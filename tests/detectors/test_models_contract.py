@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.base import Model
-from detectors.detect import all_models, online_models
+from detectors.scoring.choose import all_models, online_models
 from sentinel.errors import SchemaError, SettingsError
 
 MODELS = all_models()

@@ -1,0 +1,175 @@
+"""Let the models of a tenant score events, and fold what is odd into signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Model
+from detectors.explain import model_explanation
+from detectors.online.hashing import hash_column
+from detectors.online.signals import Fold, about, event_of
+from detectors.score import HIGHEST, combine, multipliers, severity
+from detectors.scoring.ensemble import COLD_HISTORY, Ensemble
+from schemas.batch import EventBatch
+from schemas.identity import uid_text
+
+#: Runs a call and returns its result, or the exception it raised.
+Guard = Callable[[Callable[[], Any]], Any]
+
+
+def unguarded(call: Callable[[], Any]) -> Any:
+    """Run `call` and let its exceptions out: for tests, backtest and evaluation."""
+    return call()
+
+
+class ModelError(NamedTuple):
+    """`model` raised `error` on the event at `row` of the batch at `offset`.
+
+    The event is not lost: rules and other models have seen it, and this model has not
+    learnt from it.
+    """
+
+    offset: int
+    row: int
+    model: str
+    error: Exception
+
+
+class Scoring:
+    """How models are run, without state of its own.
+
+    Parameters
+    ----------
+    threshold
+        Score from which an event is reported.
+    together
+        Judge what the models say of an event together; else each signals by itself.
+    guard
+        Runs every call into a model.
+    """
+
+    def __init__(self, threshold: float, together: bool, guard: Guard) -> None:
+        self._threshold, self._together, self._guard = threshold, together, guard
+        # most events are far below: look closer only at what any multiplier could lift
+        self._near = max(threshold / HIGHEST * (1 - 1e-9), np.finfo(np.float64).tiny)
+
+    def run(
+        self,
+        group: Ensemble,
+        batch: EventBatch,
+        offset: int,
+        rows: NDArray[np.int64],
+        fold: Fold,
+    ) -> list[ModelError]:
+        """Score and learn `rows`, one tenant's, and fold what is to be reported."""
+        errors: list[ModelError] = []
+        if self._together:
+            self._judge(group, batch, offset, rows, errors, fold)
+            return errors
+        for model in group.models:
+            self._model(model, batch, offset, rows, errors, fold)
+        return errors
+
+    def _model(
+        self,
+        model: Model,
+        batch: EventBatch,
+        offset: int,
+        rows: NDArray[np.int64],
+        errors: list[ModelError],
+        fold: Fold,
+    ) -> None:
+        """Let one model score and learn `rows`, and fold what reaches the threshold."""
+        for part, anomaly in self._scored(model, batch, offset, rows, errors):
+            near = np.flatnonzero(anomaly >= self._near)
+            if not len(near):
+                continue
+            scores = combine(anomaly[near], multipliers(batch, part[near]))
+            for place, score in zip(near.tolist(), scores.tolist(), strict=True):
+                if score < self._threshold:
+                    continue
+                row = int(part[place])
+                said = about(batch, row, "model", model.id, model.title, model.techniques)
+                said["severity_id"] = severity(score)
+                explain = partial(
+                    self._explained, model, batch, offset, row, float(anomaly[place]), errors
+                )
+                fold.add(said, event_of(batch, row, offset, score), explain)
+
+    def _judge(
+        self,
+        group: Ensemble,
+        batch: EventBatch,
+        offset: int,
+        rows: NDArray[np.int64],
+        errors: list[ModelError],
+        fold: Fold,
+    ) -> None:
+        """Let all models score and learn `rows`, judge them together, fold what is odd."""
+        anomaly, alone = np.zeros((len(group.models), len(rows))), set()
+        for at, model in enumerate(group.models):
+            for part, scores in self._scored(model, batch, offset, rows, errors):
+                anomaly[at, np.searchsorted(rows, part)] = np.nan_to_num(scores)
+                if len(part) != len(rows):
+                    alone.add(at)  # it knows its latest row only
+        entity, time = hash_column(batch.entity, rows), batch.time[rows].astype(np.int64)
+        found = group.judge(anomaly, multipliers(batch, rows), entity, time)
+        for place in group.alerts(found, self._threshold).tolist():
+            lead = int(np.argmax(found.parts[:, place]))
+            model, row, score = group.models[lead], int(rows[place]), found.score(place)
+            said = about(batch, row, "model", model.id, model.title, model.techniques)
+            said["severity_id"] = severity(score)
+            more = group.said(found, place)
+            own = None if lead in alone else float(anomaly[lead, place])
+            explain = partial(self._explained, model, batch, offset, row, own, errors, more)
+            fold.add(said, event_of(batch, row, offset, score), explain)
+
+    def _scored(
+        self,
+        model: Model,
+        batch: EventBatch,
+        offset: int,
+        rows: NDArray[np.int64],
+        errors: list[ModelError],
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Yield rows and their anomalies: all at once, or one by one where that raised."""
+        found = self._guard(partial(model.score_learn, batch, rows))
+        if not isinstance(found, Exception):
+            yield rows, found
+            return
+        for row in rows:
+            single = np.array([row], dtype=np.int64)
+            found = self._guard(partial(model.score_learn, batch, single))
+            if isinstance(found, Exception):
+                errors.append(ModelError(offset, int(row), model.id, found))
+            else:
+                yield single, found
+
+    def _explained(
+        self,
+        model: Model,
+        batch: EventBatch,
+        offset: int,
+        row: int,
+        anomaly: float | None,
+        errors: list[ModelError],
+        more: dict[str, Any] | None = None,
+    ) -> str:
+        """Return the model's explanation; an alert is never lost for want of one."""
+        said = {} if anomaly is None else self._guard(partial(model.explain, batch, row, anomaly))
+        if isinstance(said, Exception):
+            errors.append(ModelError(offset, row, model.id, said))
+            said = {}
+        if more is not None:
+            said = said | {
+                "baseline": (said.get("baseline") or {}) | {"together": more},
+                "cold_start": said.get("cold_start", False) or more["events"] < COLD_HISTORY,
+            }
+        uid = uid_text(batch.uid_of(row))
+        entity = batch.entity.at(row)
+        return model_explanation(model.title, model.techniques, entity, said, [uid])
