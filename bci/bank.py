@@ -128,14 +128,18 @@ class BankStream:
                 self._jump(start, given)
             for block in run:
                 place.sent.append((block.end, block.sent))
-                for first, last in block.stimuli.tolist():
-                    self._engine.blank(first, last)
-                    place.stimuli.append((first, last))
-            samples = run[0].samples
-            if len(run) > 1:
-                samples = np.concatenate([block.samples for block in run])
+                if len(block.stimuli):
+                    self._stimulate(block)
+            # a copy: views of a message cannot be written to, and would be compiled for anew
+            samples = np.concatenate([block.samples for block in run])
             self._run(samples, start, given)
         return given
+
+    def _stimulate(self, block: Block) -> None:
+        """Blank the stimuli that a block announces."""
+        for first, last in block.stimuli.tolist():
+            self._engine.blank(first, last)
+            self._place.stimuli.append((first, last))
 
     def finish(self) -> Given:
         """Return what still waited; the recording has ended."""

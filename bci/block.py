@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import numpy as np
@@ -20,6 +22,10 @@ MOST_BYTES: Final = 1 << 20
 RATES: Final = (100.0, 1e6)
 #: Distance of electrodes of which nothing is known: none is another's neighbour.
 APART_UM: Final = 400.0
+MOST_BANKS: Final = 1 << 20
+#: Counts of samples, and times in µs, that are believed.
+MOST_SAMPLES: Final = 1 << 62
+NO_STIMULI: Final[NDArray[np.int64]] = np.zeros((0, 2), np.int64)
 
 
 @dataclass(slots=True)
@@ -96,7 +102,7 @@ class Block:
     start: int
     sent: int
     samples: NDArray[np.int16]
-    stimuli: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    stimuli: NDArray[np.int64] = field(default_factory=lambda: NO_STIMULI)
 
     @property
     def end(self) -> int:
@@ -141,22 +147,42 @@ class Block:
         """
         found = avro.decode("neural_block", data, views=True)
         channels, wide = found["channels"], len(found["samples"])
-        _check("channels", 1 <= channels <= TILE, f"1 to {TILE}", channels)
+        bank = _bank(
+            found["session"], found["bank"], found["fs"], found["epoch"], channels,
+            bytes(found["uv_per_bit"]), bytes(found["positions"]), found["labels"],
+        )  # fmt: skip
         _check("samples", wide % (2 * channels) == 0, f"rows of {channels} int16", wide)
         _check("samples", wide <= MOST_BYTES, f"at most {MOST_BYTES} bytes", wide)
-        _check("fs", RATES[0] <= found["fs"] <= RATES[1], f"{RATES} Hz", found["fs"])
-        _check("bank", 0 <= found["bank"] < 1 << 20, "0 to 1,048,575", found["bank"])
-        _check("start", 0 <= found["start"] < 1 << 62, "a count of samples", found["start"])
-        scale = _array(found, "uv_per_bit", "<f4", (channels,))
-        places = _array(found, "positions", "<f4", (channels if found["positions"] else 0, 2))
-        _check("uv_per_bit", bool(np.isfinite(scale).all()), "finite numbers", "others")
-        _check("positions", bool(np.isfinite(places).all()), "finite numbers", "others")
-        stimuli = _array(found, "stimuli", "<i8", (len(found["stimuli"]) // 16, 2))
-        labels = tuple(found["labels"].split("\n")) if found["labels"] else ()
-        names = (found["session"], found["bank"], found["fs"], found["epoch"])
+        _check("start", 0 <= found["start"] < MOST_SAMPLES, "a count of samples", found["start"])
+        stimuli = NO_STIMULI
+        if found["stimuli"]:
+            stimuli = _array(found["stimuli"], "stimuli", "<i8", (len(found["stimuli"]) // 16, 2))
         samples = np.frombuffer(found["samples"], "<i2").reshape(-1, channels)
-        bank = Bank(*names, scale, places, labels)
         return cls(bank, found["start"], found["sent"], samples, stimuli)
+
+
+@lru_cache(maxsize=2048)  # every block of a bank says the same
+def _bank(
+    session: str,
+    number: int,
+    fs: float,
+    epoch: int,
+    channels: int,
+    uv_per_bit: bytes,
+    positions: bytes,
+    labels: str,
+) -> Bank:
+    """Return what a block says of its bank; the same object while it says the same."""
+    _check("channels", 1 <= channels <= TILE, f"1 to {TILE}", channels)
+    _check("fs", RATES[0] <= fs <= RATES[1], f"{RATES} Hz", fs)
+    _check("bank", 0 <= number < MOST_BANKS, f"0 to {MOST_BANKS - 1}", number)
+    _check("epoch", abs(epoch) < MOST_SAMPLES, "µs since 1970", epoch)
+    scale = _array(uv_per_bit, "uv_per_bit", "<f4", (channels,))
+    places = _array(positions, "positions", "<f4", (channels if positions else 0, 2))
+    _check("uv_per_bit", bool(np.isfinite(scale).all()), "finite numbers", "others")
+    _check("positions", bool(np.isfinite(places).all()), "finite numbers", "others")
+    names = tuple(labels.split("\n")) if labels else ()
+    return Bank(session, number, fs, epoch, scale, places, names)
 
 
 def banks(
@@ -193,11 +219,11 @@ def cut(into: Sequence[Bank], samples: NDArray[np.int16], start: int, sent: int)
         yield Block(bank, start, sent, part)
 
 
-def _array(found: dict[str, Any], name: str, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def _array(data: Any, name: str, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return a field as an array."""
-    wanted = int(np.prod(shape)) * np.dtype(kind).itemsize
-    _check(name, len(found[name]) == wanted, f"{wanted} bytes", len(found[name]))
-    return np.frombuffer(found[name], kind).reshape(shape)
+    wanted = math.prod(shape) * np.dtype(kind).itemsize
+    _check(name, len(data) == wanted, f"{wanted} bytes", len(data))
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def _check(name: str, fits: bool, expected: str, found: Any) -> None:

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import rfft
 from scipy.signal import firwin
 
-from bci.engine.kernel import kernel
+from bci.engine.kernel import bare
 from bci.engine.plan import TILE
 
 #: Bands by name, Hz; those beyond half of the decimated rate are left out.
@@ -31,6 +32,7 @@ BANDS: Final = {
     "gamma": (30.0, 70.0),
     "high_gamma": (70.0, 200.0),
 }
+HIGHEST: Final = 200.0
 #: Rate that is decimated to, Hz, or the nearest below that a whole factor gives.
 RATE: Final = 1000.0
 #: Corner of the FIR, Hz, and its length in outputs.
@@ -115,21 +117,22 @@ class Lfp:
         self._state["counts"][FILLED] = 0
         if count < 2:
             return {}
-        shape = np.hanning(count + 1)[:-1]
-        scale = 2 / (count * (shape @ shape))
+        shape = np.hanning(count + 1)[:-1].astype(np.float32)
+        at = np.arange(count // 2 + 1) * self.rate / count
+        used = slice(0, int(np.searchsorted(at, min(HIGHEST, 0.45 * self.rate))))
         spectra = []
         for tile in self._state["window"]:
-            spectrum = np.fft.rfft(tile[:count] * shape[:, None], axis=0)
-            spectra.append(scale * (spectrum.real**2 + spectrum.imag**2))
-        power = np.concatenate(spectra, axis=1)[:, : len(self.uv_per_bit)]
-        at = np.arange(len(power)) * self.rate / count
-        found = {}
-        for name, (low, high) in BANDS.items():
-            inside = (at >= low) & (at < min(high, 0.45 * self.rate))
-            if inside.any() and high - low >= self.rate / count:
-                sums = np.add.reduce(power[inside], axis=0)
-                found[name] = (sums * np.square(self.uv_per_bit)).astype(np.float32)
-        return found
+            columns = np.ascontiguousarray(tile[:count].T)
+            columns *= shape
+            spectrum = rfft(columns)[:, used]
+            spectra.append(np.square(spectrum.real) + np.square(spectrum.imag))
+        power = np.concatenate(spectra)[: len(self.uv_per_bit)]
+        power *= (2 / (count * float(shape @ shape)) * np.square(self.uv_per_bit))[:, None]
+        return {
+            name: power[:, (at[used] >= low) & (at[used] < high)].sum(axis=1)
+            for name, (low, high) in BANDS.items()
+            if low < 0.45 * self.rate and high - low >= self.rate / count
+        }
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return the state, for `restore`."""
@@ -144,7 +147,7 @@ class Lfp:
         self._state |= {name: state[name] for name in ("sums", "ring", "counts")}
 
 
-@kernel
+@bare
 def _decimate(
     samples: Any,
     sums: Any,
@@ -156,24 +159,24 @@ def _decimate(
     every: Any,
 ) -> None:
     """Sum, filter and write to `window`, all tiles of int16[time, channel]."""
-    last = counts.copy()
+    flat, rings, windows = samples.reshape(-1), ring.reshape(-1), window.reshape(-1)
     for tile in range(sums.shape[0]):
         first = tile * TILE
         width = min(TILE, samples.shape[1] - first)
         summed, head, due, filled = counts[0], counts[1], counts[2], counts[3]
-        total = np.zeros(TILE, np.int32)
-        total[:] = sums[tile]
-        for time in range(samples.shape[0]):
-            row = samples[time, first : first + width]
-            if width == TILE:
-                for c in range(TILE):
-                    total[c] += np.int32(row[c])
+        total, time = sums[tile], 0
+        while time < samples.shape[0]:
+            if width == TILE and length == 5 and summed == 0 and time + 5 <= samples.shape[0]:
+                row = np.uint64(samples.shape[1])
+                _sum_five(flat, np.uint64(time) * row + np.uint64(first), row, total)
+                time += 5
             else:
                 for c in range(width):
-                    total[c] += np.int32(row[c])
-            summed += 1
-            if summed < length:
-                continue
+                    total[c] += np.int32(samples[time, first + c])
+                summed += 1
+                time += 1
+                if summed < length:
+                    continue
             summed = 0
             entry = ring[tile, head]
             for c in range(TILE):
@@ -184,21 +187,44 @@ def _decimate(
             if due == 0:
                 due = every
                 if filled < window.shape[1]:
-                    _weigh(ring[tile], head, taps, window[tile, filled])
+                    begin = np.uint64(tile * len(taps) * TILE)
+                    to = np.uint64((tile * window.shape[1] + filled) * TILE)
+                    _weigh(rings, begin, head, taps, windows, to)
                     filled += 1
-        sums[tile] = total
-        last[0], last[1], last[2], last[3] = summed, head, due, filled
-    counts[:] = last
+        if tile == sums.shape[0] - 1:  # they are the same for every tile
+            counts[0], counts[1], counts[2], counts[3] = summed, head, due, filled
 
 
-@kernel
-def _weigh(ring: Any, head: Any, taps: Any, out: Any) -> None:
-    """Put the sum of the rows of a ring, oldest first from `head` on, times `taps` into `out`."""
-    total = np.zeros(TILE, np.float32)
+@bare
+def _sum_five(samples: Any, at: Any, width: Any, out: Any) -> None:
+    """Put the sum of five rows of a whole tile into `out`: the usual case, in vectors.
+
+    Unsigned indices into a flat array: others may be negative, which prevents vectors.
+    """
+    for c in range(TILE):
+        one = at + np.uint64(c)
+        two, three = one + width, one + width + width
+        four, five = three + width, three + width + width
+        out[c] = (
+            np.int32(samples[one])
+            + np.int32(samples[two])
+            + np.int32(samples[three])
+            + np.int32(samples[four])
+            + np.int32(samples[five])
+        )
+
+
+@bare
+def _weigh(ring: Any, begin: Any, head: Any, taps: Any, window: Any, to: Any) -> None:
+    """Put the sum of rows, oldest first, times `taps` into ``window[to : to + TILE]``.
+
+    The rows are those of a ring that begins at `begin`; the oldest is its row `head`.
+    """
+    for c in range(TILE):
+        window[to + np.uint64(c)] = np.float32(0)
     for k in range(len(taps)):
         at = head + k
-        row, weight = ring[at - len(taps) if at >= len(taps) else at], taps[k]
+        at = at - len(taps) if at >= len(taps) else at
+        row, weight = begin + np.uint64(at) * np.uint64(TILE), taps[k]
         for c in range(TILE):
-            total[c] += weight * row[c]
-    for c in range(TILE):
-        out[c] = total[c]
+            window[to + np.uint64(c)] += weight * ring[row + np.uint64(c)]

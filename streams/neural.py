@@ -10,7 +10,7 @@ rules and models see them like events of any other source.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -54,6 +54,7 @@ class NeuralTask(Task):
         """Detect in the blocks of a poll, those of a bank together."""
         output = Output()
         groups: dict[Key, list[Block]] = {}
+        good: Counter[str] = Counter()
         rows = zip(batch.offsets, batch.values, batch.headers, strict=True)
         for offset, value, headers in rows:
             tenant = _tenant(headers)
@@ -63,8 +64,10 @@ class NeuralTask(Task):
                 origin = Origin(batch.topic, batch.partition, offset)
                 output.records.append(self._refuse(tenant, value or b"", origin, error))
                 continue
-            self.ledger.add("neural", tenant, SOURCE, {"in": 1, "out": 1})
+            good[tenant] += 1
             groups.setdefault((tenant, block.bank.session, block.bank.number), []).append(block)
+        for tenant, count in good.items():
+            self.ledger.add("neural", tenant, SOURCE, {"in": count, "out": count})
         for key, blocks in groups.items():
             for part in _alike(blocks):
                 stream = self._stream(key, part[0].bank, output)
@@ -178,7 +181,7 @@ def _alike(blocks: Iterable[Block]) -> list[list[Block]]:
 
 def _same(one: Bank, other: Bank) -> bool:
     """Say whether two blocks describe their bank alike."""
-    return (
+    return one is other or (
         (one.fs, one.epoch, one.labels) == (other.fs, other.epoch, other.labels)
         and np.array_equal(one.uv_per_bit, other.uv_per_bit)
         and np.array_equal(one.positions, other.positions)

@@ -21,6 +21,7 @@ def advance(
     settled: Any,
     p: Any,
     s: Any,
+    w: Any,
     ended: Any,
     times: Any,
     on: Any,
@@ -33,8 +34,8 @@ def advance(
     ----------
     base, start, end, settled
         Device samples: of row 0; scanned next; scanned up to; looked at from.
-    p, s
-        `Plan` and `Arrays`.
+    p, s, w
+        `Plan`, `Arrays` and `Room`.
     ended, times, on, score, snippets
         What is found, changed; see `scan_tile` and `decide_tile`.
 
@@ -46,6 +47,6 @@ def advance(
     found, artefacts = 0, 0
     for tile in range(s.rows.shape[0]):
         filter_tile(tile, samples, held, at, p, s)
-        artefacts = scan_tile(tile, base, start, end, settled, p, s, ended, artefacts)
+        artefacts = scan_tile(tile, base, start, end, settled, p, s, w, ended, artefacts)
         found = decide_tile(tile, base, end, p, s, times, on, score, snippets, found)
     return found, artefacts

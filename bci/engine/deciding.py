@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bci.engine.kernel import kernel
+from bci.engine.kernel import bare
 from bci.engine.plan import TILE
 from bci.engine.scanning import BLANKED
 
 
-@kernel
+@bare
 def decide_tile(
     tile: Any,
     base: Any,
@@ -32,13 +32,14 @@ def decide_tile(
         The detections: sample, channel, score, float32[n, time] in µV; and how many there
         are already. The new number is returned.
     """
+    troughs = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile]
     count, k = s.waiting[tile], min(s.decided[tile], s.waiting[tile])
     while k < count and s.waiting_at[tile, k] + p.exclusive < end:
         sample, c = s.waiting_at[tile, k], s.waiting_on[tile, k]
         if (
             c < BLANKED
             and sample - s.last[tile, c] >= p.refractory
-            and _strongest(tile, k, count, p, s)
+            and _strongest(k, count, p.exclusive, p.near[tile, c], troughs)
         ):
             s.last[tile, c] = sample
             at[found], on[found] = sample, tile * TILE + c
@@ -59,7 +60,7 @@ def decide_tile(
     return found
 
 
-@kernel
+@bare
 def _forget(tile: Any, decided: Any, since: Any, s: Any) -> None:
     """Drop what was decided on and is too old to be compared with."""
     count, first = s.waiting[tile], 0
@@ -74,18 +75,18 @@ def _forget(tile: Any, decided: Any, since: Any, s: Any) -> None:
     s.decided[tile] = decided - first
 
 
-@kernel
-def _strongest(tile: Any, k: Any, count: Any, p: Any, s: Any) -> Any:
+@bare
+def _strongest(k: Any, count: Any, exclusive: Any, near: Any, troughs: Any) -> Any:
     """Say whether no neighbour has a stronger trough; of equals the first in time and place."""
-    times, columns, scores = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile]
-    sample, near = times[k], p.near[tile, columns[k]]
+    times, columns, scores = troughs
+    sample = times[k]
     other = k - 1
-    while other >= 0 and times[other] >= sample - p.exclusive:
+    while other >= 0 and times[other] >= sample - exclusive:
         if near[columns[other] & (BLANKED - 1)] and scores[other] >= scores[k]:
             return False
         other -= 1
     other = k + 1
-    while other < count and times[other] <= sample + p.exclusive:
+    while other < count and times[other] <= sample + exclusive:
         if near[columns[other] & (BLANKED - 1)] and scores[other] > scores[k]:
             return False
         other += 1

@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from bci.engine import filtering, scanning
 from bci.engine.advancing import advance
-from bci.engine.plan import TILE, Plan
+from bci.engine.plan import TILE, Plan, Room
 from bci.engine.prototype import matched
 from bci.engine.state import LIMITS_EVERY, State
+from bci.engine.state import chunk as chunk_of
 from bci.probe import Probe
 from bci.settings import EngineSettings
 
 #: Samples, channels, scores and snippets of detections.
 Part = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]
-#: Samples filtered at a time: with the history they stay in the second level of cache.
-CHUNK: Final = 256
+#: Share of the score that a detection needs on one channel, without what its neighbours add,
+#: below which a few taps of the filter say that it is none.
+SCREEN: Final = 0.6
 #: Neighbours at most that a local reference is the mean of.
 LOCAL: Final = 8
 #: σ with which a channel counts at most towards the reference.
@@ -103,6 +105,7 @@ class Engine:
         self.settings = settings = settings or EngineSettings()
         self.channels = channels = len(probe.positions)
         self._tiles = -(-channels // TILE)
+        self._chunk = chunk_of(self._tiles)
         lead, after = self._samples(settings.before_ms), self._samples(settings.after_ms)
         self._taps, self._ahead = lead + after, after + scanning.SHIFTS + 1
         self._plan = plan = self._make_plan(uv_per_bit, probe, lead)
@@ -111,6 +114,7 @@ class Engine:
         self.delay = self._ahead + plan.exclusive + 1
         self.state = State.new(self._tiles, len(plan.sos), self._history, self._taps, settings)
         self._blank: list[tuple[int, int]] = []
+        self._room = Room.of(self._taps + 2 * scanning.SHIFTS, settings.noise_rows)
         self._out = _Scratch.of(self._tiles, self._taps, plan)
 
     def _make_plan(self, uv_per_bit: float | NDArray[Any], probe: Probe, lead: int) -> Plan:
@@ -128,6 +132,9 @@ class Engine:
             share=(1 / np.maximum(count, 1)).astype(np.float32),
             need=np.maximum(np.ceil(count * settings.artefact_share), FEWEST).astype(np.int64),
             near=self._neighbours(probe),
+            screen=(
+                SCREEN * settings.matched_threshold / np.sqrt(1 + (spread**2).sum(axis=2))
+            ).astype(np.float32),
             around=around,
             spread=spread,
             sos=filtering.band_pass(settings, self.fs),
@@ -229,7 +236,7 @@ class Engine:
         held = self._held(start, len(samples))
         first = 0
         while first < len(samples):
-            chunk = slice(first, first + min(CHUNK, state.limits_at - state.next))
+            chunk = slice(first, first + min(self._chunk, state.limits_at - state.next))
             # a copy, so that views into files and other layouts are compiled for only once
             self._advance(np.array(samples[chunk], np.int16), held[chunk], parts, blanks)
             if state.next == state.limits_at:
@@ -305,7 +312,7 @@ class Engine:
         state, out = self.state, self._out
         found, artefacts = advance(
             samples, held, at, state.base, state.scanned, end, state.settled, self._plan,
-            state.arrays, out.ended, out.at, out.on, out.score, out.snippets,
+            state.arrays, self._room, out.ended, out.at, out.on, out.score, out.snippets,
         )  # fmt: skip
         state.scanned = end
         if artefacts:
@@ -328,7 +335,9 @@ class Engine:
             enough = spikes[-1] >= settings.learn_spikes and noise[-1] >= self._taps
             if settings.matched and enough and not state.arrays.learnt[tile]:
                 shape = spikes[:-1] / spikes[-1]
-                state.arrays.weights[tile] = matched(shape, noise[:-1] / noise[-1])
+                found = matched(shape, noise[:-1] / noise[-1])
+                state.arrays.weights[tile] = found.weights
+                state.arrays.first_at[tile], state.arrays.first[tile] = found.first_at, found.first
                 state.arrays.learnt[tile] = True
         state.learn_at += round(settings.relearn_s * self.fs)
 
@@ -359,13 +368,13 @@ class _Scratch(NamedTuple):
     @classmethod
     def of(cls, tiles: int, taps: int, plan: Plan) -> _Scratch:
         """Make room for what a chunk can give at most: a detection in each refractory period."""
-        room = tiles * TILE * ((CHUNK + plan.exclusive) // plan.refractory + 2)
+        room = tiles * TILE * ((chunk_of(tiles) + plan.exclusive) // plan.refractory + 2)
         return cls(
             np.empty(room, np.int64),
             np.empty(room, np.int32),
             np.empty(room, np.float32),
             np.empty((room, taps), np.float32),
-            np.empty((tiles * (CHUNK + 1), 3), np.int64),
+            np.empty((tiles * (chunk_of(tiles) + 1), 3), np.int64),
         )
 
     def first(self, count: int) -> Part:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 #: Channels of a tile: a row of it is four cache lines, and the state of all sections with
 #: some hundred rows stays in the first two levels of cache.
 TILE: Final = 64
@@ -22,6 +24,8 @@ class Plan(NamedTuple):
         int64[tile]: channels that make an artefact.
     near
         bool[tile, TILE, TILE]: of which only the strongest counts.
+    screen
+        float32[tile, TILE], σ: what the filter of few taps must give at least.
     around, spread
         int32[tile, TILE, n] the nearest neighbours, -1 for none, and float32: how large a
         spike is there, if 1 on the channel itself.
@@ -46,6 +50,7 @@ class Plan(NamedTuple):
     share: Any
     need: Any
     near: Any
+    screen: Any
     around: Any
     spread: Any
     sos: Any
@@ -63,6 +68,39 @@ class Plan(NamedTuple):
     refractory: int
 
 
+class Room(NamedTuple):
+    """Room to work in, of no meaning between two calls.
+
+    Attributes
+    ----------
+    gate, far, quick
+        float32[TILE], µV: from where on a trough is looked at, what counts towards an
+        artefact, and what the filter of few taps must give.
+    segment
+        float32[n]: a stretch of one channel.
+    looks
+        float32[n]: the looks at one channel.
+    mask, words
+        uint8[TILE], and the same as uint64.
+    """
+
+    gate: Any
+    far: Any
+    quick: Any
+    segment: Any
+    looks: Any
+    mask: Any
+    words: Any
+
+    @classmethod
+    def of(cls, taps: int, looks: int) -> Room:
+        """Make room for filters of `taps`, and so many looks."""
+        one, single = np.zeros(TILE, np.uint8), np.float32
+        gate, far, quick = (np.zeros(TILE, single) for _ in range(3))
+        segment, stretch = np.zeros(taps, single), np.zeros(looks, single)
+        return cls(gate, far, quick, segment, stretch, one, one.view(np.uint64))
+
+
 class Arrays(NamedTuple):
     """State; all lead with the tile but `held`, which leads with the row.
 
@@ -75,7 +113,7 @@ class Arrays(NamedTuple):
     limit
         float32[tile, TILE]: what a channel adds to the reference at most.
     noise, looks
-        float32[tile, TILE, n]: |x| at the looks since the last estimate; int64[tile, 2]: how
+        float32[tile, n, TILE]: |x| at the looks since the last estimate; int64[tile, 2]: how
         many these are, and how many looks there ever were.
     sigma, updates
         float32[tile, TILE], 0 while unknown; int64[tile]: estimates made.
@@ -83,6 +121,8 @@ class Arrays(NamedTuple):
         int64[tile]: first sample of the artefact that lasts, or -1; last of the last one.
     weights, learnt
         float32[tile, tap] of the matched filter; bool[tile].
+    first_at, first
+        int64[tile, n], float32[tile, n]: taps and weights of the filter that is tried first.
     covariance, prototype
         float64[tile, tap + 1]: sums over quiet stretches and over detections, in σ² and σ;
         the last item is their number.
@@ -104,6 +144,8 @@ class Arrays(NamedTuple):
     until: Any
     weights: Any
     learnt: Any
+    first_at: Any
+    first: Any
     covariance: Any
     prototype: Any
     last: Any

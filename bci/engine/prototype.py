@@ -8,7 +8,7 @@ of the first detections by threshold, the covariance that of quiet stretches in 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,29 @@ from scipy.linalg import toeplitz
 REGULAR: Final = 0.05
 
 
-def matched(prototype: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the filter, float32[tap], whose output on the noise has variance 1.
+#: Taps of the filter that is tried first.
+FIRST: Final = 8
+
+
+class Learnt(NamedTuple):
+    """The filter, and one of few taps that says quickly that a trough is none.
+
+    Attributes
+    ----------
+    weights
+        float32[tap], whose output on the noise has variance 1.
+    first_at, first
+        int64[`FIRST`], float32[`FIRST`]: taps, and weights of the best filter that has only
+        those; its output has variance 1, too.
+    """
+
+    weights: NDArray[np.float32]
+    first_at: NDArray[np.int64]
+    first: NDArray[np.float32]
+
+
+def matched(prototype: NDArray[np.float64], covariance: NDArray[np.float64]) -> Learnt:
+    """Return the filter for a mean waveform.
 
     Parameters
     ----------
@@ -32,6 +53,15 @@ def matched(prototype: NDArray[np.float64], covariance: NDArray[np.float64]) -> 
     values, vectors = np.linalg.eigh(toeplitz(covariance))
     # what was estimated from few stretches may claim negative power somewhere
     noise = (vectors * np.maximum(values, 0)) @ vectors.T
-    weights = np.linalg.solve(noise + REGULAR * covariance[0] * np.eye(len(noise)), prototype)
-    scaled: NDArray[np.float32] = (weights / np.sqrt(weights @ noise @ weights)).astype(np.float32)
+    weights = _best(prototype, noise)
+    most = np.argsort(-np.abs(weights * prototype), kind="stable")[:FIRST]
+    chosen = np.sort(most).astype(np.int64)
+    first = _best(prototype[chosen], noise[np.ix_(chosen, chosen)])
+    return Learnt(weights.astype(np.float32), chosen, first.astype(np.float32))
+
+
+def _best(prototype: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the best filter for a waveform in noise, scaled to variance 1."""
+    weights = np.linalg.solve(noise + REGULAR * noise[0, 0] * np.eye(len(noise)), prototype)
+    scaled: NDArray[np.float64] = weights / np.sqrt(weights @ noise @ weights)
     return scaled

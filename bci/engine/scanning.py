@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bci.engine.kernel import kernel
+from bci.engine.kernel import bare
 from bci.engine.plan import TILE
 
 #: Troughs of a tile that wait for a decision or are still compared with: a local minimum
@@ -25,8 +25,6 @@ SECOND_ROWS: Final = 256
 MEDIAN_OF_NORMAL: Final = 0.6744897501960817
 #: Where the filtered trough may be off the best place of the matched filter, samples.
 SHIFTS: Final = 2
-#: Below which score at the trough itself the places beside it are not tried.
-SCREEN: Final = 3.0
 #: From which score on the channels around are looked at as well: others are too weak.
 POOL_FROM: Final = 3.5
 #: A window of noise for the whitening has no sample beyond this many σ.
@@ -35,9 +33,18 @@ QUIET: Final = 4.0
 COVARIANCE_EVERY: Final = 8
 
 
-@kernel
+@bare
 def scan_tile(
-    tile: Any, base: Any, start: Any, end: Any, settled: Any, p: Any, s: Any, ends: Any, ended: Any
+    tile: Any,
+    base: Any,
+    start: Any,
+    end: Any,
+    settled: Any,
+    p: Any,
+    s: Any,
+    w: Any,
+    ends: Any,
+    ended: Any,
 ) -> Any:
     """Look at the samples `start` to `end` of a tile; return the new number of `ends`.
 
@@ -50,24 +57,24 @@ def scan_tile(
         are already.
     """
     rows = s.rows[tile]
-    gate, far = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
-    segment = np.empty(s.weights.shape[1] + 2 * SHIFTS, np.float32)
-    mask = np.zeros(TILE, np.uint8)
-    words = mask.view(np.uint64)
+    gate, far = w.gate, w.far
     # arrays, not p and s: handing those on copies all that is in them
-    sees = p.lead, s.weights[tile], s.sigma[tile], p.around[tile], p.spread[tile], segment
+    sees = p.lead, s.weights[tile], s.sigma[tile], p.around[tile], p.spread[tile], w.segment
     room = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile], s.waiting[tile : tile + 1]
-    least = _limits(tile, p, s, gate, far)
+    first = p.lead, s.first_at[tile], s.first[tile], w.quick, s.learnt[tile]
+    least = _limits(tile, p, s, w)
     sample = max(start, settled)
+    due = sample + (p.every - sample % p.every) % p.every
     while sample < end:
         if s.since[tile] >= 0 and sample > s.until[tile]:
             ends[ended, 0], ends[ended, 1], ends[ended, 2] = tile, s.since[tile], s.until[tile]
             ended += 1
             s.since[tile] = -1
         # up to where nothing but a trough or an artefact can happen
-        stop = sample + (p.every - sample % p.every) % p.every
-        look = stop == sample
-        stop = min(end, max(stop, sample + 1))
+        if due < sample:
+            due += p.every
+        look = due == sample
+        stop = min(end, max(due, sample + 1))
         if s.since[tile] >= 0:
             stop = min(stop, s.until[tile] + 1)
         at, found = _next(rows, sample - base, stop - base, gate, far, p.need[tile], look)
@@ -83,17 +90,17 @@ def scan_tile(
             s.until[tile] = sample + p.after
             _blank(tile, s, sample - p.before)
         if sample > s.until[tile]:
-            if sample % p.every == 0 and _look(tile, at, p, s):
-                least = _limits(tile, p, s, gate, far)
-            _troughs(rows[at - 1], rows[at], rows[at + 1], gate, mask)
-            for word in range(len(words)):  # eight channels at a time
-                if words[word]:
-                    _note(rows, at, sample, least, mask, 8 * word, s.learnt[tile], sees, room)
+            if sample == due and _look(tile, at, p, s, w):
+                least = _limits(tile, p, s, w)
+            _troughs(rows[at - 1], rows[at], rows[at + 1], gate, w.mask)
+            for word in range(len(w.words)):  # eight channels at a time
+                if w.words[word]:
+                    _note(rows, at, sample, least, w.mask, 8 * word, first, sees, room)
         sample += 1
     return ended
 
 
-@kernel
+@bare
 def _next(rows: Any, at: Any, stop: Any, gate: Any, far: Any, need: Any, look: Any) -> Any:
     """Return the first row with a channel below the gate, or enough of them far out.
 
@@ -113,7 +120,7 @@ def _next(rows: Any, at: Any, stop: Any, gate: Any, far: Any, need: Any, look: A
     return at, np.int64(-1)
 
 
-@kernel
+@bare
 def _troughs(last: Any, row: Any, following: Any, gate: Any, mask: Any) -> None:
     """Mark the channels that have a local minimum below the gate."""
     for c in range(TILE):
@@ -121,15 +128,15 @@ def _troughs(last: Any, row: Any, following: Any, gate: Any, mask: Any) -> None:
         mask[c] = (value < gate[c]) & (value <= last[c]) & (value < following[c])
 
 
-@kernel
+@bare
 def _note(
     rows: Any,
     at: Any,
     sample: Any,
     least: Any,
     mask: Any,
+    begin: Any,
     first: Any,
-    learnt: Any,
     sees: Any,
     room: Any,
 ) -> None:
@@ -138,31 +145,38 @@ def _note(
     What is below can neither be a detection nor outdo one.
     """
     times, columns, scores, count = room
-    for c in range(first, first + 8):
+    lead, places, weights, screen, learnt = first
+    for c in range(begin, begin + 8):
         if not mask[c]:
             continue
-        score = _matched(rows, at, c, sees) if learnt else -rows[at, c] / sees[2][c]
+        if learnt:
+            total = np.float32(0)
+            for k in range(len(weights)):
+                total += weights[k] * rows[at - lead + places[k], c]
+            if total < screen[c]:
+                continue
+            score = _matched(rows, at, c, sees)
+        else:
+            score = -rows[at, c] / sees[2][c]
         if score >= least and count[0] < WAITING:
             k = count[0]
             times[k], columns[k], scores[k] = sample, c, score
             count[0] = k + 1
 
 
-@kernel
-def _limits(tile: Any, p: Any, s: Any, gate: Any, far: Any) -> Any:
-    """Set from where on a trough is looked at, and what counts towards an artefact, in µV.
-
-    Return the lowest score of a detection.
-    """
+@bare
+def _limits(tile: Any, p: Any, s: Any, w: Any) -> Any:
+    """Set what `Room` says in µV; return the lowest score of a detection."""
     at = p.gate if s.learnt[tile] else p.threshold
     for c in range(TILE):
         sigma = s.sigma[tile, c]
-        gate[c] = np.float32(-at * sigma) if sigma > 0 else np.float32(-np.inf)
-        far[c] = np.float32(p.artefact * sigma) if sigma > 0 else np.float32(np.inf)
+        w.quick[c] = p.screen[tile, c] * sigma
+        w.gate[c] = np.float32(-at * sigma) if sigma > 0 else np.float32(-np.inf)
+        w.far[c] = np.float32(p.artefact * sigma) if sigma > 0 else np.float32(np.inf)
     return p.matched_threshold if s.learnt[tile] else p.threshold
 
 
-@kernel
+@bare
 def _blank(tile: Any, s: Any, since: Any) -> None:
     """Mark the troughs that wait at or after `since`: part of an artefact.
 
@@ -175,24 +189,26 @@ def _blank(tile: Any, s: Any, since: Any) -> None:
         k -= 1
 
 
-@kernel
-def _look(tile: Any, at: Any, p: Any, s: Any) -> Any:
+@bare
+def _look(tile: Any, at: Any, p: Any, s: Any, w: Any) -> Any:
     """Note |x| of a row; make an estimate of σ when enough were noted and say so."""
     count = s.looks[tile, 0]
     for c in range(TILE):
-        s.noise[tile, c, count] = abs(s.rows[tile, at, c])
+        s.noise[tile, count, c] = abs(s.rows[tile, at, c])
     count += 1
     s.looks[tile, 0] = count
     s.looks[tile, 1] += 1
     updates = s.updates[tile]
     if not s.learnt[tile] and updates > 0 and s.looks[tile, 1] % COVARIANCE_EVERY == 0:
         _covary(tile, at, s)
-    most = s.noise.shape[2]
+    most = s.noise.shape[1]
     full = FIRST_ROWS if updates == 0 else (SECOND_ROWS if updates == 1 else most)
     if count < min(full, most):
         return False
     for c in range(TILE):
-        estimate = np.float32(np.median(s.noise[tile, c, :count]) / MEDIAN_OF_NORMAL)
+        for k in range(count):
+            w.looks[k] = s.noise[tile, k, c]
+        estimate = np.float32(_middle(w.looks, count) / MEDIAN_OF_NORMAL)
         if updates < 2:
             s.sigma[tile, c] = estimate
         else:
@@ -202,7 +218,35 @@ def _look(tile: Any, at: Any, p: Any, s: Any) -> Any:
     return True
 
 
-@kernel
+@bare
+def _middle(values: Any, count: Any) -> Any:
+    """Return the lower median of the first `count` values, which are put in another order.
+
+    Hoare's quickselect (1961, CACM 4(7), algorithm 65).
+    """
+    wanted, low, high = (count - 1) // 2, 0, count - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if wanted <= j:
+            high = j
+        elif wanted >= i:
+            low = i
+        else:
+            break
+    return values[wanted]
+
+
+@bare
 def _covary(tile: Any, at: Any, s: Any) -> None:
     """Add the autocovariance of the last samples of quiet channels, in σ²."""
     rows, sums = s.rows[tile], s.covariance[tile]
@@ -221,7 +265,7 @@ def _covary(tile: Any, at: Any, s: Any) -> None:
             sums[taps] += 1
 
 
-@kernel
+@bare
 def _matched(rows: Any, at: Any, c: Any, sees: Any) -> Any:
     """Return the matched filter's score of a channel and those around it, in σ of noise."""
     lead, weights, sigma, nearest, spreads, segment = sees
@@ -233,8 +277,6 @@ def _matched(rows: Any, at: Any, c: Any, sees: Any) -> Any:
     total, best = np.float32(0), SHIFTS
     for k in range(taps):
         total += weights[k] * segment[SHIFTS + k]
-    if total < np.float32(SCREEN) * sigma[c]:
-        return np.float32(0)
     for shift in range(2 * SHIFTS + 1):
         product = np.float32(0)
         for k in range(taps):

@@ -9,17 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci.engine.plan import TILE, Arrays
+from bci.engine.prototype import FIRST
 from bci.engine.scanning import WAITING
 from bci.settings import EngineSettings
 from schemas.snapshot import pack, unpack
 from sentinel.errors import SchemaError
 
-#: Rows beyond the history: how much is filtered before the history is moved to the front.
-SPARE: Final = 2048
+#: Samples filtered at a time, of many tiles and of few: with the history they stay in the second
+#: level of cache.
+CHUNK: Final = 256
+CHUNK_OF_FEW: Final = 512
+FEW: Final = 2
 #: Samples after which the reference learns how large the noise is now.
 LIMITS_EVERY: Final = 8192
 KIND: Final = "bci.engine"
-VERSION: Final = 2
+VERSION: Final = 3
+
+
+def chunk(tiles: int) -> int:
+    """Return how many samples are filtered at a time."""
+    return CHUNK_OF_FEW if tiles <= FEW else CHUNK
+
+
+def spare(tiles: int) -> int:
+    """Return the rows beyond the history: filtered before the history is moved to the front."""
+    return 2 * chunk(tiles)
 
 
 @dataclass(slots=True)
@@ -52,12 +66,13 @@ class State:
     ) -> Self:
         """Return the state before the first sample."""
         whole, single = np.int64, np.float32
+        rows = history + spare(tiles)
         arrays = Arrays(
-            rows=np.zeros((tiles, history + SPARE, TILE), single),
-            held=np.zeros(history + SPARE, bool),
+            rows=np.zeros((tiles, rows, TILE), single),
+            held=np.zeros(rows, bool),
             filters=np.zeros((tiles, sections, 2, TILE), single),
             limit=np.full((tiles, TILE), np.inf, single),
-            noise=np.zeros((tiles, TILE, settings.noise_rows), single),
+            noise=np.zeros((tiles, settings.noise_rows, TILE), single),
             looks=np.zeros((tiles, 2), whole),
             sigma=np.zeros((tiles, TILE), single),
             updates=np.zeros(tiles, whole),
@@ -65,6 +80,8 @@ class State:
             until=np.full(tiles, -1, whole),
             weights=np.zeros((tiles, taps), single),
             learnt=np.zeros(tiles, bool),
+            first_at=np.zeros((tiles, FIRST), whole),
+            first=np.zeros((tiles, FIRST), single),
             covariance=np.zeros((tiles, taps + 1)),
             prototype=np.zeros((tiles, taps + 1)),
             last=np.full((tiles, TILE), -(1 << 40), whole),
@@ -80,7 +97,7 @@ class State:
         """Start at sample `start`, with silence before it; what was learnt stays."""
         first = self.next < 0
         arrays = self.arrays
-        history = arrays.rows.shape[1] - SPARE
+        history = arrays.rows.shape[1] - spare(len(arrays.rows))
         self.next = self.scanned = start
         self.base, self.filled = start - history, history
         self.settled = start + settle
@@ -133,9 +150,10 @@ class State:
                 "start without it, or with the settings it was made with"
             )
         arrays = values["arrays"]
+        more = spare(len(arrays["rows"]))
         for name in ("rows", "held", *_WAITING):
             axis = 0 if name == "held" else 1
-            room = WAITING if name in _WAITING else values["filled"] + SPARE
+            room = WAITING if name in _WAITING else values["filled"] + more
             arrays[name] = _grown(arrays[name], room, axis)
         values["arrays"] = Arrays(**arrays)
         return cls(**values), [(first, last) for first, last in blank]
