@@ -184,6 +184,154 @@ WHERE first_seen >= $1 AND first_seen < $2 AND {wanted}
 GROUP BY 1
 ORDER BY 2 DESC, 1;
 
+-- name: incident_columns
+tenant, id, seq, revision, version, title, severity, score, tactics, techniques, entities,
+sources, alerts, status, assignee, merged_into, first_seen, last_seen, updated_at
+
+-- name: incidents
+SELECT {incident_columns}
+FROM incidents
+WHERE ($1::timestamptz IS NULL OR last_seen >= $1)
+AND ($2::timestamptz IS NULL OR first_seen < $2)
+AND ($3::int IS NULL OR severity_id >= $3)
+AND ($4::text IS NULL OR status = $4)
+AND ($5::text IS NULL OR entities @> ARRAY[$5])
+AND ($6 OR merged_into IS NULL)
+AND ($7::text IS NULL OR tenant = $7)
+AND ($8::timestamptz IS NULL OR (last_seen, id) < ($8, $9::uuid))
+ORDER BY last_seen DESC, id DESC
+LIMIT $10;
+
+-- name: incident
+SELECT {incident_columns} FROM incidents WHERE id = $1 LIMIT 1;
+
+-- name: incident_members
+SELECT {alert_columns}
+FROM alerts AS a
+WHERE a.tenant = $1 AND a.id IN (
+  SELECT alert_id FROM incident_alerts AS i WHERE i.tenant = $1 AND i.incident_id = $2)
+ORDER BY a.first_seen, a.id
+LIMIT 1000;
+
+-- name: change_incident
+UPDATE incidents
+SET status = $3, assignee = $4, version = version + 1,
+  revision = nextval('public.incidents_seq'), updated_at = now()
+WHERE tenant = $1 AND id = $2;
+
+-- name: covering
+-- The exception that covers the finding f, if any.
+SELECT x.id FROM finding_exceptions AS x
+WHERE x.tenant = f.tenant AND x.ended_at IS NULL AND x.expires > now()
+AND (x.uid IS NULL OR x.uid = f.uid) AND (x.tool = '' OR x.tool = f.tool)
+AND (x.rule = '' OR x.rule = f.rule) AND (x.target = '' OR x.target = f.target)
+ORDER BY x.expires DESC LIMIT 1
+
+-- name: findings
+SELECT f.*, x.id AS exception
+FROM findings AS f LEFT JOIN LATERAL ({covering}) AS x ON true
+WHERE f.state = ANY ($1::text[]) AND f.severity_id >= $2
+AND ($3::text IS NULL OR f.source = $3)
+AND ($4::text IS NULL OR f.target = $4)
+AND ($5::text IS NULL OR f.rule = $5)
+AND ($6 OR (x.id IS NULL AND NOT f.suppressed))
+AND ($7::text IS NULL OR f.tenant = $7)
+AND ($8::bigint IS NULL OR (f.severity_id, f.last_seen, f.uid) < ($8, $9::timestamptz, $10::uuid))
+ORDER BY f.severity_id DESC, f.last_seen DESC, f.uid DESC
+LIMIT $11;
+
+-- name: finding
+SELECT f.*, x.id AS exception
+FROM findings AS f LEFT JOIN LATERAL ({covering}) AS x ON true
+WHERE f.uid = $1 AND ($2::text IS NULL OR f.tool = $2)
+ORDER BY f.tenant, f.tool
+LIMIT 1;
+
+-- name: exceptions
+SELECT * FROM finding_exceptions
+WHERE $1 OR (ended_at IS NULL AND expires > now())
+ORDER BY created_at DESC, id
+LIMIT 1000;
+
+-- name: add_exception
+INSERT INTO finding_exceptions (tenant, tool, uid, rule, target, owner, reason, expires)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING *;
+
+-- name: end_exception
+UPDATE finding_exceptions SET ended_at = now(), ended_by = $2
+WHERE id = $1 AND ended_at IS NULL AND expires > now()
+RETURNING tenant;
+
+-- name: entities
+-- Risk as api/routes/entities.py says; ln(1 - …) adds up what the product multiplies.
+SELECT entity, tenant,
+  100 * (1 - exp(sum(ln(greatest(1 - score * power(0.5,
+    extract(epoch FROM greatest(now() - last_seen, '0'::interval))::float8 / 604800), 1e-9))
+  ))) AS risk,
+  count(*) AS alerts,
+  (ARRAY['informational', 'low', 'medium', 'high', 'critical'])[max(severity_id)] AS worst,
+  coalesce((SELECT array_agg(DISTINCT t ORDER BY t)
+    FROM unnest(string_to_array(string_agg(array_to_string(techniques, ' '), ' '), ' ')) AS u (t)
+    WHERE t <> ''), '{{}}') AS techniques,
+  array_agg(DISTINCT source) AS sources,
+  max(last_seen) AS last_seen
+FROM alerts
+WHERE status NOT IN ('resolved', 'false_positive', 'suppressed', 'staged')
+AND merged_into IS NULL AND entity <> '' AND last_seen > now() - '30 days'::interval
+AND ($1::text IS NULL OR entity = $1)
+AND ($2::text IS NULL OR tenant = $2)
+GROUP BY tenant, entity
+ORDER BY risk DESC, tenant, entity
+LIMIT $3;
+
+-- name: entity_timeline
+SELECT * FROM (
+  SELECT first_seen AS at, 'alert' AS kind, id::text AS id, id::text AS alert_id, title, severity,
+    status, source
+  FROM alerts
+  WHERE entity = $1 AND ($2::text IS NULL OR tenant = $2)
+  UNION ALL
+  SELECT e.time, 'event', e.event_uid::text, a.id::text, a.title, a.severity, a.status, e.source
+  FROM alerts AS a JOIN alert_events AS e ON e.tenant = a.tenant AND e.alert_id = a.id
+  WHERE a.entity = $1 AND ($2::text IS NULL OR a.tenant = $2)
+) AS happened
+WHERE $3::timestamptz IS NULL OR (at, id COLLATE "C") < ($3, $4::text)
+ORDER BY at DESC, id COLLATE "C" DESC
+LIMIT $5;
+
+-- name: searches
+SELECT id, owner, name, subject, query, shared, created_at FROM saved_searches
+WHERE owner = $1 OR shared
+ORDER BY name, owner, id
+LIMIT $2;
+
+-- name: keep_search
+INSERT INTO saved_searches (tenant, owner, name, subject, query, shared)
+SELECT $1, $2, $3, $4, $5, $6
+WHERE (SELECT count(*) FROM saved_searches WHERE tenant = $1 AND owner = $2) < $7
+OR EXISTS (SELECT FROM saved_searches WHERE tenant = $1 AND owner = $2 AND name = $3)
+ON CONFLICT (tenant, owner, name) DO UPDATE
+SET subject = excluded.subject, query = excluded.query, shared = excluded.shared
+RETURNING id, owner, name, subject, query, shared, created_at;
+
+-- name: remove_search
+DELETE FROM saved_searches WHERE id = $1 AND owner = $2 RETURNING tenant;
+
+-- name: rule_counts
+SELECT rule_id, count(*) AS alerts,
+  count(*) FILTER (WHERE disposition = 'false_positive') AS false_positives,
+  max(last_seen) AS last_alert
+FROM alerts
+WHERE last_seen >= $1 AND ($2::text IS NULL OR tenant = $2)
+GROUP BY 1;
+
+-- name: source_counts
+SELECT source, count(*) AS events, max(arrived) AS last_event
+FROM events
+WHERE day >= current_date - 1 AND ($1::text IS NULL OR tenant = $1)
+GROUP BY 1;
+
 -- name: dead_letters
 SELECT topic, "partition", "offset", origin_topic, origin_partition, origin_offset,
   origin_index, stage, reason, detail, tenant, source, time, size, value, status, updated_at
