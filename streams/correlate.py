@@ -185,7 +185,3 @@ class CorrelateStage(Stage):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reader.run())
             group.create_task(self._watch.run())
-
-    async def close(self) -> None:
-        """Stop reading them."""
-        await self._reader.close()

@@ -70,7 +70,7 @@ STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
     "persist": _persist,
     "dead_letter": lambda settings, partitions: DeadLetterStage(),
     "deliver": lambda settings, partitions: DeliverStage(settings),
-    "stimulate": lambda settings, partitions: StimulateStage(),
+    "stimulate": lambda settings, partitions: StimulateStage(settings.home / "stimuli"),
 }
 #: Seconds between two looks at the lag.
 LAG_S = 2.0
@@ -136,8 +136,10 @@ class Worker:
         self._store = await Store.open(settings.postgres)
         self._producer = Producer(settings, queue_mib=QUEUE_MIB)
         self._sinks = sinks(settings)
-        for each in (*self._sinks, *self._stages):
-            await each.open()
+        for sink in self._sinks:
+            await sink.open()
+        for stage in self._stages:
+            await stage.open()
         apps = [self._app(stage) for stage in self._stages]
         gc.collect()
         gc.freeze()  # rules and tables live for ever: the collector need not look at them
@@ -173,8 +175,8 @@ class Worker:
 
     async def close(self) -> None:
         """Disconnect."""
-        for each in (*self._stages, *self._sinks):
-            await each.close()
+        for sink in self._sinks:
+            await sink.close()
         await self._store.close()
         self._producer.close()
 

@@ -76,17 +76,27 @@ class Reader:
             return self._board.take(await suppressions.load(connection))
 
     async def run(self) -> None:
-        """Read it again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(suppressions.REFRESH_S)
-            try:
-                await self.look()
-            except Exception as error:
-                if not postgres.is_passing(error):
-                    raise
-                metrics.ERRORS.labels("correlate", "", "suppressions").inc()
+        """Read it again and again, until cancelled; then disconnect."""
+        if self._pool is None:
+            await self.open()
+        try:
+            while True:
+                await asyncio.sleep(suppressions.REFRESH_S)
+                await self._try()
+        finally:
+            await self.close()
+
+    async def _try(self) -> None:
+        """Read it, or go on with what was read while PostgreSQL is away."""
+        try:
+            await self.look()
+        except Exception as error:
+            if not postgres.is_passing(error):
+                raise
+            metrics.ERRORS.labels("correlate", "", "suppressions").inc()
 
     async def close(self) -> None:
         """Disconnect."""
         if self._pool is not None:
-            await self._pool.close()
+            pool, self._pool = self._pool, None
+            await pool.close()

@@ -113,14 +113,11 @@ class Stage(ABC):
     def task(self, topic: str, partition: int) -> Task:
         """Return a fresh task for a partition."""
 
-    async def open(self) -> None:  # noqa: B027 - most stages need none of these three
+    async def open(self) -> None:  # noqa: B027 - most stages need neither of these
         """Get ready, before the first task is asked for."""
 
     async def beside(self) -> None:  # noqa: B027
-        """Keep up to date what tasks share, between batches, until cancelled."""
-
-    async def close(self) -> None:  # noqa: B027
-        """Let go of what `open` took."""
+        """Keep up to date what tasks share, between batches; let go of it when cancelled."""
 
 
 class Outlet(Protocol):
@@ -390,11 +387,7 @@ class Runner:
     def _die(self, action: str, error: Exception) -> None:
         """End the process; the supervisor starts it again from the last checkpoint."""
         LOG.error(
-            "the stage stops here and restarts from its checkpoint",
-            action=action,
-            stage=self.stage.name,
-            error=str(error),
-            exc_info=error,
+            "restarts from its checkpoint", action=action, stage=self.stage.name, exc_info=error
         )
         os._exit(EXIT_FAILED)
 
