@@ -2,7 +2,8 @@
 
 ``neural.commands`` is keyed by tenant and device, so that a device is in one partition and has
 its commands in order. What comes of them goes to ``neural.stimuli``: an outcome for every
-command, with the device's own code and its state, and every stimulus, call and refusal. The
+command, with the device's own code and its state, and every stimulus, call and refusal, which
+are also lines of a file of the device in ``stimuli`` of SENTINEL_HOME (`bci.stimulator.audit`). The
 ids of commands are kept with the offset: after a crash none is made twice, and none that is
 old; the device then begins as one that was switched on, and says so. A script that plays is
 looked after when commands come, and otherwise every few seconds.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import orjson
 
@@ -126,9 +128,18 @@ def _tenant(headers: Iterable[tuple[str, bytes | None]] | None) -> str:
 
 
 class StimulateStage(Stage):
-    """Reads ``neural.commands``, writes ``neural.stimuli``."""
+    """Reads ``neural.commands``, writes ``neural.stimuli``.
+
+    Parameters
+    ----------
+    folder
+        Where devices have their audit, JSON lines; None for none.
+    """
 
     name = "stimulate"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
 
     def topics(self) -> list[str]:
         """Return the topic of commands."""
@@ -136,4 +147,4 @@ class StimulateStage(Stage):
 
     def task(self, topic: str, partition: int) -> Task:
         """Return the task of a partition, with no devices yet."""
-        return StimulateTask()
+        return StimulateTask(Rig(folder=self._folder))

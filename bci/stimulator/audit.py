@@ -1,7 +1,8 @@
 """Every stimulus, call and refusal as a line of JSON: append-only, each tied to the one before.
 
 A line holds the SHA-256 of the line before it, so that a line that is changed or taken out
-shows (`verify`). The same records go to a callback, such as a producer of a Kafka topic.
+shows (`verify`). The same records go to a callback, such as a producer of a Kafka topic. A
+record of a call is on the disk, and with it all before it, when `Audit.write` returns.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any, Final
 
 #: What stands for the line before the first.
 NONE: Final = "0" * 64
+#: Bytes that a line has at most.
+LONGEST: Final = 1 << 16
 Record = dict[str, Any]
 
 
@@ -46,18 +49,27 @@ class Audit:
         if self._path is not None:
             with self._path.open("ab") as file:
                 file.write(line + b"\n")
-                file.flush()
-                os.fdatasync(file.fileno())
+                if kind == "call":
+                    file.flush()
+                    os.fsync(file.fileno())
         if self._tell is not None:
             self._tell(record)
         return record
 
 
 def _last(path: Path) -> str:
-    """Return the hash of the last line of a file."""
+    """Return the hash of the last line of a file.
+
+    A line that a crash cut off is ended, so that the next is one of its own.
+    """
     if not path.exists():
         return NONE
-    lines = path.read_bytes().splitlines()
+    with path.open("r+b") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST))
+        end = file.read()
+        if end and not end.endswith(b"\n"):
+            file.write(b"\n")
+    lines = end.splitlines()
     return hashlib.sha256(lines[-1]).hexdigest() if lines else NONE
 
 

@@ -9,8 +9,11 @@ was just switched on; whoever uses it connects first.
 from __future__ import annotations
 
 import json
+import re
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bci.stimulator.audit import Audit, Record
@@ -72,14 +75,17 @@ class Rig:
         Limits of all of them.
     clock
         Makes a clock for each.
+    folder
+        Where each has its audit, a file of JSON lines; None for none.
     """
 
     def __init__(
         self,
         safety: SafetySettings | None = None,
         clock: Callable[[], Clock] = PacedClock,
+        folder: Path | None = None,
     ) -> None:
-        self._safety, self._clock = safety, clock
+        self._safety, self._clock, self._folder = safety, clock, folder
         self._devices: OrderedDict[str, CereStim96] = OrderedDict()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._records: list[tuple[str, Record]] = []
@@ -115,10 +121,18 @@ class Rig:
             if len(self._devices) >= MOST_DEVICES:
                 self._devices.popitem(last=False)
                 self.dropped += 1
-            audit = Audit(tell=lambda record: self._keep(name, record))
+            audit = Audit(self._file(name), lambda record: self._keep(name, record))
             self._devices[name] = CereStim96(self._clock(), audit, safety=self._safety)
         self._devices.move_to_end(name)
         return self._devices[name]
+
+    def _file(self, name: str) -> Path | None:
+        """Return where a device's audit is: its name, and what tells it from like ones."""
+        if self._folder is None:
+            return None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:64]
+        return self._folder / f"{readable}-{zlib.crc32(name.encode()):08x}.jsonl"
 
     def _keep(self, name: str, record: Record) -> None:
         self._records.append((name, record))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bci.stimulator.audit import Audit, verify
 from bci.stimulator.clock import ManualClock
 from bci.stimulator.closed_loop import LoopRule, respond
 from bci.stimulator.rig import MOST_AGE_MS, MOST_SEEN, Command, Rig
@@ -71,6 +72,22 @@ def test_what_was_made_is_remembered_by_whoever_takes_over():
     outcome = other.obey(command(9, "readSequenceStatus"), NOW)
     assert outcome is not None
     assert outcome["state"]["connected"] is False  # it begins as one that was switched on
+
+
+def test_every_device_has_a_file_that_another_process_goes_on_with(tmp_path):
+    for _ in range(2):
+        rig = Rig(clock=ManualClock, folder=tmp_path / "stimuli")
+        for number, device in enumerate(("a/b", "a_b")):
+            rig.obey(command(2 * number, "setDevice", device, index=0), NOW)
+            rig.obey(command(2 * number + 1, "testElectrodes", device), NOW)
+    files = sorted((tmp_path / "stimuli").iterdir())
+    assert len(files) == 2
+    assert all(file.name.startswith("a_b-") for file in files)
+    assert [verify(file) for file in files] == [4, 4]
+    with files[0].open("ab") as file:
+        file.write(b'{"cut off')
+    Audit(files[0]).write("call", 0, name="connect")
+    assert files[0].read_bytes().count(b"\n") == 6
 
 
 def test_what_is_kept_is_bounded():
