@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft
-from scipy.signal import firwin
+from scipy.signal import firwin, freqz
 
 from bci.engine.kernel import bare
 from bci.engine.plan import TILE
@@ -128,11 +128,19 @@ class Lfp:
             spectra.append(np.square(spectrum.real) + np.square(spectrum.imag))
         power = np.concatenate(spectra)[: len(self.uv_per_bit)]
         power *= (2 / (count * float(shape @ shape)) * np.square(self.uv_per_bit))[:, None]
+        power /= self._gain(at[used])
         return {
             name: power[:, (at[used] >= low) & (at[used] < high)].sum(axis=1)
             for name, (low, high) in BANDS.items()
             if low < 0.45 * self.rate and high - low >= self.rate / count
         }
+
+    def _gain(self, hz: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return what decimation does to power: short filters fall off within their band."""
+        _, summed = freqz(np.ones(self._sum), worN=hz, fs=self.fs)
+        _, filtered = freqz(self._taps, worN=hz, fs=self.fs / self._sum)
+        gain: NDArray[np.float32] = np.square(np.abs(summed * filtered)).astype(np.float32)
+        return gain
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return the state, for `restore`."""
