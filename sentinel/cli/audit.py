@@ -1,0 +1,91 @@
+"""The audit log: list it, and verify that nothing in it was changed, cut off or slipped in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import orjson
+import typer
+
+from api.identity.audit import Head, verify
+from sentinel.cli import _client, _common
+from sentinel.cli._common import JsonOption
+from sentinel.errors import SentinelError, SettingsError
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+COLUMNS = ("time", "tenant", "actor", "address", "action", "target", "detail")
+#: Where the ends of the chains are noted, in SENTINEL_HOME.
+ANCHORS = "audit-anchors.json"
+
+
+@app.command("list")
+def list_lines(
+    since: Annotated[str | None, typer.Option(help="A time, or a span back such as 7d.")] = None,
+    action: Annotated[str | None, typer.Option(help="Such as user.login.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Such as user:ada.")] = None,
+    target: Annotated[str | None, typer.Option(help="Id of what was changed.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most lines.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """List the audit log, newest first."""
+    asked = {"since": _client.moment(since), "action": action, "actor": actor}
+    with _client.connect() as client:
+        wanted = asked | {"target": target, "tenant": tenant}
+        rows = list(_client.pages(client, "/v1/audit", wanted, limit))
+    if json:
+        _common.print_json(*rows)
+        return
+    _common.print_table("Audit log", COLUMNS, map(_cells, rows))
+
+
+@app.command("verify")
+def check(
+    anchors: Annotated[
+        Path | None,
+        typer.Option(help="File with the ends of the chains; default: in SENTINEL_HOME."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Recompute every hash, here; exits with 1 where a chain does not hold.
+
+    The end of each chain is noted in a file and must be there the next time, so that lines
+    cut off at the end are missed too. Keep a copy of the file on another machine.
+    """
+    path = anchors or _common.settings().home / ANCHORS
+    known = _anchors(path)
+    with _client.connect() as client:
+        heads, broken = verify(_rows(client), known)
+    if json:
+        _common.print_json(*(head._asdict() for head in heads.values()))
+    if broken:
+        told = "; ".join(f"log of {each.tenant}, line {each.seq}: {each.why}" for each in broken)
+        raise SentinelError(f"expected an audit log as it was written, found another: {told}")
+    path.write_bytes(orjson.dumps({tenant: head[1:] for tenant, head in heads.items()}))
+    lines = sum(head.seq for head in heads.values())
+    _common.note(f"the audit log holds: {lines} lines in {len(heads)} chains; noted in {path}")
+
+
+def _anchors(path: Path) -> dict[str, Head]:
+    if not path.exists():
+        return {}
+    try:
+        noted = orjson.loads(path.read_bytes())
+        return {tenant: Head(tenant, int(seq), str(end)) for tenant, (seq, end) in noted.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise SettingsError(f"expected the ends of chains in {path}, found: {error}") from error
+
+
+def _rows(client: httpx.Client) -> Iterator[dict[str, Any]]:
+    for line in _client.pages(client, "/v1/audit/chain", {}, None):
+        hashes = {name: bytes.fromhex(line[name]) for name in ("previous", "hash")}
+        yield line | hashes | {"at": datetime.fromisoformat(line["at"])}
+
+
+def _cells(line: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("at", "tenant", "actor", "address", "action", "target", "detail")
+    return tuple(line[name] for name in names)
