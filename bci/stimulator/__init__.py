@@ -7,7 +7,7 @@ boundary: a wrong call gives the code that the device gives. Time is what the cl
 passed in, so that tests need not wait.
 
 - `bci.stimulator.calls`: a call by name with JSON arguments, for Kafka and the API
-- `bci.stimulator.cerestim`: the device; `linked`, `programmed`: what it is made of
+- `bci.stimulator.cerestim`: the device; `bci.stimulator.device`: what it is made of
 - `bci.stimulator.pattern`, `script`: stimuli and sequences of them
 - `bci.stimulator.safety`: what is refused beyond what the device refuses
 - `bci.stimulator.audit`: every stimulus, call and refusal, append-only

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from bci.stimulator.codes import OK, Answer, Result, Status, Trigger
-from bci.stimulator.linked import CALL_US, GROUP_US, volts
-from bci.stimulator.programmed import Programmed
+from bci.stimulator.device.linked import CALL_US, GROUP_US, volts
+from bci.stimulator.device.programmed import Programmed
 from bci.stimulator.safety import SECOND, foresee
 from bci.stimulator.script import Script, Stimulus, together
 

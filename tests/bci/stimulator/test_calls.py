@@ -96,7 +96,8 @@ class Machine(RuleBasedStateMachine):
         assert isinstance(state.status, Status)
         assert not (state.locked and state.status is Status.PLAYING)
 
-    def teardown(self) -> None:
+    @invariant()
+    def stimuli_are_safe(self) -> None:
         """Look at all stimuli: in order of time, balanced, and never too much in a second."""
         stimuli = [r for r in self.records if r["kind"] == "stimulus" and r["origin"] != "test"]
         pulses = sorted(

@@ -2,64 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from bci.stimulator import CereStim96, ManualClock, Status
-from bci.stimulator.audit import Audit, Record
+from bci.stimulator import CereStim96, Status
 from bci.stimulator.codes import Answer, Result
 from bci.stimulator.pattern import MACRO
 from bci.stimulator.safety import SafetySettings
-
-#: What a pattern that is allowed looks like.
-GOOD = {
-    "config_id": 1, "afcf": 1, "pulses": 10, "amp1": 50, "amp2": 50,
-    "width1": 200, "width2": 200, "frequency": 100, "interphase": 53,
-}  # fmt: skip
-
-
-class Bench:
-    """A device, its clock, and what it has noted."""
-
-    def __init__(self, **more: Any) -> None:
-        self.clock = ManualClock()
-        self.records: list[Record] = []
-        self.device = CereStim96(self.clock, Audit(tell=self.records.append), **more)
-        assert not self.device.set_device(0).result
-        assert not self.device.connect().result
-
-    def set(self, **changes: Any) -> Result:
-        return self.device.configure_stimulus_pattern(**GOOD | changes).result
-
-    def script(self, *electrodes: int, wait_ms: int = 0) -> None:
-        """Write a script that stimulates electrodes one after the other, then waits."""
-        assert not self.device.beginning_of_sequence().result
-        for electrode in electrodes:
-            assert not self.device.auto_stimulus(electrode, 1).result
-        if wait_ms:
-            assert not self.device.wait(wait_ms).result
-        assert not self.device.end_of_sequence().result
-
-    def go_on(self, ms: int) -> Status:
-        """Let time pass; return the state then."""
-        self.clock.sleep(1000 * ms)
-        return Status(self.device.read_sequence_status().output)
-
-    @property
-    def stimuli(self) -> list[tuple[int, int]]:
-        """Return time, ms, and electrode of every stimulus."""
-        return [(r["at_us"] // 1000, r["electrode"]) for r in self.of("stimulus")]
-
-    def of(self, kind: str) -> list[Record]:
-        return [record for record in self.records if record["kind"] == kind]
-
-
-@pytest.fixture
-def bench() -> Bench:
-    made = Bench()
-    assert made.set() is Result.SUCCESS
-    return made
 
 
 @pytest.mark.parametrize(
@@ -95,12 +43,12 @@ def bench() -> Bench:
         ({"frequency": 8, "interphase": 65_000, "width1": 2000, "width2": 2000}, 0),
     ],
 )
-def test_patterns_are_taken_or_refused_with_the_devices_code(changes, code):
-    assert Bench().set(**changes) == code
+def test_patterns_are_taken_or_refused_with_the_devices_code(make, changes, code):
+    assert make().set(**changes) == code
 
 
-def test_a_macro_stimulator_has_other_amplitudes():
-    bench = Bench(hardware=MACRO, safety=SafetySettings(area_um2=5e6))
+def test_a_macro_stimulator_has_other_amplitudes(make):
+    bench = make(hardware=MACRO, safety=SafetySettings(area_um2=5e6))
     assert bench.set(amp1=99, amp2=99) == -109
     assert bench.set(amp1=10_000, amp2=10_000) == 0
     assert bench.device.get_min_max_amplitude().output == 10_000 << 16 | 100
@@ -127,6 +75,9 @@ def test_the_researchers_limits_come_before_the_devices(bench):
 def test_nothing_works_before_a_device_is_chosen_and_connected():
     device = CereStim96()
     assert device.play(1).result == -24
+    assert device.lib_version().output["major"] == 5
+    assert len(device.scan_for_devices().output) == 1
+    assert device.is_safety_disabled().result == -24
     assert device.connect().result == -24
     assert device.set_device(1).result == -8
     assert device.set_device(0).result == 0
@@ -141,8 +92,8 @@ def test_nothing_works_before_a_device_is_chosen_and_connected():
     assert device.read_hardware_values().result == -9
 
 
-def test_a_device_with_other_modules_than_it_was_set_up_for_is_locked():
-    bench = Bench(configured=False)
+def test_a_device_with_other_modules_than_it_was_set_up_for_is_locked(make):
+    bench = make(configured=False)
     assert bench.device.is_device_locked().output == 1
     assert bench.set() == -131
     assert bench.device.manual_stimulus(1, 1).result == -131
@@ -164,9 +115,9 @@ def test_a_manual_stimulus_needs_a_channel_and_an_active_pattern(bench):
     assert [electrode for _, electrode in bench.stimuli] == [96, 96]
 
 
-def test_a_pattern_reads_back_as_it_was_set(bench):
+def test_a_pattern_reads_back_as_it_was_set(bench, good):
     assert bench.device.read_stimulus_pattern(1).output == {
-        key: value for key, value in GOOD.items() if key != "config_id"
+        key: value for key, value in good.items() if key != "config_id"
     }
     assert bench.device.read_stimulus_pattern(2).result == -121
 
@@ -269,8 +220,8 @@ def test_a_script_has_at_most_128_commands(bench):
     assert device.end_of_sequence().result == 0
 
 
-def test_modules_are_switched_and_named(bench):
-    device = Bench(modules=3).device
+def test_modules_are_switched_and_named(make, good):
+    device = make(modules=3).device
     assert device.enable_module(0).result == -128
     assert device.disable_module(0).result == 0
     assert device.disable_module(0).result == -127
@@ -278,7 +229,7 @@ def test_modules_are_switched_and_named(bench):
     assert device.disable_module(16).result == -116
     assert device.read_device_info().output["moduleStatus"][:4] == [2, 1, 1, 0]
     assert [device.disable_module(n).result for n in (1, 2)] == [0, 0]
-    assert device.configure_stimulus_pattern(**GOOD).result == 0
+    assert device.configure_stimulus_pattern(**good).result == 0
     assert device.manual_stimulus(1, 1).result == -118
 
 
@@ -350,8 +301,8 @@ def test_programming_takes_the_time_it_takes_on_the_device(bench):
     assert bench.clock.now() - before == 2000 + 10 * 4000 + 2000
 
 
-def test_what_voltage_does_not_reach_is_noted():
-    bench = Bench(impedance=lambda electrode: 100_000.0 if electrode == 2 else 10_000.0)
+def test_what_voltage_does_not_reach_is_noted(make):
+    bench = make(impedance=lambda electrode: 100_000.0 if electrode == 2 else 10_000.0)
     bench.set(amp1=100, amp2=100)
     bench.device.manual_stimulus(1, 1)
     bench.device.manual_stimulus(2, 1)
@@ -390,45 +341,3 @@ def test_memory_and_reset(bench):
     assert device.play(1).result == -9
     assert device.connect().result == 0
     assert device.manual_stimulus(1, 1).result == -121  # patterns are gone
-
-
-def test_charge_on_the_electrodes_area_is_limited():
-    bench = Bench(safety=SafetySettings(area_um2=1000.0, density_uc_cm2=1000.0))
-    assert bench.set() == 0  # 10 nC: the limit
-    assert bench.set(width1=201, width2=201) == -123
-    assert bench.of("refused")[0]["why"] == "charge density"
-
-
-def test_a_script_with_too_much_charge_a_second_is_not_begun():
-    bench = Bench(safety=SafetySettings(electrode_nc_s=500.0))
-    assert bench.set() == 0  # 10 nC a pulse, 100 Hz: 1000 nC a second
-    bench.script(3)
-    assert bench.device.play(1).result == 0
-    bench.go_on(5000)
-    assert bench.device.play(0).result == -100
-    assert bench.device.trigger_stimulus(1).result == 0
-    bench.device.stop_trigger_stimulus()
-    assert len(bench.stimuli) == 1
-
-
-def test_too_much_charge_a_second_locks_the_device():
-    bench = Bench(safety=SafetySettings(electrode_nc_s=250.0))
-    bench.set()
-    assert [bench.device.manual_stimulus(3, 1).result for _ in range(4)] == [0, 0, -131, -131]
-    assert bench.device.is_device_locked().output == 1
-    assert [record["why"] for record in bench.of("locked")] == ["charge a second"]
-    assert len(bench.stimuli) == 2
-    bench.device.reset_stimulator()
-    bench.device.connect()
-    assert bench.device.is_device_locked().output == 0
-
-
-def test_charge_of_all_electrodes_together_is_limited_and_flows_off():
-    bench = Bench(safety=SafetySettings(total_nc_s=250.0))
-    bench.set()
-    assert [bench.device.manual_stimulus(n, 1).result for n in (1, 2)] == [0, 0]
-    bench.go_on(1200)
-    assert bench.device.manual_stimulus(3, 1).result == 0
-    bench.go_on(1200)
-    answers = [bench.device.manual_stimulus(n, 1).result for n in (1, 2, 3)]
-    assert answers == [0, 0, -131]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bci.stimulator.codes import OK, Answer, Result, Status
-from bci.stimulator.linked import AUTO_US, CALL_US, Linked, volts
+from bci.stimulator.device.linked import AUTO_US, CALL_US, Linked, volts
 from bci.stimulator.pattern import ELECTRODES, PATTERNS, VOLTAGES, Maxima, Pattern, check
 from bci.stimulator.script import MOST_COMMANDS, Script, Stimulus
 
