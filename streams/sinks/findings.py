@@ -25,6 +25,7 @@ import msgspec
 
 from connectors._mapper import Mapper
 from detectors.findings import Known, Sighting, missing, seen
+from detectors.suppress.policy import Policy
 from schemas.ocsf import (
     APPLICATION_SECURITY_POSTURE_FINDING,
     COMPLIANCE_FINDING,
@@ -33,8 +34,9 @@ from schemas.ocsf import (
     SCAN_ACTIVITY,
     VULNERABILITY_FINDING,
 )
-from sentinel import postgres
+from sentinel import postgres, suppressions
 from sentinel.settings import Settings
+from streams.policy.suppressions import Board
 from streams.sinks import _storable
 from streams.sinks.base import EventRow, Positions, Rows, Sink, Written
 
@@ -113,6 +115,8 @@ class FindingsSink(Sink):
         self._mapper = Mapper(settings, "persist")
         self._pool: Any = None
         self._forget_at = 0.0
+        self._board = Board()
+        self._look_at = 0.0
 
     async def open(self) -> None:
         """Connect, waiting until PostgreSQL is there."""
@@ -147,8 +151,11 @@ class FindingsSink(Sink):
 
     async def _write(self, parts: dict[_Key, _Part]) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
+            if time.monotonic() >= self._look_at:
+                self._board.take(await suppressions.load(connection))
+                self._look_at = time.monotonic() + suppressions.REFRESH_S
             for key in sorted(parts):  # always in the same order, so that no two wait in a ring
-                await _write_part(connection, key, parts[key])
+                await _write_part(connection, key, parts[key], self._board.policy)
             if time.monotonic() >= self._forget_at:
                 await connection.execute(SQL["forget"], KEEP_DAYS)
                 self._forget_at = time.monotonic() + FORGET_S
@@ -182,14 +189,14 @@ def _parts(events: Iterable[EventRow]) -> dict[_Key, _Part]:
     return found
 
 
-async def _write_part(connection: Any, key: _Key, part: _Part) -> None:
+async def _write_part(connection: Any, key: _Key, part: _Part, policy: Policy) -> None:
     """Write the findings of one scan; judge it where it is whole now."""
     tenant, tool, target, scan = key
     ranges = "{" + ",".join(f"[{start},{end})" for start, end in _ranges(sorted(part.rows))) + "}"
     whole, when = await connection.fetchrow(
         SQL["scan"], tenant, UUID(scan), tool, target, part.time, part.total, ranges
     )
-    await _see(connection, key, part, when)
+    await _see(connection, key, part, when, policy)
     if not whole:
         return
     if target:
@@ -197,7 +204,7 @@ async def _write_part(connection: Any, key: _Key, part: _Part) -> None:
     await connection.execute(SQL["judged"], tenant, UUID(scan))
 
 
-async def _see(connection: Any, key: _Key, part: _Part, when: int) -> None:
+async def _see(connection: Any, key: _Key, part: _Part, when: int, policy: Policy) -> None:
     """Bring the state of every finding that was seen up to date."""
     tenant, tool, target, scan = key
     uids = sorted({each.uid for each in part.rows.values()})
@@ -211,11 +218,12 @@ async def _see(connection: Any, key: _Key, part: _Part, when: int) -> None:
             known[each.uid] = after
             changed[each.uid] = each
     if changed:
-        columns = _columns([(known[uid], changed[uid]) for uid in sorted(changed)])
+        rows = [(known[uid], changed[uid]) for uid in sorted(changed)]
+        columns = _columns(rows, target, policy)
         await connection.execute(SQL["upsert"], tenant, tool, target, *columns)
 
 
-def _columns(changed: Sequence[tuple[Known, _Row]]) -> list[list[Any]]:
+def _columns(changed: Sequence[tuple[Known, _Row]], target: str, policy: Policy) -> list[list[Any]]:
     """Return the columns that `upsert` takes, one list each."""
     rows = [
         (
@@ -225,7 +233,7 @@ def _columns(changed: Sequence[tuple[Known, _Row]]) -> list[list[Any]]:
             _storable.text(row.operation),
             _storable.text(event.finding_info.title),
             row.severity_id,
-            row.status_id == SUPPRESSED,
+            row.status_id == SUPPRESSED or _suppressed(row, target, policy),
             known.state,
             UUID(known.scan),
             known.first_seen,
@@ -236,6 +244,12 @@ def _columns(changed: Sequence[tuple[Known, _Row]]) -> list[list[Any]]:
         for known, (uid, row, event) in changed
     ]
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _suppressed(row: EventRow, target: str, policy: Policy) -> bool:
+    """Return whether a suppression holds for a finding: its entity is what was scanned."""
+    said = {"tenant": row.tenant, "kind": "finding", "rule_id": row.operation, "entity": target}
+    return bool(policy.suppressed(said | {"source": row.source}, row.arrived, [row.time]))
 
 
 async def _miss(connection: Any, key: _Key, when: int) -> None:

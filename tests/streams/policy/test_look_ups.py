@@ -10,7 +10,7 @@ from connectors._mapper import Mapper
 from sentinel.settings import Settings
 from streams.policy.look_ups import look_ups
 
-GOLDEN = Path(__file__).parents[1] / "connectors" / "golden" / "cloudtrail"
+GOLDEN = Path(__file__).parents[2] / "connectors" / "golden" / "cloudtrail"
 
 
 def test_evidence_has_what_is_known(tmp_path: Path) -> None:

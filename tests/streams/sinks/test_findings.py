@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
@@ -15,8 +16,11 @@ import asyncpg
 import pytest
 
 from connectors.trivy import Trivy
+from detectors.suppress.draft import draft
+from detectors.suppress.scope import Scope
 from schemas.ocsf import validate
 from sentinel import postgres as database
+from sentinel import suppressions
 from sentinel.settings import Settings
 from streams.sinks.base import EventRow, Rows
 from streams.sinks.findings import FindingsSink
@@ -194,3 +198,35 @@ def test_the_command_lists_what_is_open_worst_first(postgres: str, tenant: str) 
     assert "CVE-2026-10001" in show()[1]
     assert show("--min-severity", "critical", "--json") == (0, "")
     assert show("--state", "gone")[0] != 0
+
+
+def test_a_suppression_takes_findings_and_ends_with_the_scan_after_it(
+    postgres: str, tenant: str
+) -> None:
+    """Scans arrive at the minutes 0 and 9; the suppression holds until minute 5."""
+    now = time.time_ns() // 1_000_000
+
+    def scan(minute: int) -> list[EventRow]:
+        arrived = now + 60_000 * minute
+        return [row._replace(arrived=arrived) for row in report(minute, [1])]
+
+    async def suppress() -> None:
+        pool = await database.open_pool(postgres, database.API, tenant=tenant, size=1)
+        scope = Scope(kinds=("finding",), rules=("CVE-2026-1*",), entities=("shop",))
+        row = draft("suppression", scope, tenant=tenant, owner="ada", reason="accepted",
+                    starts=now, expires=now + 300_000, now=now)  # fmt: skip
+        async with pool.acquire() as connection:
+            await suppressions.add(connection, row)
+        await pool.close()
+
+    async def flags() -> list[bool]:
+        pool = await database.open_pool(postgres, database.API, tenant=tenant, size=1)
+        found = [row[0] for row in await pool.fetch("SELECT suppressed FROM findings")]
+        await pool.close()
+        return found
+
+    asyncio.run(suppress())
+    write(postgres, tenant, scan(0))
+    assert asyncio.run(flags()) == [True]
+    assert write(postgres, tenant, scan(9)) == {"0001": "recurring"}
+    assert asyncio.run(flags()) == [False]
