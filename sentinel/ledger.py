@@ -16,6 +16,7 @@ from sentinel import topics
 #: For each stage: the count of what it took, and the outcomes that must add up to it.
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "neural": ("out", "dead_lettered"),
+    "stimulate": ("out", "duplicate", "dead_lettered"),
     "normalize": ("out", "dead_lettered", "folded", "pending"),
     "detect": ("out", "duplicate", "dead_lettered"),
     "correlate": ("out", "duplicate", "dead_lettered"),
@@ -50,7 +51,7 @@ COLUMNS = (
     "raised",
 )
 #: Stages in the order of the flow, each after all whose output it reads.
-ORDER = ("neural", "normalize", "detect", "correlate", "persist", "dead_letter")
+ORDER = ("stimulate", "neural", "normalize", "detect", "correlate", "persist", "dead_letter")
 
 Key = tuple[str, str, str]
 
