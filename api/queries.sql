@@ -32,6 +32,16 @@ AND {wanted}
 ORDER BY a.first_seen DESC, a.id DESC
 LIMIT $3;
 
+-- name: worst_alerts
+SELECT {alert_columns}
+FROM alerts AS a
+WHERE {wanted}
+ORDER BY a.severity_id DESC, a.score DESC, a.first_seen DESC, a.id
+LIMIT $1;
+
+-- name: count
+SELECT count(*) FROM {table} WHERE {wanted};
+
 -- name: alerts_of
 SELECT {alert_columns}
 FROM alerts AS a

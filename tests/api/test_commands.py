@@ -164,3 +164,21 @@ async def test_alerts_are_searched_changed_and_their_past_is_shown(
     assert {each["action"] for each in result.rows} == {"event", "comment", "change", "merge"}
     result = await sentinel("alert", row.id, "--disposition", "benign")
     assert "a disposition needs a `reason`" in result.err
+
+
+async def test_an_export_is_written_whole_or_not_at_all(
+    sentinel: Sentinel, seed, tenant, tmp_path: Path
+) -> None:
+    row = await seed.alert()
+    out = tmp_path / "alerts.csv"
+    result = await sentinel("export", "alerts", "-o", str(out), "-q", f"tenant:{tenant}")
+    assert result.status == 0, result.err
+    assert row.id in out.read_text()
+    assert "alerts.csv" in result.err
+    result = await sentinel("export", "alerts", "-q", f"tenant:{tenant}")
+    assert [each["id"] for each in result.rows] == [row.id]
+    wrong = await sentinel("export", "events", "-o", str(tmp_path / "events.pdf"))
+    assert "expected --format among jsonl, json, csv, xml for events" in wrong.err
+    broken = await sentinel("export", "alerts", "-o", str(tmp_path / "x.csv"), "-q", "foo:1")
+    assert "expected a field" in broken.err
+    assert [name for name in os.listdir(tmp_path) if ".csv" in name] == ["alerts.csv"]
