@@ -116,18 +116,13 @@ async def record(
     at, took_ms = times
     who = (claimed.subscription.tenant, claimed.subscription.id)
     async with connection.transaction():
-        done = await connection.fetch(
+        done = await connection.fetchval(
             SQL["record"], who[0], claimed.ids, claimed.until, verdict.state, verdict.due_at,
-            verdict.step, outcome.status, outcome.error[:1000], at,
+            verdict.step, outcome.status, outcome.error[:1000], at, took_ms, outcome.response,
+            who[1],
         )  # fmt: skip
         if not done:
             return False
-        ids, numbers = [row["id"] for row in done], [row["attempts"] for row in done]
-        await connection.execute(
-            SQL["attempt"], who[0], ids, numbers, at, took_ms, outcome.status,
-            outcome.error[:1000], outcome.response,
-        )  # fmt: skip
-        await connection.execute(SQL["failing" if outcome.error else "succeeded"], *who, at)
         if verdict.disable:
             await connection.execute(SQL["disable"], *who, verdict.disable, at)
         await _tickets(connection, claimed, outcome, at)

@@ -50,27 +50,28 @@ LEFT JOIN tickets t ON t.tenant = $1 AND t.subscription_id = $3
 ORDER BY l.seq;
 
 -- name: record
-UPDATE deliveries
-SET state = $4, due_at = coalesce($5, due_at), step = $6, attempts = attempts + 1, status = $7,
-  error = $8, leased_until = NULL,
-  finished_at = CASE WHEN $4 = 'pending' THEN NULL ELSE $9::timestamptz END
-WHERE tenant = $1 AND id = ANY ($2::uuid[]) AND state = 'pending' AND leased_until = $3
-RETURNING id, attempts;
-
--- name: attempt
-INSERT INTO delivery_attempts (
-  tenant, delivery_id, attempt, at, duration_ms, status, error, response)
-SELECT $1, id, attempt, $4, $5, $6, $7, $8
-FROM unnest($2::uuid[], $3::int[]) AS given (id, attempt)
-ON CONFLICT DO NOTHING;
-
--- name: succeeded
-UPDATE subscriptions SET succeeded_at = $3, failing_since = NULL
-WHERE tenant = $1 AND id = $2
-  AND (failing_since IS NOT NULL OR succeeded_at IS NULL OR succeeded_at < $3::timestamptz - interval '10 s');
-
--- name: failing
-UPDATE subscriptions SET failing_since = $3 WHERE tenant = $1 AND id = $2 AND failing_since IS NULL;
+-- Of the message $2, $3: what became of it, the attempt, and when its subscription last heard.
+WITH done AS (
+  UPDATE deliveries
+  SET state = $4, due_at = coalesce($5, due_at), step = $6, attempts = attempts + 1, status = $7,
+    error = $8, leased_until = NULL,
+    finished_at = CASE WHEN $4 = 'pending' THEN NULL ELSE $9::timestamptz END
+  WHERE tenant = $1 AND id = ANY ($2::uuid[]) AND state = 'pending' AND leased_until = $3
+  RETURNING id, attempts
+), attempt AS (
+  INSERT INTO delivery_attempts (
+    tenant, delivery_id, attempt, at, duration_ms, status, error, response)
+  SELECT $1, id, attempts, $9, $10, $7, $8, $11 FROM done
+  ON CONFLICT DO NOTHING
+), heard AS (
+  UPDATE subscriptions
+  SET succeeded_at = CASE WHEN $8 = '' THEN $9::timestamptz ELSE succeeded_at END,
+    failing_since = CASE WHEN $8 = '' THEN NULL ELSE $9::timestamptz END
+  WHERE tenant = $1 AND id = $12 AND EXISTS (SELECT FROM done)
+    AND CASE WHEN $8 = '' THEN failing_since IS NOT NULL OR succeeded_at IS NULL
+      OR succeeded_at < $9::timestamptz - interval '10 s' ELSE failing_since IS NULL END
+)
+SELECT count(*) FROM done;
 
 -- name: dead
 SELECT succeeded_at IS NULL OR succeeded_at < $3 FROM subscriptions WHERE tenant = $1 AND id = $2;

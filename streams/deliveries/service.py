@@ -19,15 +19,20 @@ from streams.deliveries.sender import Sender
 CONNECTIONS = 4
 
 
+async def _lazily(connection: Any) -> None:
+    """Do not wait for the disk: an attempt that is forgotten is made again, with the same id."""
+    await connection.execute("SET synchronous_commit = off")
+
+
 class Deliveries:
     """Made by `open`; `outlet` is the stage's, `run` sends until it is cancelled."""
 
-    def __init__(self, settings: Settings, pool: Any) -> None:
+    def __init__(self, settings: Settings, pool: Any, lazy: Any) -> None:
         egress = Egress(settings.deliver_allow)
-        self._pool = pool
+        self._pool, self._lazy = pool, lazy
         self._http = Http(egress)
         self._book = Book(Vault.load(settings))
-        self._sender = Sender(pool, self._book, Wire(self._http, egress, time.time))
+        self._sender = Sender(lazy, self._book, Wire(self._http, egress, time.time))
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -40,13 +45,11 @@ class Deliveries:
         """
         async for attempt in postgres.retrying():
             with attempt:
-                pool = await postgres.open_pool(
-                    settings.postgres,
-                    postgres.WORKER,
-                    tenant=postgres.ALL_TENANTS,
-                    size=CONNECTIONS,
-                )
-        return cls(settings, pool)
+                pool = await _open(settings, 2)
+        async for attempt in postgres.retrying():
+            with attempt:
+                lazy = await _open(settings, CONNECTIONS, _lazily)
+        return cls(settings, pool, lazy)
 
     def outlet(self, producer: Producer) -> OutboxOutlet:
         """Return where the deliver stage writes to."""
@@ -59,4 +62,11 @@ class Deliveries:
     async def close(self) -> None:
         """Disconnect; what was under way is tried again later."""
         await self._http.close()
+        await self._lazy.close()
         await self._pool.close()
+
+
+async def _open(settings: Settings, size: int, init: Any = None) -> Any:
+    return await postgres.open_pool(
+        settings.postgres, postgres.WORKER, tenant=postgres.ALL_TENANTS, size=size, init=init
+    )
