@@ -138,6 +138,7 @@ class Keys:
 
         The one before still verifies what it signed (`KEPT_S`), older ones are forgotten.
         """
+        self._look()  # makes the file where there is none
         with _locked(self._path):
             content = self._content()
             now = time.time()

@@ -49,6 +49,7 @@ def check(
         Path | None,
         typer.Option(help="File with the ends of the chains; default: in SENTINEL_HOME."),
     ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only the log of this tenant.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Recompute every hash, here; exits with 1 where a chain does not hold.
@@ -57,15 +58,17 @@ def check(
     cut off at the end are missed too. Keep a copy of the file on another machine.
     """
     path = anchors or _common.settings().home / ANCHORS
-    known = _anchors(path)
+    noted = _anchors(path)
+    known = {whose: head for whose, head in noted.items() if tenant in {None, whose}}
     with _client.connect() as client:
-        heads, broken = verify(_rows(client), known)
+        heads, broken = verify(_rows(client, tenant), known)
     if json:
         _common.print_json(*(head._asdict() for head in heads.values()))
     if broken:
         told = "; ".join(f"log of {each.tenant}, line {each.seq}: {each.why}" for each in broken)
         raise SentinelError(f"expected an audit log as it was written, found another: {told}")
-    path.write_bytes(orjson.dumps({tenant: head[1:] for tenant, head in heads.items()}))
+    ends = {whose: head[1:] for whose, head in (noted | heads).items()}
+    path.write_bytes(orjson.dumps(ends))
     lines = sum(head.seq for head in heads.values())
     _common.note(f"the audit log holds: {lines} lines in {len(heads)} chains; noted in {path}")
 
@@ -80,8 +83,8 @@ def _anchors(path: Path) -> dict[str, Head]:
         raise SettingsError(f"expected the ends of chains in {path}, found: {error}") from error
 
 
-def _rows(client: httpx.Client) -> Iterator[dict[str, Any]]:
-    for line in _client.pages(client, "/v1/audit/chain", {}, None):
+def _rows(client: httpx.Client, tenant: str | None) -> Iterator[dict[str, Any]]:
+    for line in _client.pages(client, "/v1/audit/chain", {"tenant": tenant}, None):
         hashes = {name: bytes.fromhex(line[name]) for name in ("previous", "hash")}
         yield line | hashes | {"at": datetime.fromisoformat(line["at"])}
 
