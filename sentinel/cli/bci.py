@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from rich.live import Live
 from rich.progress import Progress
 
+from bci import formats
 from bci.engine import Engine
-from bci.formats import FormatError, read
+from bci.formats import FormatError
 from bci.formats.nsx_write import NsxWriter
 from bci.probe import Probe
 from bci.score import Score, score
@@ -22,7 +23,7 @@ from bci.synth import Synth, SynthSettings
 from bci.truth import Truth
 from sentinel import local, topics
 from sentinel.cli import _common
-from sentinel.cli._bci import replay, screen, watching
+from sentinel.cli._bci import info, replay, screen, watching
 from sentinel.cli._common import JsonOption
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -33,12 +34,39 @@ BLOCK = 3000
 BANDS = (0.0, 3.0, 5.0, 8.0, 12.0, np.inf)
 
 
+VarOption = Annotated[
+    str, typer.Option(help="Which of several: variable, stream, series, or file of a folder.")
+]
+RateOption = Annotated[
+    float, typer.Option(min=0, help="Rate in Hz, where the file does not say (.mat, .raw).")
+]
+
+
 class Detected(NamedTuple):
     """Detections of a whole recording: sample, channel; and σ of the noise, µV."""
 
     sample: NDArray[np.int64]
     channel: NDArray[np.int32]
     sigma: float
+
+
+@app.command("info")
+def info_command(
+    recording: Annotated[Path, typer.Argument(exists=True, help="A file, or a folder of one.")],
+    var: VarOption = "",
+    fs: RateOption = 0.0,
+    json: JsonOption = False,
+) -> None:
+    """Show what RECORDING holds: rate, channels, gaps, spikes and marks of the device.
+
+    Read are .ns1 to .ns6, .nev, .ncs, .wav, .mat, .xdf, .nwb, .raw, and folders: BIDS,
+    GigaScience, Neuralynx sessions.
+    """
+    found = info.row(recording, formats.open(recording, var, fs))
+    if json:
+        _common.print_json(found)
+    else:
+        _common.print_table(recording.name, ("what", "found"), info.lines(found))
 
 
 @app.command("replay")
@@ -49,13 +77,16 @@ def replay_command(
     channels: Annotated[str, typer.Option(help="Only these, from 0, such as 0-63,70.")] = "",
     session: Annotated[str, typer.Option(help="Name of the session; default: file and time.")] = "",
     block_ms: Annotated[float, typer.Option(min=0.5, max=100, help="Length of a block.")] = 10.0,
-    var: Annotated[str, typer.Option(help="Variable that holds the signal (.mat).")] = "",
+    var: VarOption = "",
+    fs: RateOption = 0.0,
     tenant: Annotated[str, typer.Option(help="Tenant that the recording belongs to.")] = "default",
     json: JsonOption = False,
 ) -> None:
     """Stream RECORDING into raw.neural at its own pace, for the neural stage."""
     rate = replay.pace(speed)
-    found = read(recording, var)
+    found = info.sampled(recording, formats.open(recording, var, fs))
+    for note in found.notes:
+        _common.note(f"{recording.name}: {note}")
     chosen = replay.select(found, channels)
     settings = local.connect(_common.settings())
     now = time.time_ns()
@@ -165,7 +196,7 @@ def score_command(
 
 def _detect(path: Path, known: Truth) -> Detected:
     """Run the engine over a recording."""
-    recording = read(path)
+    recording = formats.open(path)
     if len(recording.labels) != len(known.electrodes):
         raise FormatError(
             f"expected {len(known.electrodes)} channels as in the truth, "
