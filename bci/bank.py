@@ -191,6 +191,10 @@ class BankStream:
             self._window_to(end, given)
         if end > self._place.second:
             self._summarise(end, given)
+        elif self._recent:  # the second was over, but for what waited for more samples
+            rest, first = _joined(self._recent), self._place.certain
+            given.events.extend(events.spike_batches(self.bank, first, end, rest))
+            self._recent = []
 
     def _windows(self, certain: int, given: Given) -> None:
         """Let go the windows that end before `certain`."""
