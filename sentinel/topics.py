@@ -89,7 +89,7 @@ TOPICS: tuple[Topic, ...] = (
         NEURAL, "session + bank", "neural_block", "neural rigs", ("neural",), HOUR_MS // 6, 2 * MIB
     ),
     Topic(SPIKES, "session + bank", "neural_spikes", "neural", (), 6 * HOUR_MS, 16 * MIB),
-    Topic(NEURAL_EVENTS, "session + bank", "raw", "neural", (), DAY_MS, 16 * MIB),
+    Topic(NEURAL_EVENTS, "session + bank", "raw", "neural", ("deliver",), DAY_MS, 16 * MIB),
     Topic(COMMANDS, "tenant + device", "raw", "API", ("stimulate",), DAY_MS, MIB),
     Topic(STIMULI, "tenant + device", "raw", "stimulate", ("API",), 90 * DAY_MS, MIB),
     Topic(FEEDBACK, "tenant + alert id", "raw", "API", (), 365 * DAY_MS, MIB),
