@@ -1,6 +1,6 @@
-"""Deliver: alerts reach those who subscribed to them, through an outbox in PostgreSQL.
+"""Deliver: alerts and neural events reach subscribers, through an outbox in PostgreSQL.
 
-A consumer group of its own on ``alerts``, so that no receiver ever holds up detection or the
+A consumer group of its own, so that no receiver ever holds up detection or the
 stores. The stage only writes down who is to be told what, once, with its offset in the same
 transaction; `streams.deliveries.sender` does the telling. What is suppressed, or of a rule on
 trial, is told to nobody.
@@ -8,17 +8,19 @@ trial, is told to nobody.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 from schemas import avro
+from sentinel import topics
 from sentinel.errors import RecordError, SchemaError
 from sentinel.kafka import Producer
 from sentinel.settings import Settings
 from streams.deliveries.outbox import Notice
 from streams.deliveries.outlet import Notices
-from streams.deliveries.payload import of_alert
+from streams.deliveries.payload import of_alert, of_neural
 from streams.deliveries.service import Deliveries
-from streams.normalize import DEFAULT_TENANT
+from streams.normalize import DEFAULT_TENANT, TENANT_HEADER
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin, letter
 from streams.runtime.stage import Outlet, Output, Stage, Task
@@ -28,33 +30,33 @@ from streams.transport import RecordBatch
 UNTOLD: Final = frozenset({"suppressed", "staged"})
 
 
-class DeliverTask(Task):
-    """One ``alerts`` partition; what is new and what is an amendment its records say."""
+class DeliverTask(Task, ABC):
+    """One partition of what subscribers may be told of."""
 
     def process(self, batch: RecordBatch) -> Output:
-        """Return the alerts that are to be told of."""
+        """Return what is to be told; what cannot be read becomes a dead letter."""
         output = Notices()
-        for offset, value, written in zip(
-            batch.offsets, batch.values, batch.timestamps, strict=True
-        ):
+        for place, value in enumerate(batch.values):
             try:
-                record = avro.decode("alert", value or b"")
-                data = of_alert(record)
+                notice = self.notice(batch, place, value or b"")
             except (SchemaError, ValueError) as error:
-                self._refuse(output, batch, offset, value or b"", error)
+                self._refuse(output, batch, batch.offsets[place], value or b"", error)
                 continue
-            told = data["status"] not in UNTOLD
+            told = notice.data["status"] not in UNTOLD
             counts = {"in": 1, "out" if told else "suppressed": 1}
-            self.ledger.add("deliver", data["tenant"], data["source"], counts)
+            self.ledger.add("deliver", notice.data["tenant"], notice.data["source"], counts)
             if told:
-                created = data["count"] <= max(len(record["events"]), 1)
-                output.notices.append(Notice(data, created, written))
+                output.notices.append(notice)
         return output
+
+    @abstractmethod
+    def notice(self, batch: RecordBatch, place: int, value: bytes) -> Notice:
+        """Return what the record at `place` tells; raise SchemaError or ValueError."""
 
     def _refuse(
         self, output: Output, batch: RecordBatch, offset: int, value: bytes, error: Exception
     ) -> None:
-        """Make a dead letter of a record that is no alert."""
+        """Make a dead letter of a record that cannot be read."""
         self.ledger.add("deliver", DEFAULT_TENANT, "", {"in": 1, "dead_lettered": 1})
         telemetry.dead_lettered("deliver", "", "schema")
         origin = Origin(batch.topic, batch.partition, offset)
@@ -63,8 +65,29 @@ class DeliverTask(Task):
         output.records.append(refused.outgoing())
 
 
+class AlertsTask(DeliverTask):
+    """``alerts``: what is new and what is an amendment its records say."""
+
+    def notice(self, batch: RecordBatch, place: int, value: bytes) -> Notice:
+        """Return what an alert tells."""
+        record = avro.decode("alert", value)
+        data = of_alert(record)
+        created = data["count"] <= max(len(record["events"]), 1)
+        return Notice(data, created, batch.timestamps[place])
+
+
+class NeuralTask(DeliverTask):
+    """``neural.events``: told to those who ask for them by kind."""
+
+    def notice(self, batch: RecordBatch, place: int, value: bytes) -> Notice:
+        """Return what a neural event tells."""
+        headers = dict(batch.headers[place] or ())
+        tenant = headers.get(TENANT_HEADER, b"").decode("utf-8", "replace") or DEFAULT_TENANT
+        return Notice(of_neural(value, tenant), True, batch.timestamps[place])
+
+
 class DeliverStage(Stage):
-    """Reads ``alerts``, writes to the outbox and ``dead_letter``."""
+    """Reads ``alerts`` and ``neural.events``, writes to the outbox and ``dead_letter``."""
 
     name = "deliver"
 
@@ -88,9 +111,9 @@ class DeliverStage(Stage):
         return self._deliveries.outlet(producer)
 
     def topics(self) -> list[str]:
-        """Return the topic of alerts."""
-        return ["alerts"]
+        """Return the topics of alerts and of neural events."""
+        return ["alerts", topics.NEURAL_EVENTS]
 
     def task(self, topic: str, partition: int) -> Task:
-        """Return the task of an alerts partition."""
-        return DeliverTask()
+        """Return the task of a partition of either."""
+        return AlertsTask() if topic != topics.NEURAL_EVENTS else NeuralTask()

@@ -21,6 +21,8 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern
 Patterns = Annotated[list[Pattern], Field(max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")]
 Template = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$")]
+#: Kinds that are only told to those who ask for them by kind: there are many of them.
+ASKED_FOR: Final = "neural."
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -43,7 +45,7 @@ class Clause(BaseModel):
     tenants: Patterns = Field([], description="For subscriptions of the operator.")
     sources: Patterns = Field([], examples=[["cloudtrail", "azure_*"]])
     rules: Patterns = Field([], description="Ids of rules or models.")
-    kinds: Patterns = Field([], description="Such as rule or model.")
+    kinds: Patterns = Field([], description="Such as rule, model; neural.burst, neural.*.")
     severities: list[Severity] = Field([], max_length=5)
     min_severity: Severity | None = Field(None, description="This or worse.")
     techniques: Patterns = Field([], examples=[["T1098"]])
@@ -152,6 +154,8 @@ class Subscription(BaseModel):
         """Say whether it is to be told of an alert."""
         if self.tenant not in (OPERATOR, alert["tenant"]):
             return False
+        if alert["kind"].startswith(ASKED_FOR):
+            return any(clause.kinds and clause.fits(alert) for clause in self.filter)
         return not self.filter or any(clause.fits(alert) for clause in self.filter)
 
 

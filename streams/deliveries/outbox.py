@@ -12,7 +12,7 @@ from uuid import UUID
 from sentinel import postgres
 from sentinel.subscribers import schedule
 from sentinel.subscribers.model import Subscription
-from streams.deliveries.payload import AMENDED, CREATED, body, identity
+from streams.deliveries.payload import AMENDED, CREATED, NEURAL, body, identity
 
 SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
 #: Lanes of what is held back, and of tests; the others are sent at once, each in its order.
@@ -57,6 +57,7 @@ def rows(
                 continue
             if each.wants(notice.data):
                 kind = CREATED if notice.created else AMENDED
+                kind = NEURAL if "event" in notice.data else kind
                 found.append(row(each, kind, notice.data, notice.data["count"], now))
     return found
 

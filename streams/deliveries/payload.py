@@ -2,7 +2,8 @@
 
 A message is ``{"type", "timestamp", "data"}``, as Standard Webhooks recommends. Types:
 ``alert.created``, ``alert.amended``, ``alert.escalated``, ``alert.resolved`` and
-``alert.batch``, whose data is ``{"items": [...]}`` of the former; ``sentinel.ping`` tests.
+``alert.batch``, whose data is ``{"items": [...]}`` of the former; ``sentinel.ping`` tests;
+``neural.event`` is one of ``schemas/neural_event.schema.json``, beside an alert's fields.
 Events themselves are not sent: they are to be had from the API, by those who may.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import orjson
 
@@ -20,10 +21,12 @@ from sentinel.subscribers.model import SEVERITIES
 CREATED, AMENDED = "alert.created", "alert.amended"
 ESCALATED, RESOLVED = "alert.escalated", "alert.resolved"
 BATCH, PING = "alert.batch", "sentinel.ping"
+NEURAL = "neural.event"
 #: Bounds that keep a message below the 20 KB that the specification recommends.
 MOST_TEXT: Final = 1024
 MOST_EXPLANATION: Final = 12_288
 MOST_TECHNIQUES: Final = 50
+MOST_NEURAL: Final = 1 << 20
 _LATEST_MS: Final = 253_402_300_799_000
 
 
@@ -52,6 +55,45 @@ def of_alert(record: Mapping[str, Any]) -> dict[str, Any]:
         "last_seen": _moment(record["last_seen"]),
         "count": record["count"],
         "status": record.get("status", "new"),
+    }
+
+
+def of_neural(value: bytes, tenant: str) -> dict[str, Any]:
+    """Return the data of a record of the topic ``neural.events``: what filters go by, and it.
+
+    Its kind is ``neural.<kind>``, so that a filter can ask for it; only those that do are told
+    (`sentinel.subscribers.model.Subscription.wants`).
+
+    Raises
+    ------
+    ValueError
+        It is no neural event, or larger than one may be.
+    """
+    if len(value) > MOST_NEURAL:
+        raise ValueError(f"expected at most {MOST_NEURAL} bytes, found {len(value)}")
+    event = orjson.loads(value)
+    try:
+        session, kind, ident = event["session"], event["kind"], event["id"]
+        at, message = moment(datetime.fromisoformat(event["time"])), event["message"]
+    except (KeyError, TypeError, OverflowError):
+        raise ValueError("expected a neural event with id, kind, time and session") from None
+    return {
+        "id": str(uuid5(NAMESPACE_OID, f"{tenant}/{ident}")),
+        "tenant": _text(tenant),
+        "source": "neural",
+        "kind": f"neural.{_text(str(kind))}",
+        "rule_id": _text(str(kind)),
+        "title": _text(str(message)),
+        "severity": "informational",
+        "score": 0.0,
+        "techniques": [],
+        "entity": _text(str(session)),
+        "explanation": {},
+        "first_seen": at,
+        "last_seen": at,
+        "count": 1,
+        "status": "new",
+        "event": event,
     }
 
 

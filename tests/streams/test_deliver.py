@@ -13,11 +13,12 @@ from schemas import avro
 from sentinel import postgres as pg
 from sentinel.errors import FencedError
 from sentinel.settings import Settings
-from sentinel.subscribers.model import Options
+from sentinel.subscribers.model import Options, Subscription
 from sentinel.subscribers.vault import Vault, bound
 from sentinel.testing import MemoryProducer
 from streams.deliver import DeliverStage
 from streams.deliveries.book import Book
+from streams.deliveries.outbox import Notice, rows
 from streams.deliveries.outlet import OutboxOutlet
 from streams.runtime.checkpoint import Position, Store
 
@@ -85,6 +86,49 @@ def test_what_is_told_is_bounded_and_storable(task, records):
     assert len(orjson.dumps(notice.data)) < 20_000
     (notice,) = task.process(records([record(explanation="no json")], "alerts")).notices
     assert notice.data["explanation"] == {"text": "no json"}
+
+
+NEURAL = {"version": 1, "id": "s1/0/burst/7", "kind": "burst", "time": "2026-01-31T12:00:00Z"}
+NEURAL |= {"session": "s1", "bank": 0, "fs": 30000, "first": 7, "last": 9, "message": "a burst"}
+NEURAL |= {"spikes": 9, "channels": 3, "duration_ms": 40}
+
+
+def test_neural_events_are_told_whole_with_the_same_id_in_every_replay(records):
+    found = []
+    for _ in range(2):
+        task = DeliverStage(Settings()).task("neural.events", 0)
+        headers = [[("tenant", b"lab")], None]
+        batch = records([orjson.dumps(NEURAL)] * 2, "neural.events", headers=headers)
+        found.append([notice.data for notice in task.process(batch).notices])
+    assert found[0] == found[1]
+    (lab, default) = found[0]
+    assert (lab["tenant"], default["tenant"]) == ("lab", "default")
+    assert lab["id"] != default["id"]
+    assert (lab["kind"], lab["entity"], lab["event"]) == ("neural.burst", "s1", NEURAL)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"[]", b"1", b"{}", orjson.dumps(NEURAL | {"time": "now"}), b'"' + b"x" * (1 << 20)],
+)
+def test_what_is_no_neural_event_is_a_dead_letter(records, value):
+    task = DeliverStage(Settings()).task("neural.events", 0)
+    output = task.process(records([value], "neural.events"))
+    assert (output.notices, len(output.records)) == ([], 1)
+
+
+def test_only_who_asks_for_neural_events_by_kind_is_told(records):
+    task = DeliverStage(Settings()).task("neural.events", 0)
+    notices = task.process(records([orjson.dumps(NEURAL)], "neural.events")).notices
+    told = []
+    for clauses in ([], [{"sources": ["neural"]}], [{"kinds": ["neural.*"]}]):
+        subscription = Subscription(
+            tenant="default", id=uuid4(), name="x", kind="webhook", config={}, filter=clauses,
+            options=Options(), created_at=datetime.now(UTC), version=1,
+        )  # fmt: skip
+        notice = Notice(notices[0].data, True, -1)
+        told.append([row.type for row in rows([notice], [subscription], datetime.now(UTC))])
+    assert told == [[], [], ["neural.event"]]
 
 
 @pytest.fixture
