@@ -58,9 +58,10 @@ class NsxWriter:
                 f"{path.name}: expected a rate that divides {PERIODS_HZ} Hz and version 2.3 or "
                 f"3.0, found {fs} Hz and {version}"
             )
-        self._channels = len(names)
-        self._packet = struct.Struct("<BQI" if version[0] == 3 else "<BII")
-        self._next = -1
+        self._channels, self._period = len(names), round(period)
+        self._wide = version[0] == 3
+        self._packet = struct.Struct("<BQI" if self._wide else "<BII")
+        self._name, self._next = path.name, -1
         self._count_at = self._count = 0
         self._file = path.open("wb")
         self._file.write(self._basic(version, round(period), when))
@@ -91,13 +92,25 @@ class NsxWriter:
         return rows
 
     def write(self, samples: NDArray[np.int16], start: int | None = None) -> None:
-        """Append int16[time, channel]; another `start` than expected begins a new packet."""
+        """Append int16[time, channel]; another `start` than expected begins a new packet.
+
+        Raises
+        ------
+        FormatError
+            Another number of channels, or a `start` below 0.
+        """
         start = max(self._next, 0) if start is None else start
+        if samples.ndim != 2 or samples.shape[1] != self._channels or start < 0:
+            raise FormatError(
+                f"{self._name}: expected int16[time, {self._channels}] from sample 0 on, found "
+                f"shape {samples.shape} at {start}"
+            )
         if start != self._next:
             self._close_packet()
             self._count_at, self._count = self._file.tell(), 0
-            self._time = start
-            self._file.write(self._packet.pack(1, start, 0))
+            # the clock counts periods of 30 kHz; of 32 bits it wraps, as on the device
+            self._time = start * self._period % (1 << 64 if self._wide else 1 << 32)
+            self._file.write(self._packet.pack(1, self._time, 0))
         self._file.write(np.ascontiguousarray(samples, "<i2").tobytes())
         self._count += len(samples)
         self._next = start + len(samples)
