@@ -161,6 +161,8 @@ class Correlator:
                 0, score, min(times), max(times), signal["severity_id"], signal["explanation"]
             )
         state.count += len(members)
+        if signal["kind"] == "risk" and score >= state.score:
+            state.explanation = signal["explanation"]  # a risk that has grown says all of it
         state.score = max(state.score, score)
         state.severity_id = max(state.severity_id, signal["severity_id"])
         state.first_seen = min(state.first_seen, *times)

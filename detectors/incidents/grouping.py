@@ -32,6 +32,8 @@ from detectors.incidents.tactics import tactics_of
 #: Namespace of incident ids: a random uuid, fixed for ever.
 NAMESPACE: Final = uuid.UUID("0c2f7a34-31d8-4bb1-9c55-5a5d0b0a8f5e")
 DAY_MS: Final = 86_400_000
+#: Title of an alert that says no more than that others add up.
+RISK: Final = "Risk of an entity adds up"
 #: Entities, techniques and sources that an incident names.
 NAMED: Final = 100
 
@@ -290,9 +292,11 @@ def _absorb(kept: Incident, ended: Incident) -> None:
 
 
 def _lead(incident: Incident, severity_id: int, seen: int, title: str) -> None:
-    """Take the title of the worst alert, of several such the first."""
-    if (-severity_id, seen, title) < (-incident.severity_id, incident.lead_seen, incident.title):
-        incident.severity_id, incident.lead_seen, incident.title = severity_id, seen, title
+    """Take the title of the worst alert, of several such the first; a risk's only for want."""
+    mine = (incident.title == RISK, -incident.severity_id, incident.lead_seen, incident.title)
+    if (title == RISK, -severity_id, seen, title) < mine:
+        incident.lead_seen, incident.title = seen, title
+    incident.severity_id = max(incident.severity_id, severity_id)
 
 
 def _union(have: Iterable[str], more: Iterable[str]) -> list[str]:

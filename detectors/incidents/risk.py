@@ -39,12 +39,13 @@ from typing import Any, Final
 import msgspec
 
 from detectors.explain import risk_explanation
+from detectors.incidents.grouping import RISK as TITLE
 from detectors.incidents.tactics import TACTICS, tactics_of
 from detectors.online.signals import Fold
 from detectors.score import severity
 from sentinel.errors import SchemaError
 
-KIND, RULE_ID, TITLE = "risk", "risk.entity", "Risk of an entity adds up"
+KIND, RULE_ID = "risk", "risk.entity"
 HOUR_MS: Final = 3_600_000
 THRESHOLD: Final = 2.0
 HALF_LIFE_MS: Final = 24 * HOUR_MS

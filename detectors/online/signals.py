@@ -47,8 +47,10 @@ class Fold:
         signal["events"].append(event)
         if event["score"] > signal["score"]:
             signal["score"] = event["score"]
-            if signal["kind"] == "model":
+            if signal["kind"] in {"model", "risk"}:
                 signal["severity_id"] = severity(event["score"])
+            if signal["kind"] == "risk":  # it has grown: the newest says all of it
+                signal["explanation"] = explanation()
         events: list[dict[str, Any]] = signal["events"]
         return events
 

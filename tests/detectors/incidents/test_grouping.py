@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.incidents.grouping import (
     DAY_MS,
+    RISK,
     Incident,
     Known,
     Limits,
@@ -142,6 +143,15 @@ def test_an_alert_connects_two_incidents_and_the_older_one_stays():
     assert found.entities == ["ada", "bob"]
     assert found.tactics[0] == "initial-access"
     assert "credential-access" in found.tactics
+
+
+def test_a_risk_gives_its_severity_and_its_title_only_for_want_of_another():
+    store = Store()
+    store.write(member("x", "a", severity=5, title=RISK))
+    assert store.incidents[incident_id("acme", "x")].title == RISK
+    store.write(member("y", "a", severity=3, title="Key created", at=9))
+    (found,) = store.incidents.values()
+    assert (found.title, found.severity_id, found.lead_seen) == ("Key created", 5, 9)
 
 
 def test_an_alert_that_grows_changes_its_incident_and_is_not_counted_again():

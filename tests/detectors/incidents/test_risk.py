@@ -124,6 +124,14 @@ def test_after_an_alert_it_is_quiet_until_it_cools_or_escalates():
     assert len(run(risk, rules(0, 3, at=2 + COOL_MS / HOUR_MS))) == 1, "a day later"
 
 
+def test_a_risk_that_grows_within_one_call_says_all_of_it():
+    (signal,) = run(Risk(), rules(0, 9))
+    said = json.loads(signal["explanation"])
+    assert len(signal["events"]) > 1
+    assert (signal["severity_id"], signal["score"]) == (5, 1)
+    assert len(said["contributions"]) > 3
+
+
 def test_a_clock_in_the_future_does_not_make_the_rest_old():
     risk = Risk()
     run(risk, [hit("a", 0.9, time=START + 10**12)])
@@ -131,16 +139,16 @@ def test_a_clock_in_the_future_does_not_make_the_rest_old():
     assert json.loads(signal["explanation"])["contributions"][-1]["value"] == "a"
 
 
+#: What a rule is, it is in every hit.
+RULES = {"r0": ("rule", ""), "r1": ("rule", PERSIST), "r2": ("rule", LOOK), "r3": ("rule", WRECK),
+         "m0": ("model", ""), "m1": ("model", LOOK)}  # fmt: skip
 hits_ = st.lists(
-    st.builds(
-        hit,
-        st.sampled_from([f"r{n}" for n in range(6)]),
+    st.tuples(
+        st.sampled_from(sorted(RULES)),
         st.floats(0.1, 1),
         st.floats(0, 60),
         st.sampled_from(["ada", "bob"]),
-        st.sampled_from(["rule", "model"]),
-        st.sampled_from(["", PERSIST, LOOK, WRECK]),
-    ),
+    ).map(lambda each: hit(*each, *RULES[each[0]])),
     max_size=40,
 )
 
