@@ -15,6 +15,7 @@ from rich.progress import Progress
 from bci import formats
 from bci.engine import Engine
 from bci.formats import FormatError
+from bci.formats.lsl import Inlet
 from bci.formats.nsx_write import NsxWriter
 from bci.probe import Probe
 from bci.score import Score, score
@@ -23,7 +24,7 @@ from bci.synth import Synth, SynthSettings
 from bci.truth import Truth
 from sentinel import local, topics
 from sentinel.cli import _common
-from sentinel.cli._bci import info, replay, screen, watching
+from sentinel.cli._bci import info, live, replay, screen, watching
 from sentinel.cli._common import JsonOption
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -118,6 +119,40 @@ def replay_command(
             f"{row['seconds']} s of {row['channels']} channels sent as session {name} in "
             f"{row['took_s']} s, {row['behind_s']} s behind at most"
         )
+
+
+@app.command("live")
+def live_command(
+    name: Annotated[str, typer.Argument(help="Name or type of a stream of Lab Streaming Layer.")],
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: never.")] = 0.0,
+    uv: Annotated[float, typer.Option(min=1e-6, help="µV a step, for streams of float.")] = 0.25,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to look for the stream.")] = 10.0,
+    session: Annotated[str, typer.Option(help="Name of the session; default: stream, time.")] = "",
+    tenant: Annotated[str, typer.Option(help="Tenant that the recording belongs to.")] = "default",
+    json: JsonOption = False,
+) -> None:
+    """Stream NAME, live, into raw.neural; what is older than 2 s is dropped, as a gap."""
+    settings = local.connect(_common.settings())
+    now = time.time_ns()
+    title = session or f"{name}-{now // 1_000_000_000}"
+    with (
+        Inlet(name, uv, wait) as inlet,
+        Progress(console=_common.progress_console, transient=True) as progress,
+    ):
+        task = progress.add_task(f"{name} into {topics.NEURAL}", total=seconds or None)
+        groups = live.blocks(inlet, title, seconds, now // 1000, _common.note)
+        sent = replay.run(
+            settings,
+            groups,
+            0.0,
+            tenant,
+            lambda so_far: progress.update(task, completed=so_far.seconds),
+        )
+    row = {"session": title, "channels": len(inlet.labels), "seconds": round(sent.seconds, 3)}
+    if json:
+        _common.print_json(row)
+    else:
+        _common.note(f"{row['seconds']} s of {row['channels']} channels sent as session {title}")
 
 
 @app.command("monitor")

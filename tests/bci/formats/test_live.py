@@ -157,3 +157,24 @@ def test_no_stream_of_that_name_is_said():
 
     with pytest.raises(FormatError, match="expected an LSL stream with name or type 'none-such'"):
         Inlet("none-such", timeout_s=0.1)
+
+
+def test_blocks_for_the_topic_count_on_and_end_with_empty_ones(sender):
+    from bci.formats.lsl import Inlet
+    from sentinel.cli._bci import live
+
+    name, outlet, pylsl = sender
+    said: list[str] = []
+    with Inlet(name, 0.5) as inlet:
+        assert outlet.wait_for_consumers(10)
+        zero = pylsl.local_clock() - 0.5
+        send(outlet, 0, 120, 1.0, zero)
+        send(outlet, 400, 100, 1.0, zero)
+        groups = list(live.blocks(inlet, "s", 0.5, 0, said.append))
+    starts = [(group[0].start, len(group[0].samples)) for group in groups]
+    assert starts[-1] == (500, 0)
+    assert all(length <= 50 for _, length in starts)
+    assert sum(length for _, length in starts) == 220
+    assert 400 in dict(starts)
+    assert groups[0][0].bank.labels == ("a", "b", "c", "d")
+    assert said == []
