@@ -3,19 +3,94 @@
 A rule ``<rules>/aws/discovery/x.yml`` has its cases in ``<cases>/aws/discovery/x.yml``: a
 list of ``{name, match, event}``, or ``{name, match, raw}`` with the text of a log whose
 events take several lines. Every rule has at least one of each kind.
+
+A correlation has sequences instead: ``{name, match, events}``, a list of
+``{event or raw, at, repeat, every, source}``. ``at`` is when, after the first (``90s``, ``5m``);
+``repeat`` how often, ``every`` so long; ``source`` the connector where the rules are for several.
+In texts of events are replaced: ``{time}`` by the time in ISO 8601, ``{s}`` and ``{ms}`` by it in
+seconds and milliseconds since the epoch (a number where there is nothing else), ``{n}`` by the
+number of the repetition, ``{id}`` by a UUID of the event's own, ``{serial}`` by its number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
 
 import msgspec
 import orjson
 import yaml
+from sigma.correlations import SigmaCorrelationTimespan
+from sigma.exceptions import SigmaError
 
+from detectors.correlation.rules import Correlation
 from detectors.engine.condition import Rule
 from sentinel.errors import RuleError
+
+#: When the first event of a sequence is: 2026-03-02 09:00 UTC, a Monday.
+START_MS = 1_772_442_000_000
+
+_NAMESPACE = UUID("6a6f1a3c-8a2e-5d0b-9a3e-2f6b0c7d4e51")
+
+
+class Sent(NamedTuple):
+    """One event of a sequence: its source, "" if there is but one, when, and what arrives."""
+
+    source: str
+    at_ms: int
+    data: bytes
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One event of a sequence, or several that are alike; see the module."""
+
+    event: dict[str, Any] | None = None
+    raw: str | None = None
+    at: str = "0s"
+    repeat: int = 1
+    every: str = "1s"
+    source: str = ""
+
+    def written(self, at_ms: int, number: int, serial: int) -> bytes:
+        """Return the event as it would arrive, with what stands for time and numbers filled in."""
+        time = START_MS + at_ms
+        words = {
+            "{time}": datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "{s}": time // 1000,
+            "{ms}": time,
+            "{n}": number,
+            "{id}": str(uuid5(_NAMESPACE, str(serial))),
+            "{serial}": 1000 + serial,
+        }
+        if self.raw is not None:
+            return str(_filled(f" {self.raw}", words))[1:].encode()
+        return orjson.dumps(_filled(self.event, words))
+
+
+def _filled(value: Any, words: Mapping[str, Any]) -> Any:
+    """Replace the words in all texts of a value; one that is nothing else keeps its type."""
+    if isinstance(value, dict):
+        return {key: _filled(item, words) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, words) for item in value]
+    if not isinstance(value, str) or "{" not in value:
+        return value
+    if value in words:
+        return words[value]
+    for word, text in words.items():
+        value = value.replace(word, str(text))
+    return value
+
+
+def _span(text: str) -> int:
+    """Return a length of time such as ``90s`` in ms."""
+    try:
+        return 0 if text == "0s" else 1000 * SigmaCorrelationTimespan(text).seconds
+    except SigmaError as error:
+        raise RuleError(f"expected a time such as 90s, found {text!r}") from error
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,14 +102,26 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         What happens in it.
     match
         Whether the rule has to match any of its events.
-    event, raw
-        The event as a JSON object, or as text in the source's own format: one of them.
+    event, raw, events
+        The event as a JSON object, or as text in the source's own format, or a sequence: one.
     """
 
     name: str
     match: bool
     event: dict[str, Any] | None = None
     raw: str | None = None
+    events: list[Step] = []
+
+    @property
+    def sequence(self) -> list[Sent]:
+        """The events of a correlation, in the order of their times."""
+        sent = list[Sent]()
+        for step in self.events:
+            for number in range(step.repeat):
+                at_ms = _span(step.at) + number * _span(step.every)
+                data = step.written(at_ms, number, len(sent))
+                sent.append(Sent(step.source, at_ms, data))
+        return sorted(sent, key=lambda each: each.at_ms)
 
     @property
     def data(self) -> bytes:
@@ -42,7 +129,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.raw.encode() if self.raw is not None else orjson.dumps(self.event)
 
 
-def case_file(rule: Rule, rules: Path, cases: Path) -> Path:
+def case_file(rule: Rule | Correlation, rules: Path, cases: Path) -> Path:
     """Return where the cases of a rule below `rules` are."""
     return cases / Path(rule.path).relative_to(rules)
 
@@ -63,8 +150,10 @@ def load_cases(file: Path) -> list[Case]:
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise RuleError(f"{file}: expected a list of cases: {error}") from error
     for case in cases:
-        if (case.event is None) == (case.raw is None):
-            raise RuleError(f"{file}: {case.name}: expected `event` or `raw`, one of them")
+        if [case.event is None, case.raw is None, not case.events].count(False) != 1:
+            raise RuleError(f"{file}: {case.name}: expected `event`, `raw` or `events`, one")
+        if any((step.event is None) == (step.raw is None) for step in case.events):
+            raise RuleError(f"{file}: {case.name}: expected `event` or `raw` in each of its events")
     if {case.match for case in cases} != {True, False}:
         raise RuleError(f"{file}: expected an event that matches and one that nearly does")
     return cases

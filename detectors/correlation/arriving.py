@@ -106,29 +106,25 @@ def arrive(
     )
     odd = {"unplanned": 0, "no_number": 0}
     for member, group, place, stamp, upper, lower, text, watermark in columns:
+        slots, encode, _ = routes[member]
         if place < start:
             continue
-        slots, encode, _ = routes[member]
-        row: tuple[int, ...]
         if slots is None:
             odd["unplanned"] += 1
             continue
-        if encode is None:
-            row = (stamp, upper, lower)
-        else:
+        row: tuple[int, ...] = (stamp, upper, lower)
+        if encode is not None:
             value = encode(texts[text])
             if value is None:
                 odd["no_number"] += 1
                 continue
             row = (stamp, upper, lower, value)
-        key = keys[group]
-        slot = slots.get(key)
+        slot = slots.get(key := keys[group])
         if slot is None:
             slots[key] = [(row, watermark, whose[place])]
         else:
             slot.append((row, watermark, whose[place]))
-    joined = Counter(map(whose.__getitem__, event[event >= start].tolist()))
-    for who, count in joined.items():
+    for who, count in Counter(map(whose.__getitem__, event[event >= start].tolist())).items():
         call.joined[who] += count
     return odd
 

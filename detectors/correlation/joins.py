@@ -18,7 +18,6 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -29,6 +28,7 @@ from detectors.correlation.fold import MAX_OPEN, WINDOW_MS, alert_id
 from detectors.correlation.held.clocks import NOTHING, Clocks
 from detectors.correlation.held.evidence import ROOM, Evidence, Seen
 from detectors.correlation.held.groups import Firing, Groups, Slice
+from detectors.correlation.held.marks import ID, derived_id, marked
 from detectors.correlation.held.windows import MEMBERS, SHIFT
 from detectors.correlation.plan import Plan, Tree
 from detectors.correlation.report import ATTACHED, LISTED, Raised, alert
@@ -43,8 +43,6 @@ MAX_DERIVED: Final = 20_000
 #: Events of a match of a lower correlation that are.
 DERIVED_EVENTS: Final = 20
 VERSION: Final = 1
-
-_ID: Final = Struct("<qq")
 
 
 class Joined(NamedTuple):
@@ -189,10 +187,10 @@ class Joiner:
                 self._note_firing(tree, groups, key, firing, call)
             return
         for firing in firings:
-            uid = _derived(tree.root.id, groups.correlation.id, key, firing.time)
+            uid = derived_id(tree.root.id, groups.correlation.id, key, firing.time)
             entries, width = groups.entries[key], groups.width
             last = range(max(firing.start, firing.end - DERIVED_EVENTS), firing.end)
-            ids = [_ID.pack(*entries[at * width + 1 : at * width + 3]) for at in last]
+            ids = [ID.pack(*entries[at * width + 1 : at * width + 3]) for at in last]
             self._derived[uid] = tuple(
                 dict.fromkeys(each for known in ids for each in self._derived.get(known, (known,)))
             )[:ATTACHED]
@@ -208,7 +206,7 @@ class Joiner:
             above = SEPARATOR.join((tenant, *(values[at] for at in parent.group)))
             if not parent.group:
                 above = f"{tenant}{SEPARATOR}"
-            row: tuple[int, ...] = ((time << SHIFT) | (parent.member << 2), *_ID.unpack(uid))
+            row: tuple[int, ...] = ((time << SHIFT) | (parent.member << 2), *ID.unpack(uid))
             encode = encoding(upper.correlation)
             if encode is not None:
                 value = encode(SEPARATOR.join(values[at] for at in parent.values))
@@ -229,7 +227,7 @@ class Joiner:
             fold = 1 << 62
         tenant, group = key.split(SEPARATOR, 1)
         ident = alert_id(tenant, root.id, group, start)
-        new = _marked(groups.entries[key], groups.width, firing, fold, start)
+        new = marked(groups.entries[key], groups.width, firing, fold, start)
         more = 0
         for each in groups.slices.get(key, ()):
             if each.newest >= firing.window and not each.marked:
@@ -373,29 +371,6 @@ _STATE = tuple[
 
 def _tenant(key: str) -> str:
     return key.partition(SEPARATOR)[0]
-
-
-def _derived(*names: Any) -> bytes:
-    """Return the id of a match of a lower correlation."""
-    text = SEPARATOR.join(map(str, names))
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def _marked(
-    entries: Any, width: int, firing: Firing, fold: int, start: int
-) -> list[tuple[int, bytes]]:
-    """Mark the events of a firing as part of the alert from `start`; return those that are new."""
-    stamps = np.frombuffer(entries, np.int64)[firing.start * width : firing.end * width : width]
-    own = (stamps >> SHIFT) >= start if fold < 1 << 61 else np.ones(len(stamps), np.bool_)
-    marks = np.where(own, 1, 2)
-    places = np.flatnonzero((stamps & marks) == 0)
-    new = []
-    for place in places.tolist():
-        at = (firing.start + place) * width
-        new.append((entries[at], _ID.pack(entries[at + 1], entries[at + 2])))
-    stamps[places] |= marks[places]
-    del stamps  # or the array could not grow
-    return new
 
 
 def _fingerprint(correlation: Correlation) -> str:

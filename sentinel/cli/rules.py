@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from msgspec import structs
 
-import connectors
 import detectors.rules
-from connectors.base import Connector
-from detectors.cases import Case, case_file, load_cases
+from detectors.correlation.plan import counted
+from detectors.correlation.rules import Correlation
 from detectors.sigma import Rule, RuleSet
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
-from sentinel.cli._firing import doubts
-from sentinel.cli._intake import import_rules, promote
-from sentinel.errors import RecordError, RuleError
-from sentinel.registry import discover
+from sentinel.cli._rules.cases import run_cases
+from sentinel.cli._rules.firing import doubts
+from sentinel.cli._rules.intake import import_rules, promote
+from sentinel.errors import RuleError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 app.command("import")(import_rules)
@@ -43,7 +41,9 @@ def list_rules(
     json: JsonOption = False,
 ) -> None:
     """List the rules in use, or those in DIRS."""
-    rows = [_row(rule) for rule in _load(dirs).rules if rule.staged or not staged]
+    loaded = _load(dirs)
+    found: list[Rule | Correlation] = [*loaded.rules, *loaded.plan.correlations]
+    rows = [_row(rule) for rule in found if rule.staged or not staged]
     if json:
         _common.print_json(*rows)
         return
@@ -72,6 +72,8 @@ def check_rules(
         for row in rows:
             typer.echo(f"{row['path']}:{row['line']}: {row['reason']}")
     done = f"{len(ruleset.rules)} rules run, {len(ruleset.unsupported)} do not"
+    if ruleset.plan.correlations:
+        done += f"; correlations: {counted(ruleset.plan.correlations)}"
     if idle:
         more = "" if firing else "; --firing names them"
         done += f"; {len(idle)} of them can hardly fire here, for want of a source or field{more}"
@@ -104,79 +106,22 @@ def check_cases(
         raise RuleError(f"expected every case to pass, {len(failed)} of {len(outcomes)} failed")
 
 
-class Outcome(NamedTuple):
-    """What became of a case; `problem` is empty where it went as it should."""
-
-    rule: str
-    case: str
-    problem: str
-
-
-def run_cases(rules: Path, cases: Path) -> Iterator[Outcome]:
-    """Run the cases of every rule below `rules` through the source's own connector."""
-    ruleset = RuleSet.load([rules])
-    for each in ruleset.unsupported:
-        yield Outcome(each.path, "", each.reason)
-    found = discover(connectors, Connector)  # type: ignore[type-abstract]
-    sources = [connector() for connector in found.values()]
-    for rule in ruleset.rules:
-        name = str(Path(rule.path).relative_to(rules))
-        try:
-            loaded = load_cases(case_file(rule, rules, cases))
-            bench = _Bench(rule, sources)
-        except RuleError as error:
-            yield Outcome(name, "", str(error))
-            continue
-        for case in loaded:
-            yield Outcome(name, case.name, bench.problem(case))
-
-
-class _Bench:
-    """One rule, and the decoder of the source that it is for."""
-
-    def __init__(self, rule: Rule, sources: list[Connector]) -> None:
-        fitting = [
-            (source, selected)
-            for source in sources
-            if (selected := RuleSet([rule]).select(source.logsources)).rules
-        ]
-        if not fitting:
-            raise RuleError(f"no source has events of the log source {'/'.join(rule.logsource)}")
-        self.source, selected = fitting[0]
-        self.decoder = self.source.decoder(selected.rules[0].fields)
-        self.matcher = selected.reading(self.decoder)
-
-    def problem(self, case: Case) -> str:
-        """Run a case; return what is wrong, or ""."""
-        try:
-            events = [self.decoder.decode(raw) for raw in self._events(case.data)]
-        except RecordError as error:
-            return f"the source refuses the event: {error.detail}"
-        matched = bool(self.matcher.match(events))
-        for _, _, failure in self.matcher.errors:
-            return f"the rule failed: {type(failure).__name__}: {failure}"
-        if matched == case.match:
-            return ""
-        return "expected a match, found none" if case.match else "expected no match, found one"
-
-    def _events(self, data: bytes) -> list[bytes]:
-        units = list(self.source.split(data))
-        assembler = self.source.assembler()
-        return units if assembler is None else [*assembler.feed(units, 0), *assembler.flush()]
-
-
 def _load(dirs: list[Path] | None) -> RuleSet:
     settings = _common.settings()
     chosen = dirs or [OWN, *settings.rule_dirs]
     return RuleSet.load(chosen, cache=settings.home / "cache")
 
 
-def _row(rule: Rule) -> dict[str, Any]:
+def _row(rule: Rule | Correlation) -> dict[str, Any]:
+    if isinstance(rule, Rule):
+        source = {key: value for key, value in rule.logsource._asdict().items() if value}
+    else:
+        source = {"correlation": rule.kind}
     return {
         "id": rule.id,
         "title": rule.title,
         "severity": LEVELS[rule.severity_id],
-        "logsource": {key: value for key, value in rule.logsource._asdict().items() if value},
+        "logsource": source,
         "techniques": rule.techniques,
         "staged": rule.staged,
         "path": rule.path,

@@ -1,0 +1,1 @@
+"""What `sentinel rules` does, one part a module."""

@@ -1,0 +1,182 @@
+"""The cases beside rules: one event for a rule, a sequence of them for a correlation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import connectors
+from connectors.base import Connector
+from detectors.cases import START_MS, Case, Sent, case_file, load_cases
+from detectors.correlation.offline import Offline
+from detectors.correlation.plan import Plan
+from detectors.correlation.rules import Correlation
+from detectors.sigma import Rule, RuleSet
+from sentinel.errors import RecordError, RuleError
+from sentinel.registry import discover
+from streams.normalizer import Normalizer, Units
+
+#: How many problems of one case are told.
+TOLD = 3
+
+
+class Outcome(NamedTuple):
+    """What became of a case; `problem` is empty where it went as it should."""
+
+    rule: str
+    case: str
+    problem: str
+
+
+def run_cases(rules: Path, cases: Path) -> Iterator[Outcome]:
+    """Run the cases of every rule below `rules` through the source's own connector."""
+    ruleset = RuleSet.load([rules])
+    for each in ruleset.unsupported:
+        yield Outcome(each.path, "", each.reason)
+    found = discover(connectors, Connector)  # type: ignore[type-abstract]
+    named = {name: connector() for name, connector in found.items()}
+    sources = list(named.values())
+    yield from _correlated(ruleset, named, rules, cases)
+    together = {each.path for each in ruleset.plan.correlations}
+    for rule in ruleset.rules:
+        if rule.path in together:
+            continue
+        name = str(Path(rule.path).relative_to(rules))
+        try:
+            loaded = load_cases(case_file(rule, rules, cases))
+            bench = _Bench(rule, sources)
+        except RuleError as error:
+            yield Outcome(name, "", str(error))
+            continue
+        for case in loaded:
+            yield Outcome(name, case.name, bench.problem(case))
+
+
+class _Bench:
+    """One rule, and the decoder of the source that it is for."""
+
+    def __init__(self, rule: Rule, sources: list[Connector]) -> None:
+        fitting = [
+            (source, selected)
+            for source in sources
+            if (selected := RuleSet([rule]).select(source.logsources)).rules
+        ]
+        if not fitting:
+            raise RuleError(f"no source has events of the log source {'/'.join(rule.logsource)}")
+        self.source, selected = fitting[0]
+        self.decoder = self.source.decoder(selected.rules[0].fields)
+        self.matcher = selected.reading(self.decoder)
+
+    def problem(self, case: Case) -> str:
+        """Run a case; return what is wrong, or ""."""
+        try:
+            events = [self.decoder.decode(raw) for raw in self._events(case.data)]
+        except RecordError as error:
+            return f"the source refuses the event: {error.detail}"
+        matched = bool(self.matcher.match(events))
+        for _, _, failure in self.matcher.errors:
+            return f"the rule failed: {type(failure).__name__}: {failure}"
+        if matched == case.match:
+            return ""
+        return "expected a match, found none" if case.match else "expected no match, found one"
+
+    def _events(self, data: bytes) -> list[bytes]:
+        units = list(self.source.split(data))
+        assembler = self.source.assembler()
+        return units if assembler is None else [*assembler.feed(units, 0), *assembler.flush()]
+
+
+def _correlated(
+    ruleset: RuleSet, sources: Mapping[str, Connector], rules: Path, cases: Path
+) -> Iterator[Outcome]:
+    """Run the cases of every file with correlations."""
+    found = sorted(ruleset.plan.correlations, key=lambda each: each.path)
+    for path, correlations in groupby(found, key=lambda each: each.path):
+        name = str(Path(path).relative_to(rules))
+        mine = list(correlations)
+        try:
+            loaded = load_cases(case_file(mine[0], rules, cases))
+            bench = _Sequences(ruleset, mine, sources)
+        except RuleError as error:
+            yield Outcome(name, "", str(error))
+            continue
+        for case in loaded:
+            yield Outcome(name, case.name, bench.problem(case))
+        if idle := bench.idle():
+            reason = f"no case that matches has events of {', '.join(idle)}"
+            yield Outcome(name, "every rule that it names", reason)
+
+
+class _Sequences:
+    """The correlations of one file, the rules that they name, and the sources of these."""
+
+    def __init__(
+        self, ruleset: RuleSet, mine: Sequence[Correlation], sources: Mapping[str, Connector]
+    ) -> None:
+        self._plan = Plan(ruleset.rules, _with_named(mine, ruleset.plan.correlations))
+        self._roots = {each.id for each in mine} & self._plan.trees.keys()
+        wanted = {rule for root in self._roots for rule in self._plan.rules_of(root)}
+        chosen = RuleSet([rule for rule in ruleset.rules if rule.id in wanted], (), self._plan)
+        self._titles = {rule.id: rule.title for rule in chosen.rules}
+        self._matched: set[str] = set()
+        self._sources = sources
+        self._normalizers = {
+            name: Normalizer(name, source, chosen, 1)
+            for name, source in sources.items()
+            if chosen.select(source.logsources).rules
+        }
+        if not self._normalizers:
+            raise RuleError("no source has events of the log sources of the rules that it names")
+
+    def idle(self) -> list[str]:
+        """Return the titles of rules that no case made a match of."""
+        return [title for rule, title in self._titles.items() if rule not in self._matched]
+
+    def problem(self, case: Case) -> str:
+        """Run a case; return what is wrong, or ""."""
+        offline, problems = Offline(self._plan), list[str]()
+        for place, sent in enumerate(case.sequence):
+            problems += self._send(offline, place, sent, note=case.match)
+        alerts = [alert for alert in offline.close() if alert["rule_id"] in self._roots]
+        if problems:
+            return "; ".join(problems[:TOLD])
+        if bool(alerts) == case.match:
+            return ""
+        return "expected an alert, found none" if case.match else "expected no alert, found one"
+
+    def _send(self, offline: Offline, place: int, sent: Sent, *, note: bool) -> Iterator[str]:
+        """Send one event on its way; yield what is wrong with it."""
+        name = sent.source or next(iter(self._normalizers))
+        normalizer = self._normalizers.get(name)
+        if normalizer is None:
+            yield f"event {place + 1}: none of the rules is for the source {name!r}"
+            return
+        source, units = self._sources[name], Units()
+        parts = list(source.split(sent.data))
+        assembler = source.assembler()
+        if assembler is not None:
+            parts = [*assembler.feed(parts, 0), *assembler.flush()]
+        for part, raw in enumerate(parts):
+            units.add(raw, "default", place, part, 2 * place, START_MS + sent.at_ms)
+        batches, bad = normalizer.normalize(units, (f"raw.{name}", 0), 2 * place, 2 * place)
+        for _, error in bad:
+            yield f"event {place + 1}: the source refuses it: {error.detail}"
+        for _, batch in batches:
+            if note and batch.joins is not None:
+                self._matched |= {member.rule for member in batch.joins.members}
+            offline.add(batch)
+
+
+def _with_named(mine: Sequence[Correlation], known: Sequence[Correlation]) -> list[Correlation]:
+    """Return correlations with those that they name, at any depth."""
+    found = {each.id: each for each in mine}
+    waiting = list(mine)
+    while waiting:
+        names = set(waiting.pop().rules)
+        for each in known:
+            if each.id not in found and names & {each.id, each.name}:
+                found[each.id] = each
+                waiting.append(each)
+    return list(found.values())
