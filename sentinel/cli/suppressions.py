@@ -27,7 +27,7 @@ _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 #: A budget that is given no end has none.
 FAR = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
-COLUMNS = ("id", "kind", "tenant", "scope", "expires", "owner", "reason")
+COLUMNS = ("id", "kind", "state", "tenant", "scope", "expires", "owner", "reason")
 
 Rule = Annotated[Many, typer.Option("--rule", help="Rule or model id; * and ? stand for any.")]
 Source = Annotated[Many, typer.Option("--source", help="Such as cloudtrail.")]
@@ -205,7 +205,15 @@ def _with(work: Callable[[Any], Awaitable[T]]) -> T:
 
 def _object(row: dict[str, Any]) -> dict[str, Any]:
     times = ("starts", "expires", "created", "removed")
-    return row | {name: None if row[name] is None else _text(row[name]) for name in times}
+    shown = {name: None if row[name] is None else _text(row[name]) for name in times}
+    return row | shown | {"state": _state(row, _now())}
+
+
+def _state(row: dict[str, Any], now: int) -> str:
+    """Return whether a row holds for what arrives, or of a window what happens, now."""
+    if now >= row["expires"] or (row["removed"] is not None and now >= row["removed"]):
+        return "ended"
+    return "pending" if now < row["starts"] else "active"
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
@@ -216,6 +224,7 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     if hours:
         limits.append(f"weekly {hours['from']}-{hours['to']} {hours['zone']}")
     shown = row | {
+        "state": _state(row, _now()),
         "scope": "; ".join([scope or "everything", *limits]),
         "expires": "never" if row["expires"] >= FAR else _text(row["expires"]),
     }
