@@ -59,6 +59,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("platform")
     env = {k: v for k, v in os.environ.items() if not k.startswith("SENTINEL_")}
     env |= {"SENTINEL_HOME": str(home), "SENTINEL_API_PORT": "0", "COLUMNS": "200"}
+    env["SENTINEL_DELIVER_ALLOW"] = "127.0.0.1"  # where receivers of tests are
     running = Platform(env, home)
     running.run("up", "--detach")
     yield running
