@@ -1,6 +1,6 @@
 # Sentinel. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint fmt bench chaos golden lock clean distclean
+.PHONY: help setup dev run test lint fmt bench chaos dashboards golden lock clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,6 +49,12 @@ bench: setup dev ## Measure: one table, each figure beside orjson.loads on the s
 
 chaos: setup dev ## Faults at random points under load, N=20 of them (SEED= repeats a run)
 	$(BIN)/python -m bench.chaos -n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: setup dev ## Throw N=10000 cases made of its OpenAPI at the API: no 5xx, no breach of schema
+	$(BIN)/python -m tests.api.identity.fuzz -n $(if $(filter 20,$(N)),10000,$(N)) $(ARGS)
+
+dashboards: dev ## Write the dashboards of Grafana anew
+	$(BIN)/python -m infra.grafana.boards
 
 golden: setup ## Write the golden files anew; read the difference before you commit it
 	$(BIN)/python -m connectors golden

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from api.identity.credentials import Credentials
 from api.identity.rates import Rates, too_many
 from api.permissions import NOBODY, Principal
 from sentinel import log
-from sentinel.metrics import API_REQUESTS
+from sentinel.metrics import API_REQUESTS, API_SECONDS
 
 #: Asked by what restarts the process: never refused.
 ALIVE = "/health"
@@ -66,10 +67,11 @@ class Edge:
         given = headers.get("x-request-id", "")
         request = given if _ID.match(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request"] = request
+        began = time.perf_counter()
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _finish(scope, message, request)
+                _finish(scope, message, request, time.perf_counter() - began)
             await send(message)
 
         with log.bound(request=request):
@@ -106,7 +108,7 @@ def _counted(scope: Scope, receive: Receive) -> Receive:
     return receive_on
 
 
-def _finish(scope: Scope, message: Message, request: str) -> None:
+def _finish(scope: Scope, message: Message, request: str, seconds: float) -> None:
     headers = MutableHeaders(scope=message)
     headers["X-Request-ID"] = request
     for name, value in HEADERS.items():
@@ -117,6 +119,7 @@ def _finish(scope: Scope, message: Message, request: str) -> None:
         headers["Content-Security-Policy"] = docs.POLICY
     route = getattr(scope.get("route"), "path", "none")  # bounded, unlike paths
     API_REQUESTS.labels(scope["method"], route, message["status"]).inc()
+    API_SECONDS.labels(scope["method"], route).observe(seconds)
 
 
 class Guard:

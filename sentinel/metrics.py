@@ -63,8 +63,20 @@ ARRIVAL_LATENCY = Histogram(
 CHECKPOINT_SECONDS = Histogram(
     "sentinel_checkpoint_seconds", "Seconds a checkpoint of state took.", ["stage"]
 )
+MODEL_DRIFT = Counter(
+    "sentinel_model_drift", "Changes of what is usual, after which models learn anew.", ["stage"]
+)
+LEDGER_BALANCE = Gauge(
+    "sentinel_ledger_balance", "Events in minus all that became of them; 0 unless a bug.", ["stage"]
+)
 API_REQUESTS = Counter(
     "sentinel_api_requests", "Requests the API answered.", ["method", "route", "status"]
+)
+API_SECONDS = Histogram(
+    "sentinel_api_request_seconds",
+    "Seconds from a request to the head of its answer.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 
 NEURAL_SPIKES = Counter("sentinel_neural_spikes", "Spikes detected.", ["tenant"])

@@ -24,7 +24,7 @@ from detectors.scoring.choose import online_models
 from schemas import avro
 from schemas.batch import EventBatch
 from schemas.joins import SEPARATOR, Arrivals
-from sentinel import log
+from sentinel import log, metrics
 from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
@@ -63,6 +63,7 @@ class DetectTask(Task):
             count = {"signalled": len(signal["events"])}
             self.ledger.add("detect", signal["tenant"], signal["source"], count)
         if found.drifts:
+            metrics.MODEL_DRIFT.labels("detect").inc(found.drifts)
             LOG.info("a stream changed, its models learn anew", action="drift", count=found.drifts)
         for failure in found.errors:
             telemetry.failed("detect", failure.model, type(failure.error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.deps import DatabaseDep, ServicesDep, topic_states
+from api.errors import Problem
 from api.paging import json_response
 from api.permissions import allow
+from api.routes.operations import added_up
 from sentinel import __version__
+from sentinel.metrics import LEDGER_BALANCE
 
 router = APIRouter(tags=["health"])
 INSIDE = [Depends(allow("operations:read"))]
@@ -82,8 +86,13 @@ def partition(number: int, end: int, row: Any) -> dict[str, Any]:
 
 
 @router.get("/metrics", response_class=Response, dependencies=INSIDE)
-async def metrics() -> Response:
-    """Show the metrics of the API in Prometheus' text format."""
+async def metrics(services: ServicesDep, database: DatabaseDep) -> Response:
+    """Show the metrics of the API, and the ledger's balance, in Prometheus' text format."""
+    LEDGER_BALANCE.clear()  # an old balance is no balance
+    with suppress(Problem):
+        report, _ = await added_up(services, database)
+        for row in report.rows:
+            LEDGER_BALANCE.labels(row["stage"]).inc(row["difference"])
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -14,8 +14,10 @@ from starlette.responses import Response
 from api.deps import (
     BROKER_S,
     Cursor,
+    Database,
     DatabaseDep,
     Limit,
+    Services,
     ServicesDep,
     Text,
     Word,
@@ -134,6 +136,27 @@ def dead_letter(row: Mapping[str, Any]) -> dict[str, Any]:
 @router.get("/ledger", response_model=Ledger)
 async def show_ledger(services: ServicesDep, database: DatabaseDep) -> Response:
     """Add up what each stage counted, per tenant and source, and show where it is."""
+    report, positions = await added_up(services, database)
+    return json_response(
+        {
+            "balance": report.balance,
+            "in_flight": report.in_flight,
+            "rows": report.rows,
+            "positions": [
+                dict(row) | {"updated_at": moment(row["updated_at"])} for row in positions
+            ],
+        }
+    )
+
+
+async def added_up(services: Services, database: Database) -> tuple[ledger.Report, list[Any]]:
+    """Return the ledger of a tenant, and the position of every stage.
+
+    Raises
+    ------
+    Problem
+        503: the broker or PostgreSQL is away.
+    """
     # the topics' ends before the checkpoints: then a lag of zero is a fact
     states = await topic_states(services.settings, BROKER_S)
     async with database.reading() as connection:
@@ -145,13 +168,4 @@ async def show_ledger(services: ServicesDep, database: DatabaseDep) -> Response:
     behind = ledger.lags(states, offsets)
     rows = ({**row, row["what"]: row["count"]} for row in counts)
     report = ledger.add_up([rows], ledger.draining(behind))
-    return json_response(
-        {
-            "balance": report.balance,
-            "in_flight": report.in_flight,
-            "rows": report.rows,
-            "positions": [
-                dict(row) | {"updated_at": moment(row["updated_at"])} for row in positions
-            ],
-        }
-    )
+    return report, list(positions)

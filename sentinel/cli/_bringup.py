@@ -92,7 +92,8 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
         if settings.connectors:
             workers.append(_inputs(stack))
         stack.add(*workers, _api(stack, port))
-        stack.note(api=f"http://{HOST}:{port}", up=True)
+        shows = {worker.name: stack.identity.ports[worker.name] for worker in workers}
+        stack.note(api=f"http://{HOST}:{port}", metrics=shows, up=True)
     except BaseException:  # an interrupt too must leave nothing running
         stack.stop()
         raise

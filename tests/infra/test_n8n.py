@@ -10,14 +10,20 @@ import json
 import os
 import re
 import socket
+import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import uvicorn
 
 from api.app import create
+from connectors._sources import sources
+from sentinel.kafka import create_topics
 from sentinel.settings import Settings
 from sentinel.testing.server import ScriptedServer, reply
+from streams.sinks.base import AlertRow, Rows
+from streams.sinks.postgres import PostgresSink
 
 FOLDER = Path(__file__).resolve().parents[2] / "infra" / "n8n"
 FILES = sorted(FOLDER.glob("*.json"))
@@ -127,15 +133,8 @@ def free_port():
 @pytest.fixture
 async def api(stack_settings, postgres, tmp_path):
     """Serve the API on the real stores, with two alerts of today; yield address and token."""
-    import time
-    from uuid import uuid4
-
-    from sentinel.kafka import create_topics
-    from streams.sinks.base import AlertRow, Rows
-    from streams.sinks.postgres import PostgresSink
-
     settings = stack_settings.model_copy(update={"home": tmp_path / "home"})
-    create_topics(settings)
+    create_topics(settings, sources(settings))
     sink = PostgresSink(settings)
     await sink.open()
     now = time.time_ns() // 1_000_000
