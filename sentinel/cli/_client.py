@@ -15,6 +15,7 @@ import typer
 
 from sentinel import local
 from sentinel.cli import _common
+from sentinel.client import messages
 from sentinel.errors import SentinelError, SettingsError, StackError
 
 PAGE = 1000
@@ -136,26 +137,12 @@ def follow(client: httpx.Client, params: Mapping[str, Any], after: int | None) -
             with client.stream(
                 "GET", "/v1/alerts/stream", params=given, headers=headers, timeout=SILENCE_S
             ) as response:
-                for fields in _messages(checked(response)):
+                for fields in messages(checked(response)):
                     last = fields.get("id", last)
                     yield Change(fields.get("event", ""), orjson.loads(fields["data"]))
         except httpx.TransportError as error:
             _common.note(f"lost the API ({error or type(error).__name__}), trying again")
         time.sleep(RETRY_S)
-
-
-def _messages(response: httpx.Response) -> Iterator[dict[str, str]]:
-    """Yield the fields of each event of a stream, as the HTML standard cuts them up."""
-    fields: dict[str, str] = {}
-    for line in response.iter_lines():
-        if not line:
-            if "data" in fields:
-                yield fields
-            fields = {}
-            continue
-        name, _, value = line.partition(":")
-        if name:  # a line that begins with a colon is a comment
-            fields[name] = value.removeprefix(" ")
 
 
 def moment(value: str | None) -> str | None:
