@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api import docs, errors, routes
-from api.auth import Edge, Guard
+from api.auth import OPEN, Edge, Guard
 from api.conditional import Conditional
 from api.deps import Services
 from api.identity.access import Identity
@@ -91,7 +91,7 @@ def routers() -> list[APIRouter]:
 
 
 def _describe(app: FastAPI) -> None:
-    """Add the schema of problems to OpenAPI, in the place of FastAPI's own error schema."""
+    """Add to OpenAPI the schema of problems, in the place of FastAPI's own, and what is open."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -100,6 +100,9 @@ def _describe(app: FastAPI) -> None:
             schemas["ProblemDetails"] = errors.ProblemDetails.model_json_schema()
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            for path in OPEN & generate()["paths"].keys():
+                for operation in generate()["paths"][path].values():
+                    operation["security"] = []
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it

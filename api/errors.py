@@ -103,7 +103,7 @@ def response(description: str) -> dict[str, Any]:
 
 #: What any route may answer, for OpenAPI.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: response(HTTPStatus(status).phrase) for status in (401, 403, 404, 422, 429, 503)
+    status: response(HTTPStatus(status).phrase) for status in (401, 403, 404, 409, 413, 422, 429, 503)
 }
 
 
@@ -131,9 +131,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    _log.error("a request failed", action="api_bug", path=request.url.path, exc_info=error)
-    detail = "this is a bug of Sentinel; the log of the API has the details"
-    return answer(request.url.path, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+    number = getattr(request.state, "request", "")  # the context of the log has ended
+    _log.error(
+        "a request failed",
+        action="api_bug",
+        path=request.url.path,
+        request=number,
+        exc_info=error,
+    )
+    detail = f"this is a bug of Sentinel; the log of the API has the details of request {number}"
+    headers = {"X-Request-ID": number}
+    return answer(request.url.path, HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers)
 
 
 def _shown(error: Any) -> str:
