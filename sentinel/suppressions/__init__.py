@@ -9,10 +9,13 @@ stay decidable in a replay.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
+
+from sentinel import postgres
 
 #: Seconds from when a row is made or ended until it holds or ends: by then every worker has read
 #: it (they look every `REFRESH_S`), so that all of them, and replays, decide the same.
@@ -21,40 +24,14 @@ SETTLE_S: Final = 3 * REFRESH_S
 #: Days that ended rows are still handed to workers: longer than any record waits in a topic.
 REPLAY_DAYS: Final = 7
 
-_LOAD = """
-SELECT * FROM suppressions
-WHERE kind = 'maintenance' OR least(expires, removed_at) > now() - make_interval(days => $1)
-ORDER BY id
-"""
-_LIST = """
-SELECT * FROM suppressions
-WHERE ($1::text IS NULL OR tenant = $1)
-  AND ($2 OR (expires > now() AND (removed_at IS NULL OR removed_at > now())))
-ORDER BY created_at DESC, id
-LIMIT $3
-"""
-_ADD = """
-INSERT INTO suppressions (tenant, kind, scope, owner, reason, starts, expires, weekly, per_hour,
-  per_day)
-SELECT $1, $2, $3::text::jsonb, $4, $5,
-  coalesce(to_timestamp($6::float8 / 1000), now() + make_interval(secs => $11)),
-  to_timestamp($7::float8 / 1000), $8::text::jsonb, $9, $10
-RETURNING *
-"""
-_REMOVE = """
-UPDATE suppressions
-SET removed_at = now() + make_interval(secs => $4), removed_by = $3
-WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)
-  AND (removed_at IS NULL OR removed_at > now() + make_interval(secs => $4))
-RETURNING *
-"""
 
+SQL = postgres.queries(Path(__file__).with_name("queries.sql"))
 Row = dict[str, Any]
 
 
 async def load(connection: Any) -> list[Row]:
     """Return what a worker must know: all that holds, will hold, or held lately."""
-    return [_row(row) for row in await connection.fetch(_LOAD, REPLAY_DAYS)]
+    return [_row(row) for row in await connection.fetch(SQL["load"], REPLAY_DAYS)]
 
 
 async def listed(
@@ -69,7 +46,7 @@ async def listed(
     ended
         Also those that have expired or were removed.
     """
-    return [_row(row) for row in await connection.fetch(_LIST, tenant, ended, limit)]
+    return [_row(row) for row in await connection.fetch(SQL["list"], tenant, ended, limit)]
 
 
 async def add(connection: Any, row: Row) -> Row:
@@ -84,7 +61,7 @@ async def add(connection: Any, row: Row) -> Row:
     """
     weekly = row.get("weekly")
     made = await connection.fetchrow(
-        _ADD,
+        SQL["add"],
         *(row["tenant"], row["kind"], orjson.dumps(row["scope"]).decode()),
         *(row["owner"], row["reason"], row.get("starts"), row["expires"]),
         None if weekly is None else orjson.dumps(weekly).decode(),
@@ -95,7 +72,7 @@ async def add(connection: Any, row: Row) -> Row:
 
 async def remove(connection: Any, ident: UUID, by: str, tenant: str | None = None) -> Row | None:
     """End a row in `SETTLE_S` seconds and return it; None where there is none that still holds."""
-    row = await connection.fetchrow(_REMOVE, ident, tenant, by, SETTLE_S)
+    row = await connection.fetchrow(SQL["remove"], ident, tenant, by, SETTLE_S)
     return None if row is None else _row(row)
 
 

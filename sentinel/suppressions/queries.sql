@@ -1,0 +1,28 @@
+-- Row-level security shows and takes the rows of the connection's tenant; '*' is all of them.
+
+-- name: load
+SELECT * FROM suppressions
+WHERE kind = 'maintenance' OR least(expires, removed_at) > now() - make_interval(days => $1)
+ORDER BY id;
+
+-- name: list
+SELECT * FROM suppressions
+WHERE ($1::text IS NULL OR tenant = $1)
+  AND ($2 OR (expires > now() AND (removed_at IS NULL OR removed_at > now())))
+ORDER BY created_at DESC, id
+LIMIT $3;
+
+-- name: add
+INSERT INTO suppressions (tenant, kind, scope, owner, reason, starts, expires, weekly, per_hour,
+  per_day)
+SELECT $1, $2, $3::text::jsonb, $4, $5,
+  coalesce(to_timestamp($6::float8 / 1000), now() + make_interval(secs => $11)),
+  to_timestamp($7::float8 / 1000), $8::text::jsonb, $9, $10
+RETURNING *;
+
+-- name: remove
+UPDATE suppressions
+SET removed_at = now() + make_interval(secs => $4), removed_by = $3
+WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)
+  AND (removed_at IS NULL OR removed_at > now() + make_interval(secs => $4))
+RETURNING *;
