@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -24,7 +25,7 @@ from bci.synth import Synth, SynthSettings
 from bci.truth import Truth
 from sentinel import local, topics
 from sentinel.cli import _common
-from sentinel.cli._bci import info, live, replay, screen, watching
+from sentinel.cli._bci import info, live, loop, replay, screen, watching
 from sentinel.cli._common import JsonOption
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -153,6 +154,44 @@ def live_command(
         _common.print_json(row)
     else:
         _common.note(f"{row['seconds']} s of {row['channels']} channels sent as session {title}")
+
+
+@app.command("loop")
+def loop_command(
+    rules: Annotated[Path, typer.Argument(exists=True, help="JSON: rules, and calls before.")],
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: never.")] = 0.0,
+    tenant: Annotated[str, typer.Option(help="Whose events, and whose stimulator.")] = "default",
+    json: JsonOption = False,
+) -> None:
+    """Answer spikes and neural events with stimuli, as RULES say, until Ctrl-C.
+
+    {"setup": [{"call": "setDevice", "arguments": {"index": 0}}, {"call": "connect"}, …],
+    "rules": [{"name": "a", "electrode": 7, "config": 1, "channels": [3], "spikes": 5,
+    "window_ms": 10, "hold_ms": 100}]}
+    """
+    asked = loop.load(rules)
+    settings = local.connect(_common.settings())
+    until = time.monotonic() + seconds if seconds else float("inf")
+    running = loop.run(
+        settings, asked, tenant, lambda: time.time_ns() // 1000, f"loop-{time.time_ns()}"
+    )
+    with suppress(KeyboardInterrupt), closing(running):
+        for _ in running:
+            if time.monotonic() >= until:
+                break
+    late = np.array(asked.late_ms or [0.0])
+    row = {
+        "commands": asked.commands,
+        "late_p50_ms": round(float(np.percentile(late, 50)), 3),
+        "late_p99_ms": round(float(np.percentile(late, 99)), 3),
+    }
+    if json:
+        _common.print_json(row)
+    else:
+        _common.note(
+            f"{row['commands']} commands, {row['late_p50_ms']} ms after the samples "
+            f"(99 % within {row['late_p99_ms']} ms)"
+        )
 
 
 @app.command("monitor")
