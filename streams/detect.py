@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from detectors.correlation import shard
 from detectors.detect import Detector, warm
-from detectors.enrich.geo import Geo
 from detectors.incidents.risk import Risk
 from detectors.online.joins import part
-from detectors.online.places import Locate, nowhere
-from detectors.scoring.choose import online_models
+from detectors.scoring.choose import chosen
 from schemas import avro
 from schemas.batch import EventBatch
 from schemas.joins import SEPARATOR, Arrivals
@@ -29,6 +26,7 @@ from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
+from streams.policy.seeds import path_of
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin, letter
 from streams.runtime.stage import Outgoing, Output, Stage, Task
@@ -183,14 +181,6 @@ def _encode(
     return avro.encode("signal_batch", record)
 
 
-def _places(settings: Settings) -> Locate:
-    """Return what looks addresses up in the databases of the folder of look-ups, if any."""
-    if not settings.intel:
-        return nowhere
-    paths = sorted((Path(settings.intel) / "geo").rglob("*.mmdb"))
-    return Geo(paths).find if paths else nowhere
-
-
 class DetectStage(Stage):
     """Reads ``events``, writes ``signals`` and ``dead_letter``."""
 
@@ -199,8 +189,7 @@ class DetectStage(Stage):
     def __init__(self, settings: Settings, partitions: int) -> None:
         self._settings = settings
         self._partitions = partitions
-        names = [name.strip() for name in settings.models.split(",") if name.strip()]
-        self._models = online_models(names, _places(settings))
+        self._models = chosen(settings.models, settings.intel)
         warm()
 
     def topics(self) -> list[str]:
@@ -222,4 +211,7 @@ class DetectStage(Stage):
             together=True,
             budget=self._settings.model_budget,
         )
+        seed = path_of(self._settings.home / "seeds", self._partitions, partition)
+        if seed.is_file():
+            detector.restore(seed.read_bytes())
         return DetectTask(detector, self._partitions)

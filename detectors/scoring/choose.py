@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from inspect import signature
+from pathlib import Path
 from typing import Any, cast
 
 import detectors.models
 from detectors.base import Model
+from detectors.enrich.geo import Geo
 from detectors.online.places import Locate, nowhere
 from sentinel.errors import SettingsError
 from sentinel.registry import discover
@@ -54,3 +56,23 @@ def online_models(names: Sequence[str] = (), locate: Locate = nowhere) -> list[t
 def _asks(model: type[Model]) -> bool:
     """Say whether a model asks where addresses are."""
     return "locate" in signature(model).parameters
+
+
+def chosen(names: str, look_ups: str) -> list[type[Model]]:
+    """Return the models that run by two settings.
+
+    Parameters
+    ----------
+    names
+        ``SENTINEL_MODELS``: names with commas; empty: the default ones.
+    look_ups
+        ``SENTINEL_INTEL``: the folder whose ``geo/*.mmdb`` say where addresses are; may be empty.
+
+    Raises
+    ------
+    SettingsError
+        There is no model of a name, or a database is none.
+    """
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    paths = sorted((Path(look_ups) / "geo").rglob("*.mmdb")) if look_ups else []
+    return online_models(wanted, Geo(paths).find if paths else nowhere)

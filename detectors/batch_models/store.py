@@ -1,0 +1,118 @@
+"""Versions of trained models in a folder, with which one is live and which was before.
+
+::
+
+    <folder>/<tenant>/<source>/<kind>/0001/model.pkl  about.json
+    <folder>/<tenant>/<source>/<kind>/history.json    versions promoted, the live one last
+
+A version is written whole beside its place, then renamed. Pickles run code when they are read:
+the folder is the user's own, made so that no one else may write to it.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from detectors.batch_models.kinds import Trained
+from detectors.batch_models.train import Version
+from sentinel.errors import SettingsError
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Store:
+    """The versions of one tenant's source.
+
+    Raises
+    ------
+    SettingsError
+        A name could not be a folder's.
+    """
+
+    def __init__(self, folder: Path, tenant: str, source: str) -> None:
+        for name in (tenant, source):
+            if not _SAFE.fullmatch(name):
+                raise SettingsError(
+                    f"expected letters, digits, '.', '_' or '-' in the name {name!r}"
+                )
+        self._folder = folder / tenant / source
+
+    def add(self, version: Version) -> int:
+        """Keep a version; return its number."""
+        kind = version.about["kind"]
+        home = self._folder / kind
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = max((row["version"] for row in self.versions(kind)), default=0) + 1
+        with tempfile.TemporaryDirectory(dir=home, prefix=".new-") as made:
+            about = version.about | {"version": number}
+            (Path(made) / "model.pkl").write_bytes(pickle.dumps(version.model))
+            (Path(made) / "about.json").write_text(json.dumps(about))
+            shutil.copytree(made, home / f"{number:04d}")
+        return number
+
+    def versions(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return what is known of every version, oldest first; ``live`` says which are used."""
+        rows = []
+        for path in sorted(self._folder.glob(f"{kind or '*'}/*/about.json")):
+            about = json.loads(path.read_bytes())
+            history = self._history(about["kind"])
+            rows.append(about | {"live": bool(history) and history[-1] == about["version"]})
+        return rows
+
+    def live(self, kind: str) -> Trained | None:
+        """Return the live model of a kind, if any."""
+        history = self._history(kind)
+        if not history:
+            return None
+        path = self._folder / kind / f"{history[-1]:04d}" / "model.pkl"
+        found = pickle.loads(path.read_bytes())  # noqa: S301 - see the module
+        return found if isinstance(found, Trained) else None
+
+    def promote(self, kind: str, version: int) -> int | None:
+        """Make a version live; return the one that was.
+
+        Raises
+        ------
+        SettingsError
+            There is no such version.
+        """
+        known = [row["version"] for row in self.versions(kind)]
+        if version not in known:
+            numbers = ", ".join(map(str, known)) or "none"
+            raise SettingsError(f"expected a version of {kind} among {numbers}, found {version}")
+        history = self._history(kind)
+        before = history[-1] if history else None
+        if before != version:
+            self._write(kind, [*history, version])
+        return before
+
+    def rollback(self, kind: str) -> int:
+        """Make the version live that was before; return it.
+
+        Raises
+        ------
+        SettingsError
+            None was.
+        """
+        history = self._history(kind)
+        if len(history) < 2:
+            raise SettingsError(f"expected an earlier live version of {kind}, found none")
+        self._write(kind, history[:-1])
+        return history[-2]
+
+    def _history(self, kind: str) -> list[int]:
+        path = self._folder / kind / "history.json"
+        history: list[int] = json.loads(path.read_bytes()) if path.is_file() else []
+        return history
+
+    def _write(self, kind: str, history: list[int]) -> None:
+        path = self._folder / kind / "history.json"
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(history))
+        new.replace(path)

@@ -1,0 +1,176 @@
+"""Train models on stored events, compare, promote and roll back; seed the online ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sentinel.cli import _common
+from sentinel.cli._common import JsonOption
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+Paths = Annotated[
+    list[str] | None, typer.Argument(help="Files or folders; default: what PostgreSQL stores.")
+]
+SourceOption = Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")]
+TenantOption = Annotated[str, typer.Option(help="Whose events.")]
+KindOption = Annotated[str, typer.Option(help="isolation_forest, one_class_svm or autoencoder.")]
+FromOption = Annotated[
+    str, typer.Option("--from", help="With stored events: since then, or a span such as 14d.")
+]
+
+
+def _store(tenant: str, source: str) -> Any:
+    from detectors.batch_models.store import Store
+
+    return Store(_common.settings().home / "models", tenant, source)
+
+
+@app.command()
+def train(
+    source: SourceOption,
+    paths: Paths = None,
+    kind: KindOption = "isolation_forest",
+    contamination: Annotated[
+        float, typer.Option(help="Share of the events taken to be odd, up to 0.5.")
+    ] = 0.1,
+    since: FromOption = "14d",
+    tenant: TenantOption = "default",
+    seed: Annotated[int, typer.Option(help="Of what is random about it.")] = 42,
+    json: JsonOption = False,
+) -> None:
+    """Train a new version, measured on the latest fifth of the events; promote it yourself."""
+    from detectors.batch_models.train import points_of
+    from detectors.batch_models.train import train as run
+    from sentinel.cli import _stored
+
+    store = _store(tenant, source)
+    found = _stored.batches(source, tenant, paths or (), since)
+    points = points_of(batch for _, batch in found)
+    version = run(points, kind, contamination, seed, store.live(kind))
+    number = store.add(version)
+    if json:
+        _common.print_json(version.about | {"version": number})
+        return
+    about = version.about
+    rows = [("version", number), ("events", about["events"]), *about["metrics"].items()]
+    rows += [
+        (f"live: {name}", value) for name, value in (about["compared_with_live"] or {}).items()
+    ]
+    _common.print_table(f"{kind} of {source}", ("figure", "value"), rows)
+    _common.note(f"sentinel models promote {number} --source {source} --kind {kind}")
+
+
+@app.command(name="list")
+def show(source: SourceOption, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+    """List the versions: what they learnt from, how they did, which are live."""
+    rows = _store(tenant, source).versions()
+    if json:
+        _common.print_json(*rows)
+        return
+    columns = ("kind", "version", "live", "events", "from", "to", "flagged", "like the live one")
+    _common.print_table("Models", columns, map(_row, rows))
+
+
+def _row(about: dict[str, Any]) -> tuple[Any, ...]:
+    alike = about["compared_with_live"] or {}
+    return (
+        *(about["kind"], about["version"], "live" if about["live"] else "", about["events"]),
+        *(_day(about["from"]), _day(about["to"])),
+        *(about["metrics"].get("flagged_share"), alike.get("rank_correlation")),
+    )
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="Number of the version.")],
+    source: SourceOption,
+    kind: KindOption = "isolation_forest",
+    tenant: TenantOption = "default",
+) -> None:
+    """Make a version the live one."""
+    before = _store(tenant, source).promote(kind, version)
+    _common.note(f"{kind} of {source}: version {version} is live, before it {before or 'none'}")
+
+
+@app.command()
+def rollback(
+    source: SourceOption,
+    kind: KindOption = "isolation_forest",
+    tenant: TenantOption = "default",
+) -> None:
+    """Make the version live that was before."""
+    version = _store(tenant, source).rollback(kind)
+    _common.note(f"{kind} of {source}: version {version} is live again")
+
+
+@app.command()
+def score(
+    source: SourceOption,
+    paths: Paths = None,
+    kind: KindOption = "isolation_forest",
+    since: FromOption = "1d",
+    tenant: TenantOption = "default",
+    limit: Annotated[int, typer.Option(min=1, help="Most events shown.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """Score events with the live version; print the oddest first."""
+    import numpy as np
+
+    from detectors.batch_models.train import points_of
+    from sentinel.cli import _stored
+    from sentinel.errors import SettingsError
+
+    live = _store(tenant, source).live(kind)
+    if live is None:
+        raise SettingsError(f"expected a live {kind} of {source}: train and promote one first")
+    batches = [batch for _, batch in _stored.batches(source, tenant, paths or (), since)]
+    scored = live.score(points_of(batches).x)
+    places = [(batch, row) for batch in batches for row in range(len(batch))]
+    columns = ("anomaly", "flagged", "time", "entity", "operation", "src_ip")
+    rows = [
+        (
+            *(round(float(scored.anomaly[at]), 3), bool(scored.flagged[at])),
+            *(_day(int(batch.time[row])), batch.entity.at(row)),
+            *(batch.operation.at(row), batch.src_ip.at(row)),
+        )
+        for at in np.argsort(-scored.anomaly, kind="stable")[:limit].tolist()
+        for batch, row in [places[at]]
+    ]
+    if json:
+        _common.print_json(*(dict(zip(columns, row, strict=True)) for row in rows))
+        return
+    _common.print_table(f"Oddest of {len(places)} events, by {kind}", columns, rows)
+
+
+@app.command()
+def seed(
+    source: SourceOption,
+    paths: Paths = None,
+    since: FromOption = "14d",
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of the topic events.")] = 1,
+    tenant: TenantOption = "default",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the seeds; default: seeds in SENTINEL_HOME.")
+    ] = None,
+) -> None:
+    """Let the online models learn from history: the state is as if it had been streamed.
+
+    Workers that share SENTINEL_HOME take the seed up where a partition has no checkpoint yet,
+    that is at the first start. Alerts on the past are not raised.
+    """
+    from sentinel.cli import _stored
+    from streams.policy.seeds import seeded
+
+    folder = out or _common.settings().home / "seeds"
+    found = _stored.batches(source, tenant, paths or (), since, partitions)
+    counts = seeded(folder, found, partitions, _common.settings())
+    total = sum(counts.values())
+    _common.note(f"{total} events learnt in {len(counts)} of {partitions} partitions: {folder}")
