@@ -10,7 +10,7 @@ from api.paging import json_response
 from api.subscribers import models, store
 from api.subscribers.routes import MANAGE, Shared, make, owner
 from api.subscribers.store import Draft
-from sentinel.subscribers.kinds import KINDS
+from sentinel.subscribers.kinds import KINDS, MACHINES
 
 router = APIRouter(prefix="/v1/notifications", tags=["subscribers"], dependencies=MANAGE)
 Shared(router, webhooks=False)
@@ -27,8 +27,14 @@ async def list_kinds() -> Response:
 async def create_channel(
     database: DatabaseDep, services: ServicesDep, who: PrincipalDep, body: models.NewChannel
 ) -> Response:
-    """Subscribe a channel to alerts from now on. What is secret in its `config` is not shown."""
+    """Subscribe a channel to alerts from now on. What is secret in its `config` is not shown.
+
+    People are told of new alerts, machines of each amendment too, unless `options.amendments`
+    says otherwise.
+    """
     channel = store.channel(body.kind, body.config)
-    tenant = owner(who, body.tenant)
-    new = Draft(tenant, store.fresh(), body.name, channel, body.filter, body.options)
+    options = body.options
+    if "amendments" not in options.model_fields_set:
+        options = options.model_copy(update={"amendments": body.kind in MACHINES})
+    new = Draft(owner(who, body.tenant), store.fresh(), body.name, channel, body.filter, options)
     return await make(database, services.settings, new)

@@ -123,7 +123,10 @@ class Shared:
                     given["options"] = body.options
                 if body.config is not None:
                     given["channel"] = store.changed(before.channel, row["kind"], body.config)
-                await store.update(connection, before._replace(**given), keys)
+                new = before._replace(**given)
+                await store.update(connection, new, keys)
+                if body.options is not None:
+                    await store.relane(connection, new)
                 after = await store.find(connection, database, subscription, webhooks)
                 detail = {"name": after["name"], "changed": sorted(body.model_fields_set)}
                 await audit(connection, "subscription.change", str(subscription), detail)

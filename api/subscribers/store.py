@@ -119,6 +119,10 @@ async def update(connection: Any, new: Draft, keys: Vault) -> None:
     """Replace a subscription; raise `Problem` (409) where another has the name."""
     names = {row["name"] for row in await connection.fetch(SQL["names"], new.tenant)}
     await _write(connection, "update", new, keys, names)
+
+
+async def relane(connection: Any, new: Draft) -> None:
+    """Let what waits go by the options of `new`."""
     await connection.execute(SQL["lanes"], new.tenant, new.id, new.options.concurrency)
 
 

@@ -145,6 +145,10 @@ KINDS: Final[Mapping[str, type[Channel]]] = {
 }  # fmt: skip
 #: Kinds that open tickets, whose end is looked for.
 TICKETS: Final = frozenset({"jira", "servicenow"})
+#: Kinds that take one alert a request: neither batches nor digests are one message.
+ONE_BY_ONE: Final = TICKETS | {"pagerduty", "opsgenie"}
+#: Kinds that are read by machines, which are told of every amendment unless told otherwise.
+MACHINES: Final = frozenset({"webhook", "splunk", "syslog"})
 
 
 def parted(channel: Channel) -> tuple[dict[str, Any], dict[str, Any]]:

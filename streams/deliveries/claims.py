@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from sentinel import postgres
-from sentinel.subscribers.kinds import TICKETS
+from sentinel.subscribers.kinds import ONE_BY_ONE
 from sentinel.subscribers.model import Subscription
 from streams.deliveries import payload
 from streams.deliveries.adapters.base import Item, Message, Outcome
@@ -82,7 +82,8 @@ async def claim(
     """Lease up to `limit` messages that are due, in a transaction of its own."""
     found: list[Claim] = []
     async with connection.transaction():
-        for head in await connection.fetch(SQL["heads"], now, limit):
+        # One whose secrets cannot be opened is left alone, and takes no room from the others.
+        for head in await connection.fetch(SQL["heads"], now, limit, list(subscriptions)):
             subscription = subscriptions.get(head["subscription_id"])
             if subscription is not None:
                 found.append(await _lease(connection, subscription, head, now))
@@ -91,8 +92,8 @@ async def claim(
 
 async def _lease(connection: Any, subscription: Subscription, head: Any, now: datetime) -> Claim:
     options = subscription.options
-    # A ticket is of one alert: what is held back for those goes out one by one.
-    single = subscription.kind in TICKETS or head["lane"] == TEST
+    # Where each alert is a request of its own, so is what was held back.
+    single = subscription.kind in ONE_BY_ONE or head["lane"] == TEST
     size = 1 if single else DIGEST if head["lane"] == HELD else options.batch_size
     until = now + timedelta(seconds=options.timeout_s + GRACE_S)
     batch = uuid5(head["id"], "batch") if size > 1 else None

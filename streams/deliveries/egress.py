@@ -94,8 +94,9 @@ class Egress:
             if listed or public(ip):
                 return Place(address, listed)
         raise RefusedError(
-            f"expected a public address, found {host} at {', '.join(found) or 'none'}; an "
-            "operator can allow it with SENTINEL_DELIVER_ALLOW"
+            # Which address it is, is nobody's business who only knows the name.
+            f"expected a public address, found {host} at another; an operator can allow it with "
+            "SENTINEL_DELIVER_ALLOW"
         )
 
     def _named(self, host: str) -> bool:

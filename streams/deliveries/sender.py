@@ -89,7 +89,7 @@ class Sender:
         try:
             while True:
                 self._awake.clear()
-                await self._follow_up()
+                self._follow_up()
                 if await self.look() == 0:
                     await self._rest()
         finally:
@@ -105,19 +105,18 @@ class Sender:
         except TimeoutError:
             pass
 
-    async def _follow_up(self) -> None:
-        """Escalate, and look after tickets, every now and then."""
-        if time.monotonic() < self._follow_at:
+    def _follow_up(self) -> None:
+        """Escalate, and look after tickets, every now and then: beside, for it may take long."""
+        if time.monotonic() < self._follow_at or not (self._asking is None or self._asking.done()):
             return
         self._follow_at = time.monotonic() + FOLLOW_S
+        self._asking = self._start(self._after())
+
+    async def _after(self) -> None:
         async for attempt in postgres.retrying():
             with attempt:
                 await self.follow_up()
-        if self._asking is None or self._asking.done():
-            # Beside: whoever keeps the tickets may take long to answer.
-            self._asking = asyncio.create_task(self._ask())
-            self._under_way.add(self._asking)
-            self._asking.add_done_callback(self._done)
+        await self._ask()
 
     async def follow_up(self) -> None:
         """Escalate what nobody acknowledged, and resolve the tickets of what is over."""
@@ -163,10 +162,11 @@ class Sender:
             self._start(self._send(each))
         return len(found)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

@@ -11,7 +11,7 @@ WITH heads AS MATERIALIZED (
     WHERE d.tenant = s.tenant AND d.subscription_id = s.id AND d.lane = l.lane
       AND d.state = 'pending'
     ORDER BY d.seq LIMIT 1) AS h
-  WHERE s.enabled AND (h.leased_until IS NULL OR h.leased_until <= $1)
+  WHERE s.enabled AND s.id = ANY ($3::uuid[]) AND (h.leased_until IS NULL OR h.leased_until <= $1)
   AND (h.due_at <= $1 OR (
     l.lane >= 0 AND h.step = 0 AND s.batch_size > 1 AND EXISTS (
       SELECT FROM deliveries d

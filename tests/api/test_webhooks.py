@@ -185,6 +185,7 @@ async def test_channels_show_no_secret_and_changes_may_leave_it_out(ours):
     answer = await ours.post("/v1/notifications", json=body)
     assert answer.status_code == 201
     assert "very-secret" not in answer.text
+    assert answer.json()["options"]["amendments"] is False, "people are told once"
     path = f"/v1/notifications/{answer.json()['id']}"
     changed = await ours.patch(path, json={"config": {"project": "OPS"}})
     assert changed.json()["config"]["project"] == "OPS"
