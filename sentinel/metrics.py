@@ -80,6 +80,9 @@ API_SECONDS = Histogram(
 )
 
 NEURAL_SPIKES = Counter("sentinel_neural_spikes", "Spikes detected.", ["tenant"])
+DELIVERIES = Counter(
+    "sentinel_deliveries", "Attempts to tell subscribers, by kind of channel.", ["kind", "outcome"]
+)
 NEURAL_EVENTS = Counter("sentinel_neural_events", "Neural events by kind.", ["tenant", "kind"])
 NEURAL_GAPS = Counter("sentinel_neural_missing_samples", "Samples that never came.", ["tenant"])
 NEURAL_CHANNELS = Gauge(
