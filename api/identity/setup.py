@@ -11,9 +11,9 @@ from api.identity import passwords
 from api.identity.audit import audit
 from api.identity.sessions import SQL
 from sentinel import postgres
+from sentinel.local.home import ADMIN_SECRET
 from sentinel.settings import Settings
 
-FILE: Final = "admin-secret"
 NAME: Final = "admin"
 #: Seconds that the one-time secret of a user is good for.
 SECRET_S: Final = 3 * 86_400
@@ -43,7 +43,7 @@ async def first_admin(settings: Settings) -> Path | None:
                 return None
         secret = passwords.one_time()
         known = await passwords.hashed(secret)
-        path = settings.home / FILE
+        path = settings.home / ADMIN_SECRET
         async with database.writing() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", _LOCK)
             if await connection.fetchval(SQL["any_user"]):

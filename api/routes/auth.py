@@ -11,18 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import errors
-from api.deps import DatabaseDep, PrincipalDep
+from api.deps import DatabaseDep, PrincipalDep, ServicesDep
 from api.errors import Problem
 from api.identity.access import DeskDep, EverywhereDep, IdentityDep
 from api.identity.audit import audit
 from api.identity.login import Attempt
 from api.identity.oidc import COOKIE, Provider, SignOnDep
 from api.identity.sessions import SQL, renew
+from api.identity.setup import NAME as FIRST_NAME
 from api.identity.signing import ALGORITHMS
 from api.paging import json_response
 from api.permissions import allow
+from sentinel import postgres
+from sentinel.local.home import ADMIN_SECRET
 
 router = APIRouter(tags=["sign in"])
+FIRST_USER = (postgres.ALL_TENANTS, FIRST_NAME)
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,128}$")]
 Whose = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_.@-]{1,128})$")]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -112,10 +116,14 @@ async def refresh(identity: IdentityDep, everywhere: EverywhereDep, body: Refres
 
 @router.post("/v1/auth/password", status_code=204, response_class=Response)
 async def choose_password(
-    desk: DeskDep, identity: IdentityDep, request: Request, body: NewPassword
+    desk: DeskDep, identity: IdentityDep, services: ServicesDep, body: NewPassword
 ) -> Response:
     """Change the password, or choose one in place of a one-time secret. Ends all sessions."""
-    await desk.choose_password(body.attempt(), body.new_password)
+    attempt = body.attempt()
+    await desk.choose_password(attempt, body.new_password)
+    if attempt[:2] == FIRST_USER:  # its secret is of no use any more
+        secret = services.settings.home / ADMIN_SECRET
+        await asyncio.to_thread(secret.unlink, missing_ok=True)
     identity.credentials.forget()
     return Response(status_code=204)
 

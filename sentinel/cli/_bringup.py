@@ -22,7 +22,7 @@ from sentinel.cli.topics import register
 from sentinel.errors import SettingsError, StackError
 from sentinel.kafka import create_topics
 from sentinel.local import Service, Stack
-from sentinel.local.home import ensure_token, find
+from sentinel.local.home import ADMIN_SECRET, ensure_token, find
 from sentinel.local.probe import HOST, healthy, listens
 from sentinel.local.stack import environment_for_children
 from sentinel.settings import Settings
@@ -46,13 +46,18 @@ Sentinel is up. Ctrl-C or `sentinel down` stops it; its data stays in {home}.
   Kafka       {kafka}
   PostgreSQL  {postgres}
   logs        {logs}
-
+{first}
 Push your own logs
   sentinel push FILE_OR_FOLDER --source cloudtrail
   curl -H "Authorization: Bearer $(cat {token})" --data-binary @FILE {api}/v1/ingest/auditd
   any Kafka producer, to the topic raw.SOURCE at {kafka}
 See the alerts
   sentinel alerts --follow
+"""
+#: Until somebody has signed in for the first time.
+FIRST = """
+Make yourself its administrator (one-time secret: {secret})
+  sentinel users password admin --tenant '*'
 """
 
 
@@ -74,6 +79,11 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
         A step failed, with the reason; nothing is left running.
     """
     known = sources(settings)
+    if settings.api_tls_certificate:  # what waits for it asks by plain HTTP
+        raise SettingsError(
+            "SENTINEL_API_TLS_CERTIFICATE: expected it unset here, found it set; run `sentinel "
+            "api` by itself with it, beside a stack that was brought up without"
+        )
     if settings.connectors:  # a mistake in it is told now, not in a log
         config.read(Path(settings.connectors), known)
     stack = Stack(settings, search)
@@ -150,6 +160,7 @@ def foreground(
 def summary(stack: Stack, api: str) -> str:
     """Return what to tell a person once everything is up."""
     password = stack.identity.password
+    secret = stack.home / ADMIN_SECRET
     return SUMMARY.format(
         home=shown(stack.home),
         api=api,
@@ -157,6 +168,7 @@ def summary(stack: Stack, api: str) -> str:
         kafka=stack.kafka,
         postgres=stack.postgres.replace(f":{password}@", "@"),
         logs=shown(stack.home / "logs"),
+        first=FIRST.format(secret=shown(secret)) if secret.exists() else "",
     )
 
 

@@ -34,6 +34,8 @@ PORT_NAMES = (
 )
 PORT_RANGE = (20_000, 32_000)  # below what Linux hands out to outgoing connections
 TOKEN_FILE = "api-token"  # noqa: S105 # the name of a file
+#: Holds the one-time secret of the first user, from its making until it is used (mode 0600).
+ADMIN_SECRET = "admin-secret"  # noqa: S105 # the name of a file
 
 
 @dataclass(frozen=True, slots=True)

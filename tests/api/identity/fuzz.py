@@ -42,6 +42,7 @@ def served(settings: Settings) -> Iterator[str]:
     unlimited = {"api_user_per_min": 0, "api_address_per_min": 0}
     app = create(settings.model_copy(update=unlimited))
     app.state.identity.rates.sign_ins = 0
+    app.openapi()  # made now, so that it is there when it is asked for
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
     )

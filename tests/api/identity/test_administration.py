@@ -12,7 +12,8 @@ import httpx
 
 from api.app import create
 from api.errors import Problem
-from api.identity.setup import FILE, first_admin
+from api.identity.setup import first_admin
+from sentinel.local.home import ADMIN_SECRET
 from streams.runtime.migrate import apply
 
 
@@ -219,7 +220,7 @@ def _options(dsn: str) -> str:
 async def _first_user(settings: Any) -> None:
     await asyncio.to_thread(apply, settings.postgres)
     path = await first_admin(settings)
-    assert path == settings.home / FILE
+    assert path == settings.home / ADMIN_SECRET
     assert path.stat().st_mode & 0o777 == 0o600
     assert await first_admin(settings) is None
     app = create(settings)
@@ -235,6 +236,7 @@ async def _first_user(settings: Any) -> None:
             assert answer.status_code in {401, 422}, "no default password"
         chosen = {**who, "password": path.read_text().strip(), "new_password": password}
         assert (await client.post("/v1/auth/password", json=chosen)).status_code == 204
+        assert list(settings.home.glob(ADMIN_SECRET)) == []
         assert (await client.post("/v1/auth/password", json=chosen)).status_code == 401
         tokens = (await client.post("/v1/auth/login", json={**who, "password": password})).json()
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
