@@ -17,6 +17,7 @@ from sentinel.cli._common import JsonOption
 from sentinel.cli._rules.cases import run_cases
 from sentinel.cli._rules.firing import doubts
 from sentinel.cli._rules.intake import import_rules, promote
+from sentinel.cli._rules.seen import Seen
 from sentinel.errors import RuleError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -59,11 +60,17 @@ def check_rules(
     firing: Annotated[
         bool, typer.Option("--firing", help="Also name the rules that can never fire here.")
     ] = False,
+    seen: Annotated[
+        str, typer.Option(help="Judge that by the events stored since, such as 7d; implies it.")
+    ] = "",
+    tenant: Annotated[str | None, typer.Option(help="With --seen: by those of one tenant.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Name what cannot be run, with file, line and reason; fail if any of our own cannot."""
     ruleset = _load(dirs)
-    idle = list(doubts(ruleset.rules))
+    stored = Seen(seen, tenant) if seen else None
+    firing = firing or bool(stored)
+    idle = list(doubts(ruleset.rules, stored, stored.words) if stored else doubts(ruleset.rules))
     rows = [structs.asdict(each) for each in ruleset.unsupported]
     rows += [each._asdict() for each in idle if firing]
     if json:

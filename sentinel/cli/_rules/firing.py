@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,10 @@ from sentinel.registry import discover
 GOLDEN = Path(connectors.__path__[0]).parent / PLACE
 
 
+#: Returns events of a source to judge by, as the source writes them; none where there is none.
+Samples = Callable[[str, Connector], Sequence[bytes]]
+
+
 class Doubt(NamedTuple):
     """Why a rule may never fire."""
 
@@ -27,13 +31,36 @@ class Doubt(NamedTuple):
     reason: str
 
 
-def doubts(rules: Iterable[Rule], golden: Path = GOLDEN) -> Iterator[Doubt]:
-    """Yield each rule that cannot fire here, as far as can be told without real events.
+def ours(name: str, source: Connector) -> list[bytes]:
+    """Return our own samples of a source."""
+    found: list[bytes] = []
+    for raw, _ in cases(GOLDEN, name):
+        try:
+            units = list(source.split(raw.read_bytes()))
+            assembler = source.assembler()
+            found += units if assembler is None else [*assembler.feed(units, 0), *assembler.flush()]
+        except RecordError:
+            continue  # a sample of what is refused
+    return found
+
+
+def doubts(rules: Iterable[Rule], samples: Samples = ours, span: str = "") -> Iterator[Doubt]:
+    """Yield each rule that cannot fire here, as far as can be told by `samples`.
 
     That is one whose log source no connector has, or all of whose alternatives look at a
-    field that none of our samples of these sources has. The second is a guess: samples show
-    the usual fields, not every one. It is not made without samples, nor of what is inside an
-    object that samples have: that is another one with every operation.
+    field that none of the samples of these sources has. The second is a guess: samples show
+    the usual fields, not every one. It is not made of what is inside an object that samples
+    have: that is another one with every operation.
+
+    Parameters
+    ----------
+    rules
+        To judge.
+    samples
+        Events to judge by.
+    span
+        Where they are real events: of what time, in words. A source without any is then a
+        reason by itself; else it says nothing.
     """
     found = discover(connectors, Connector)  # type: ignore[type-abstract]
     sources = {name: connector() for name, connector in found.items()}
@@ -42,12 +69,12 @@ def doubts(rules: Iterable[Rule], golden: Path = GOLDEN) -> Iterator[Doubt]:
         for name, source in sources.items()
     }
     known = {
-        name: _fields(source, chosen[name].values(), golden / name)
+        name: _fields(source, chosen[name].values(), samples(name, source))
         for name, source in sources.items()
         if chosen[name]
     }
     for rule in rules:
-        reason = _reason(rule, chosen, known)
+        reason = _reason(rule, chosen, known, span)
         if reason:
             yield Doubt(rule.path, _line(rule, reason), rule.id, "; ".join(reason))
 
@@ -56,6 +83,7 @@ def _reason(
     rule: Rule,
     chosen: Mapping[str, Mapping[str, Rule]],
     known: Mapping[str, frozenset[str] | None],
+    span: str,
 ) -> list[str]:
     """Return why a rule cannot fire, in parts; nothing where it can."""
     sources = [name for name, rules in chosen.items() if rule.id in rules]
@@ -66,10 +94,14 @@ def _reason(
         return [f"no source has events of the log source {wanted or '(none stated)'}"]
     parts = []
     for name in sources:
+        if span and known[name] is None:
+            parts.append(f"no event of {name} in {span}")
+            continue
         lacking = _lacking(chosen[name][rule.id], known[name])
         if not lacking:
             return []
-        parts.append(f"no sample of {name} has {', '.join(lacking)}")
+        what = f"event of {name} in {span}" if span else f"sample of {name}"
+        parts.append(f"no {what} has {', '.join(lacking)}")
     return parts
 
 
@@ -86,18 +118,16 @@ def _lacking(rule: Rule, known: frozenset[str] | None) -> list[str]:
     return list(lacking)
 
 
-def _fields(source: Connector, rules: Iterable[Rule], golden: Path) -> frozenset[str] | None:
+def _fields(
+    source: Connector, rules: Iterable[Rule], samples: Iterable[bytes]
+) -> frozenset[str] | None:
     """Return which of the fields of rules any sample has; None where there is no sample."""
     wanted = frozenset[str]().union(*(rule.fields for rule in rules))
     decoder = source.decoder(wanted)
     events = []
-    for raw, _ in cases(golden.parent, golden.name):
+    for raw in samples:
         try:
-            units = list(source.split(raw.read_bytes()))
-            assembler = source.assembler()
-            if assembler is not None:
-                units = [*assembler.feed(units, 0), *assembler.flush()]
-            events += [decoder.decode(unit) for unit in units]
+            events.append(decoder.decode(raw))
         except RecordError:
             continue  # a sample of what is refused
     if not events:
@@ -115,7 +145,7 @@ def _fields(source: Connector, rules: Iterable[Rule], golden: Path) -> frozenset
 def _line(rule: Rule, reason: list[str]) -> int:
     """Return the line of the rule's file that a reason is about: its field's, or log source's."""
     field = reason[0].rpartition(" has ")[2].partition(",")[0].rpartition(".")[2]
-    word = "logsource:" if "log source" in reason[0] else field
+    word = field if " has " in reason[0] and "log source" not in reason[0] else "logsource:"
     try:
         lines = Path(rule.path).read_text(errors="replace").splitlines()
     except OSError:

@@ -159,6 +159,7 @@ def test_rules_list(rules, capfd):
         "severity": "medium",
         "logsource": {"product": "aws", "service": "cloudtrail"},
         "techniques": ["T1136.003"],
+        "staged": False,
         "path": str(rules / "a.yml"),
     }
     assert run(["rules", "list"]) == 0
