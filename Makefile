@@ -1,6 +1,6 @@
 # Sentinel. `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint fmt bench chaos dashboards golden lock clean distclean
+.PHONY: help setup dev run test lint fmt bench bench-api chaos fuzz dashboards golden lock clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ SEED ?=
 ARGS ?=
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## Make .venv, install what is pinned, fetch Kafka, compile the models
 
@@ -46,6 +46,9 @@ fmt: dev ## Format the code
 
 bench: setup dev ## Measure: one table, each figure beside orjson.loads on the same events
 	$(BIN)/sentinel bench $(ARGS)
+
+bench-api: setup dev ## Measure the API with 150 users on 5 million events (ARGS="--events 100000" for less)
+	$(BIN)/sentinel bench api --events 5000000 $(ARGS)
 
 chaos: setup dev ## Faults at random points under load, N=20 of them (SEED= repeats a run)
 	$(BIN)/python -m bench.chaos -n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)

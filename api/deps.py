@@ -19,7 +19,6 @@ from starlette.requests import HTTPConnection
 from api.errors import unavailable
 from api.permissions import Principal, principal
 from api.search import Search
-from api.search.elasticsearch import ElasticsearchSearch
 from api.search.postgres import PostgresSearch
 from connectors._mapper import Mapper
 from sentinel import postgres
@@ -56,6 +55,15 @@ Time = Annotated[AwareDatetime, AfterValidator(_within_reach)] | None
 PrincipalDep = Annotated[Principal, Depends(principal)]
 
 
+def _searching(url: str) -> Search:
+    """Return the store that lists; the client of Elasticsearch is 50 MB that others need not."""
+    if not url:
+        return PostgresSearch()
+    from api.search.elasticsearch import ElasticsearchSearch
+
+    return ElasticsearchSearch(url)
+
+
 class Services:
     """What one process of the API holds: connections, nothing else.
 
@@ -65,8 +73,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        url = settings.elasticsearch
-        self.search: Search = ElasticsearchSearch(url) if url else PostgresSearch()
+        self.search: Search = _searching(settings.elasticsearch)
         self.mapper = Mapper(settings, "api")
         self._pool: Any = None
         self._producer: Producer | None = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-import detectors.models
 import detectors.rules
 from api.deps import DatabaseDep, Services, ServicesDep, Text
 from api.paging import decode_cursor, encode_cursor, json_response, moment, page
@@ -19,10 +18,10 @@ from api.permissions import allow
 from api.search import SEVERITIES
 from connectors._reading.ways import ways
 from connectors._sources import sources
-from detectors.base import Model
-from detectors.sigma import Rule as Sigma
-from detectors.sigma import RuleSet
 from sentinel.registry import discover
+
+if TYPE_CHECKING:
+    from detectors.sigma import Rule as Sigma
 
 router = APIRouter(prefix="/v1", tags=["detection"])
 OWN = Path(detectors.rules.__path__[0])
@@ -87,7 +86,9 @@ class Sources(BaseModel):
 
 
 async def _rules(services: Services) -> list[Sigma]:
-    """Return the rules in use, read once."""
+    """Return the rules in use, read once; pySigma is memory that most processes never need."""
+    from detectors.sigma import RuleSet
+
     found: list[Sigma] | None = getattr(services, "rules", None)
     if found is None:
         settings = services.settings
@@ -154,6 +155,9 @@ async def list_models(
     tenant: Annotated[Text, Query(description="Whose alerts are counted.")] = None,
 ) -> Response:
     """List the online models with what they found in the last 30 days."""
+    import detectors.models
+    from detectors.base import Model
+
     counts = await _counts(database, tenant)
     found = discover(detectors.models, Model).values()  # type: ignore[type-abstract]
     items = [

@@ -133,7 +133,7 @@ class Span(NamedTuple):
         return sql.condition(own(database, subject, self.wanted)), sql.args
 
 
-def span(
+async def span(
     of: Annotated[Literal["alerts", "events"], Query(description="What to count.")] = "alerts",
     since: Annotated[Time, Query(description="Default: a day before `until`.")] = None,
     until: Annotated[Time, Query(description="Default: now.")] = None,

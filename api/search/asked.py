@@ -65,7 +65,7 @@ def full_text(q: str | None, subject: Subject) -> list[Node]:
     return [Words(subject.text, (word,)) for word in words]
 
 
-def alerts(
+async def alerts(
     query: QueryText = None,
     q: FullText = None,
     since: Annotated[Time, Query(description="Alerts whose last event is not older.")] = None,
@@ -107,7 +107,7 @@ def alerts(
     return both(*wanted)
 
 
-def events(
+async def events(
     query: QueryText = None,
     q: FullText = None,
     since: Annotated[Time, Query(description="Not older than this.")] = None,
