@@ -109,7 +109,7 @@ def read(path: Path, var: str = "", fs: float = 0.0) -> Recording:
         tuple(channels.labels),
         (),
         spikes=_spikes(head, packets, sample, channels),
-        marks=_marks(head, packets, sample, resets),
+        marks=_marks(head, packets, sample, resets) if len(packets) else None,
         notes=tuple(notes),
     )
 
@@ -136,9 +136,9 @@ def _basic(path: Path, data: bytes, size: int) -> _Head:
             f"version {head.version[0]}.{head.version[1]}, {head.data} stated, {size} in the file"
         )
     rates = head.resolution > 0 and 0 < head.fs <= MOST_HZ
-    if not (head.body < head.packet <= MOST_BYTES and rates):
+    if not (head.body + 4 <= head.packet <= MOST_BYTES and rates):
         raise FormatError(
-            f"{path.name}: expected packets of {head.body + 1} to {MOST_BYTES} bytes, a clock and "
+            f"{path.name}: expected packets of {head.body + 4} to {MOST_BYTES} bytes, a clock and "
             f"1 to {MOST_HZ} Hz, found {head.packet} bytes, {head.resolution} and {head.fs} Hz"
         )
     return head
@@ -257,25 +257,32 @@ def _marks(
     """Return what is no spike, in order of time."""
     kind = packets["kind"]
     rows = np.flatnonzero((kind == 0) | (kind >= SYSTEM))
-    found = [(int(sample[row]), *_mark(head, packets[row])) for row in rows.tolist()]
-    found += [(int(sample[row]), "reset", 0, "") for row in resets.tolist()]
-    found.sort(key=lambda mark: mark[0])
+    found = packets[rows]
+    value = found["unit"].astype(np.int64) + 256 * found["more"].astype(np.int64)
+    port = found["kind"] == 0
+    value[port] = np.ascontiguousarray(found["body"][port, :2]).view("<u2")[:, 0]
+    names = list(map(KINDS.get, found["kind"].tolist(), [""] * len(rows)))
+    texts = [""] * len(rows)
+    for place in np.flatnonzero(port).tolist():
+        reason = int(found["unit"][place])
+        names[place] = "serial" if reason & 0x80 else "digital" if reason & 1 else "analog"
+    if head.version >= (2, 3):
+        for place in np.flatnonzero(found["kind"] == 0xFFFF).tolist():
+            value[place], texts[place] = 0, _text(found[place])
+    at = np.concatenate([sample[rows], sample[resets]])
+    order = np.argsort(at, kind="stable")
+    names += ["reset"] * len(resets)
+    texts += [""] * len(resets)
     return Marks(
-        np.array([mark[0] for mark in found], np.int64),
-        tuple(mark[1] for mark in found),
-        np.array([mark[2] for mark in found], np.int64),
-        tuple(mark[3] for mark in found),
+        at[order],
+        tuple(names[place] or "other" for place in order.tolist()),
+        np.concatenate([value, np.zeros(len(resets), np.int64)])[order],
+        tuple(texts[place] for place in order.tolist()),
     )
 
 
-def _mark(head: _Head, packet: Any) -> tuple[str, int, str]:
-    """Return kind, value and text of a packet that is no spike."""
-    body = packet["body"].tobytes()
-    kind, reason = int(packet["kind"]), int(packet["unit"])
-    if kind == 0:
-        value = int.from_bytes(body[:2], "little")
-        return ("serial" if reason & 0x80 else "digital" if reason & 1 else "analog"), value, ""
-    if kind == 0xFFFF and head.version >= (2, 3):
-        encoding = "utf-16-le" if reason == 1 else "latin-1"
-        return "comment", 0, body[4:].decode(encoding, "replace").rstrip("\0").split("\0")[0]
-    return KINDS.get(kind, f"packet {kind}"), reason + 256 * int(packet["more"]), ""
+def _text(packet: Any) -> str:
+    """Return a comment, in ISO 8859-1 or UTF-16 as its packet says."""
+    encoding = "utf-16-le" if int(packet["unit"]) == 1 else "latin-1"
+    text: str = packet["body"].tobytes()[4:].decode(encoding, "replace")
+    return text.split("\0")[0]
