@@ -150,6 +150,8 @@ class Correlator:
             alert["first_seen"], alert["last_seen"] = state.first_seen, state.last_seen
             alert["severity_id"] = state.severity_id
             alert["explanation"] = state.explanation
+            if signal["kind"] == "risk":
+                alert["techniques"] = signal["techniques"]
 
     def _amend(self, ident: str, signal: Mapping[str, Any], members: list[dict[str, Any]]) -> Open:
         """Update what is remembered of the alert `ident`."""
@@ -161,7 +163,7 @@ class Correlator:
                 0, score, min(times), max(times), signal["severity_id"], signal["explanation"]
             )
         state.count += len(members)
-        if signal["kind"] == "risk" and score >= state.score:
+        if signal["kind"] == "risk":
             state.explanation = signal["explanation"]  # a risk that has grown says all of it
         state.score = max(state.score, score)
         state.severity_id = max(state.severity_id, signal["severity_id"])

@@ -148,16 +148,18 @@ class Joiner:
 
     def _finish(self, call: Call, clocks: dict[str, int], *, quiet: bool = False) -> Joined:
         """Let events into their groups, tree by tree from below, and make the alerts."""
+        kept = self._clocks.kept
         for root, tree in self._trees.items():
             for node in tree.nodes:
                 groups = self._groups[root, node]
                 for key, coming in call.taken(groups).items():
-                    firings, late = groups.take(key, coming)
+                    clock = kept.get(_tenant(key), NOTHING)
+                    firings, late = groups.take(key, coming, clock)
                     for whose in late:
                         call.late[whose] += 1
                     if firings:
                         self._fired(tree, groups, key, firings, call)
-                    groups.settle(key)
+                    groups.settle(key, clock)
                 self._ripe(tree, groups, clocks, call, quiet=quiet)
         self._bound()
         alerts = [self._alert(ident, each, call) for ident, each in call.changes.items()]
@@ -174,7 +176,7 @@ class Joiner:
             firings = groups.due(key, clock)
             self._fired(tree, groups, key, firings, call)
             if key in groups.entries and (firings or key not in groups.pending):
-                groups.settle(key)
+                groups.settle(key, self._clocks.kept.get(_tenant(key), NOTHING))
 
     def _fired(
         self, tree: Tree, groups: Groups, key: str, firings: list[Firing], call: Call
@@ -286,7 +288,7 @@ class Joiner:
         for groups in self._groups.values():
             while groups.entries:
                 key = next(iter(groups.entries))
-                clock = self._clocks.now.get(_tenant(key), NOTHING)
+                clock = self._clocks.kept.get(_tenant(key), NOTHING)
                 if key in groups.pending or groups.newest(key) >= clock - groups.kept_ms:
                     break
                 groups.drop(key)

@@ -11,6 +11,9 @@ from schemas.joins import Arrivals
 
 #: Time of arrival after which a source that sends nothing holds no clock back, ms.
 IDLE_MS: Final = 60_000
+#: The same for what is kept: a partition may lag behind others by this much, after an outage
+#: or in a backlog, and lose nothing.
+LAG_MS: Final = 3_600_000
 #: Before any event.
 NOTHING: Final = -(1 << 62)
 
@@ -27,13 +30,16 @@ class Clocks:
     """Watermarks of all lanes of one ``signals`` partition.
 
     The clock of a tenant is the least watermark of its lanes, but for those that have been idle
-    for `IDLE_MS` of time of arrival; it never goes back.
+    for `IDLE_MS` of time of arrival; it never goes back. `kept` is the same with `LAG_MS`, and
+    before anything until the tenant has been seen for that long: who knows what else there is.
     """
 
     def __init__(self) -> None:
         self._lanes: dict[Lane, tuple[int, int]] = {}
         self.now: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
         self.newest: dict[str, int] = {}
+        self._begun: dict[str, int] = {}
 
     def note(self, partition: int, arrivals: Arrivals, start: int) -> list[Whose]:
         """Take note of the events from place `start` on; return whose each event is."""
@@ -59,15 +65,26 @@ class Clocks:
     def _tick(self, tenant: str) -> None:
         lanes = [state for lane, state in self._lanes.items() if lane.tenant == tenant]
         latest = max(arrived for _, arrived in lanes)
-        now = min(mark for mark, arrived in lanes if arrived >= latest - IDLE_MS)
-        self.now[tenant] = max(self.now.get(tenant, now), now)
+        begun = self._begun.setdefault(tenant, latest)
+        _advance(self.now, tenant, _least(lanes, latest - IDLE_MS))
+        if latest - begun >= LAG_MS:
+            _advance(self.kept, tenant, _least(lanes, latest - LAG_MS))
 
     def state(self) -> list[Any]:
-        """Return lanes, clocks and newest times, for `load`."""
+        """Return lanes, clocks and times, for `load`."""
         lanes = [(*lane, *marks) for lane, marks in self._lanes.items()]
-        return [lanes, self.now, self.newest]
+        return [lanes, self.now, self.kept, self.newest, self._begun]
 
     def load(self, state: list[Any]) -> None:
         """Take up what `state` returned."""
-        lanes, self.now, self.newest = state
+        lanes, self.now, self.kept, self.newest, self._begun = state
         self._lanes = {Lane(*lane[:3]): (lane[3], lane[4]) for lane in lanes}
+
+
+def _least(lanes: list[tuple[int, int]], since: int) -> int:
+    """Return the least watermark of the lanes that something has come from since."""
+    return min(mark for mark, arrived in lanes if arrived >= since)
+
+
+def _advance(clocks: dict[str, int], tenant: str, now: int) -> None:
+    clocks[tenant] = max(clocks.get(tenant, now), now)

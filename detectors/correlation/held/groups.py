@@ -6,8 +6,9 @@ judged at each event, at once; a late event is put in its place and the windows 
 are judged again. Anything else is judged when the window is over and the watermark is past it by
 the lateness allowed: a sliding one once for each event, the others once.
 
-**Bounds.** Of a group, events are kept for the timespan and the lateness behind its newest;
-earlier ones that still come are late, and counted. Beyond `MOST` events the older half goes:
+**Bounds.** Of a group, events are kept for the timespan and the lateness behind its newest, or
+behind the slowest partition (`detectors.correlation.held.clocks`); earlier ones that still come
+are late, and counted. Beyond `MOST` events the older half goes:
 into a count (``event_count``), into sketches (``value_count``, see `sketch`: from then on the
 count may be off by some 2 %, and the edge of the window by the span of one sketch), or away,
 which `evictions` counts.
@@ -101,8 +102,10 @@ class Groups:
         self._kept = self._span + node.slack_ms
         self._names = {name: place for place, name in enumerate(self.correlation.rules)}
 
-    def take(self, key: str, coming: Iterable[Coming]) -> tuple[list[Firing], list[Whose]]:
-        """Add events to a group.
+    def take(
+        self, key: str, coming: Iterable[Coming], clock: int
+    ) -> tuple[list[Firing], list[Whose]]:
+        """Add events to a group; `clock` is how far all events of the tenant have come.
 
         Returns
         -------
@@ -119,12 +122,12 @@ class Groups:
         if not self._growing:
             return [], self._wait(key, entries, coming)
         width = self.width
-        newest = entries[-width] >> SHIFT if entries else NOTHING
+        newest, kept = entries[-width] >> SHIFT if entries else NOTHING, self._kept
         late: list[Whose] = []
         low, high = 1 << 60, NOTHING
         for row, _, whose in coming:
             time = row[0] >> SHIFT
-            if time < newest - self._kept:
+            if time < clock - kept and time < newest - kept:
                 if whose is None:
                     self.evictions += 1
                 else:
@@ -272,13 +275,13 @@ class Groups:
         self._left(key, [entries[start * width] >> SHIFT] if start < size else [])
         return found
 
-    def settle(self, key: str) -> None:
+    def settle(self, key: str, clock: int) -> None:
         """Drop the events of a group that no window can have any more, and bound the others."""
         entries, width = self.entries[key], self.width
         if not entries:
             del self.entries[key]
             return
-        horizon = (entries[-width] >> SHIFT) - self._kept
+        horizon = min(entries[-width] >> SHIFT, clock) - self._kept
         if self._growing and entries[0] >> SHIFT >= horizon and len(entries) <= self._room:
             return
         if self._session:

@@ -16,7 +16,7 @@ from detectors.correlation.joins import Joiner
 MINUTE = 60_000
 FOLD = 10 * MINUTE
 RELAXED = hypothesis_settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 
 Hit = tuple[str, tuple[str, ...], int, str, str]
@@ -53,9 +53,11 @@ def correlations(draw: Any) -> dict[str, Any]:
     body["group-by"] = ["user"]
     body["lateness"] = "1d"
     if kind == "temporal" and draw(st.booleans()):
-        joins = [" and ".join(rules), " or ".join(rules), f"a and not {rules[-1]}"]
-        if rules[-1] != "a":
-            body["condition"] = draw(st.sampled_from(joins))
+        *others, last = rules
+        joins = [" and ".join(rules), " or ".join(rules)]
+        if others:
+            joins.append(f"{' and '.join(others)} and not {last}")
+        body["condition"] = draw(st.sampled_from(joins))
     elif not kind.startswith("temporal") or draw(st.booleans()):
         condition: dict[str, Any] = {draw(operators): draw(st.integers(1, 5))}
         if kind.startswith("value"):
