@@ -30,7 +30,7 @@ COLD_HISTORY = 10_000
 class IsolationForest(Model):
     """Online isolation forest over what an event is, when it came and how its entity behaves.
 
-    State: at most 560 kB in a snapshot (32 trees of 511 nodes, 1,024 points of 19 features,
+    State: at most 560 kB in a snapshot (28 trees of 511 nodes, 1,024 points of 19 features,
     2,048 entities).
     """
 

@@ -21,7 +21,7 @@ from schemas.snapshot import pack, unpack
 
 #: The fields, and which of them are paired.
 FIELDS = ("operation", "src_ip", "user_agent", "region")
-PAIRS = ((0, 1), (0, 2), (1, 2), (0, 3))
+PAIRS = ((0, 1), (0, 2), (0, 3))
 COUNT = len(FIELDS) + len(PAIRS)
 COLD_EVENTS = 1000
 
@@ -29,7 +29,7 @@ COLD_EVENTS = 1000
 class RareCombination(Model):
     """Pairs of values new to an entity that knows each of them.
 
-    State: at most 850 kB in a snapshot; a full table drops its less recently used half.
+    State: at most 830 kB in a snapshot; a full table drops its less recently used half.
     """
 
     id: ClassVar[str] = "model.rare_combination"

@@ -130,19 +130,22 @@ def _judge(
     mine = np.zeros(models)
     for i in range(start, len(entity)):
         _activity(entity[i], time[i], clock[_CLOCK], week, keys, slots, size, last)
-        odd = 0.0
+        odd, most = 0.0, 0.0
         for m in range(models):
             mine[m] = 0.0
             if anomaly[m, i] > 0.0:
                 mine[m] = tail_decades(anomaly[m, i], bins[m], blocks[m], total[m])
                 odd += mine[m]
+                most = max(most, mine[m])
             else:
                 bins[m, 0] += 1
                 blocks[m, 0] += 1
                 total[m, 0] += 1
             parts[m, i] = mine[m]
         kept[i] = total[models, 0]
-        joint = combined(mine) * multiplier[i] if odd > 0.0 else 0.0
+        # nearly always one model alone has something to say: it needs no sorting
+        joint = most / DECADES if most == odd else combined(mine)
+        joint = min(joint, 1.0) * multiplier[i]
         decades[i] = tail_decades(min(joint, 1.0), bins[models], blocks[models], total[models])
         needed[i] = np.log10(max(week[_EVENTS] / (budget * week[_NAMES]), 1.0))
         week[_SUM] += joint
