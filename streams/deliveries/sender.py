@@ -18,7 +18,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import streams.deliveries.adapters
-from sentinel import log, postgres
+from sentinel import log, metrics, postgres
 from sentinel.registry import discover
 from sentinel.subscribers.kinds import KINDS
 from sentinel.subscribers.model import Subscription
@@ -185,6 +185,8 @@ class Sender:
                 async with self._pool.acquire() as connection:
                     verdict = await self._verdict(connection, claimed, outcome)
                     await claims.record(connection, claimed, outcome, verdict, (at, took_ms))
+        result = verdict.state if outcome.error else "delivered"
+        metrics.DELIVERIES.labels(claimed.subscription.kind, result).inc(len(claimed.rows))
         if outcome.error:
             _log.info(
                 "a delivery failed",
