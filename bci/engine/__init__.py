@@ -10,6 +10,7 @@ for bit, for any split into blocks, live or replayed, and after `Engine.restore`
 nothing of each other, so neither does the number of workers matter.
 """
 
-from bci.engine.engine import Engine, Found, Spikes
+from bci.engine.engine import Engine
+from bci.engine.found import Found, Spikes
 
 __all__ = ["Engine", "Found", "Spikes"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bci.engine import filtering, scanning
 from bci.engine.advancing import advance
+from bci.engine.found import Found, Part, Scratch, joined, spikes_of
 from bci.engine.plan import TILE, Plan, Room
 from bci.engine.prototype import matched
 from bci.engine.state import LIMITS_EVERY, State
@@ -17,8 +18,6 @@ from bci.engine.state import chunk as chunk_of
 from bci.probe import Probe
 from bci.settings import EngineSettings
 
-#: Samples, channels, scores and snippets of detections.
-Part = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]
 #: Share of the score that a detection needs on one channel, without what its neighbours add,
 #: below which a few taps of the filter say that it is none.
 SCREEN: Final = 0.6
@@ -28,48 +27,6 @@ LOCAL: Final = 8
 LIMIT: Final = 2.0
 #: Channels at least that must be hit at once for an artefact.
 FEWEST: Final = 8
-
-
-class Spikes(NamedTuple):
-    """Detections in order of sample and channel.
-
-    Attributes
-    ----------
-    sample
-        int64[n], device sample of the trough.
-    channel
-        int32[n].
-    score
-        float32[n], in σ: of the trough, or of the matched filter's output.
-    amplitude
-        float32[n], µV at the trough (negative), after reference and band-pass.
-    snippets
-        float32[n, time], µV.
-    """
-
-    sample: NDArray[np.int64]
-    channel: NDArray[np.int32]
-    score: NDArray[np.float32]
-    amplitude: NDArray[np.float32]
-    snippets: NDArray[np.float32]
-
-
-class Found(NamedTuple):
-    """What a block gave.
-
-    Attributes
-    ----------
-    spikes
-        Detections that are certain now; the last 1.3 ms wait for what follows.
-    artefacts
-        int64[n, 3]: bank, first and last sample of artefacts that ended.
-    gaps
-        int64[n, 2]: first sample missing and first there again.
-    """
-
-    spikes: Spikes
-    artefacts: NDArray[np.int64]
-    gaps: NDArray[np.int64]
 
 
 class Engine:
@@ -115,7 +72,7 @@ class Engine:
         self.state = State.new(self._tiles, len(plan.sos), self._history, self._taps, settings)
         self._blank: list[tuple[int, int]] = []
         self._room = Room.of(self._taps + 2 * scanning.SHIFTS, settings.noise_rows)
-        self._out = _Scratch.of(self._tiles, self._taps, plan)
+        self._out = Scratch.of(self._tiles, self._taps, plan)
 
     def _make_plan(self, uv_per_bit: float | NDArray[Any], probe: Probe, lead: int) -> Plan:
         """Turn settings into what the kernels work with."""
@@ -243,8 +200,8 @@ class Engine:
                 self._limit()
             first = chunk.stop
         return Found(
-            _spikes(parts, self._taps, self._plan.lead),
-            _joined(blanks),
+            spikes_of(parts, self._taps, self._plan.lead),
+            joined(blanks),
             np.array(gaps, np.int64).reshape(-1, 2),
         )
 
@@ -256,7 +213,9 @@ class Engine:
             self._flush(parts, blanks)
         self.state.next = -1
         return Found(
-            _spikes(parts, self._taps, self._plan.lead), _joined(blanks), np.zeros((0, 2), np.int64)
+            spikes_of(parts, self._taps, self._plan.lead),
+            joined(blanks),
+            np.zeros((0, 2), np.int64),
         )
 
     def _learn_times(self, start: int) -> int:
@@ -354,56 +313,3 @@ class Engine:
             Of another version, or of other settings.
         """
         self.state, self._blank = State.unpack(state, {**asdict(self.settings), "fs": self.fs})
-
-
-class _Scratch(NamedTuple):
-    """Where the kernels put what one chunk gives."""
-
-    at: NDArray[np.int64]
-    on: NDArray[np.int32]
-    score: NDArray[np.float32]
-    snippets: NDArray[np.float32]
-    ended: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, tiles: int, taps: int, plan: Plan) -> _Scratch:
-        """Make room for what a chunk can give at most: a detection in each refractory period."""
-        room = tiles * TILE * ((chunk_of(tiles) + plan.exclusive) // plan.refractory + 2)
-        return cls(
-            np.empty(room, np.int64),
-            np.empty(room, np.int32),
-            np.empty(room, np.float32),
-            np.empty((room, taps), np.float32),
-            np.empty((tiles * (chunk_of(tiles) + 1), 3), np.int64),
-        )
-
-    def first(self, count: int) -> Part:
-        """Return a copy of the first detections."""
-        return (
-            self.at[:count].copy(),
-            self.on[:count].copy(),
-            self.score[:count].copy(),
-            self.snippets[:count].copy(),
-        )
-
-
-def _spikes(parts: list[Part], taps: int, lead: int) -> Spikes:
-    """Join detections and put them in order."""
-    if not parts:
-        return Spikes(
-            np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32),
-            np.empty(0, np.float32), np.empty((0, taps), np.float32),
-        )  # fmt: skip
-    at, on, score, snippets = map(np.concatenate, zip(*parts, strict=True))
-    order = np.lexsort((on, at))
-    snippets = snippets[order]
-    return Spikes(at[order], on[order], score[order], snippets[:, lead].copy(), snippets)
-
-
-def _joined(blanks: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Join artefacts, in order of their ends."""
-    if not blanks:
-        return np.zeros((0, 3), np.int64)
-    found = np.concatenate(blanks)
-    ordered: NDArray[np.int64] = found[np.lexsort((found[:, 0], found[:, 2]))]
-    return ordered
