@@ -48,9 +48,10 @@ class Oracle:
 
     def __init__(self, settings: Settings) -> None:
         found = discover(connectors, Connector)  # type: ignore[type-abstract]
-        self._normalize = NormalizeStage(settings, found, load_rules(settings), PARTITIONS)
+        rules = load_rules(settings)
+        self._normalize = NormalizeStage(settings, found, rules, PARTITIONS)
         self._detect = DetectStage(settings, PARTITIONS)
-        self._correlate = CorrelateStage(settings, PARTITIONS)
+        self._correlate = CorrelateStage(settings, PARTITIONS, PARTITIONS, plan=rules.plan)
         self._tasks: dict[tuple[str, int], Task] = {}
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._seen: set[Event] = set()

@@ -49,8 +49,8 @@ class Fold:
             signal["score"] = event["score"]
             if signal["kind"] in {"model", "risk"}:
                 signal["severity_id"] = severity(event["score"])
-            if signal["kind"] == "risk":  # it has grown: the newest says all of it
-                signal["explanation"] = explanation()
+        if signal["kind"] == "risk":  # it has grown: the newest says all of it
+            signal["techniques"], signal["explanation"] = about["techniques"], explanation()
         events: list[dict[str, Any]] = signal["events"]
         return events
 
