@@ -72,7 +72,7 @@ class AlertsTask(DeliverTask):
         """Return what an alert tells."""
         record = avro.decode("alert", value)
         data = of_alert(record)
-        created = data["count"] <= max(len(record["events"]), 1)
+        created = record["reopened"] or data["count"] <= max(len(record["events"]), 1)
         return Notice(data, created, batch.timestamps[place])
 
 

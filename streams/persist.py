@@ -136,6 +136,7 @@ class PersistAlertsTask(Task):
             )
             for event in alert["events"]
         ]
+        del alert["reopened"]  # the table tells by the status before
         return AlertRow(**alert | {"events": events})
 
 

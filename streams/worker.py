@@ -175,6 +175,8 @@ class Worker:
 
     async def close(self) -> None:
         """Disconnect."""
+        for stage in self._stages:
+            await stage.close()
         for sink in self._sinks:
             await sink.close()
         await self._store.close()

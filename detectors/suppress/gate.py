@@ -28,7 +28,8 @@ from sentinel.errors import SchemaError
 KIND, RULE_ID, SEVERITY = "budget", "sentinel.budget", 3
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
-#: Counters, and alerts let through, that a partition remembers; the least recent go first.
+#: Counters, and alerts let through or kept quiet, that a partition remembers; the least recent
+#: go first.
 MAX_COUNTERS, MAX_PASSED = 10_000, 50_000
 #: Standard deviations that a partition's part may lie above the mean.
 SIGMAS = 3.0
@@ -63,6 +64,7 @@ class Gate:
         #: Alerts let through, by budget, tenant, rule, unit and its number since the epoch.
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._passed: OrderedDict[str, None] = OrderedDict()
+        self._quiet: OrderedDict[str, None] = OrderedDict()
         self._evicted = 0
 
     @property
@@ -92,6 +94,7 @@ class Gate:
                 alert |= {"status": "suppressed", "suppression": by}
             elif alert.get("status", "new") == "new":
                 found += self._spend(alert, arrived, policy)
+            self._note(alert)
         self._bound()
         return found
 
@@ -118,24 +121,37 @@ class Gate:
             self._counts.move_to_end(key)
         self._passed[alert["id"]] = None
 
+    def _note(self, alert: dict[str, Any]) -> None:
+        """Remember what is quiet, so that it is news when it opens; what is open stays open."""
+        if alert["status"] == "new":
+            alert["reopened"] = self._quiet.pop(alert["id"], False) is None
+        elif alert["count"] <= len(alert["events"]) or alert["id"] in self._quiet:
+            self._quiet[alert["id"]] = None
+            self._quiet.move_to_end(alert["id"])
+
     def _bound(self) -> None:
-        for held, most in ((self._counts, MAX_COUNTERS), (self._passed, MAX_PASSED)):
-            while len(held) > most:
+        while len(self._counts) > MAX_COUNTERS:
+            self._counts.popitem(last=False)
+            self._evicted += 1
+        for held in (self._passed, self._quiet):
+            while len(held) > MAX_PASSED:
                 held.popitem(last=False)
                 self._evicted += 1
 
     def snapshot(self) -> bytes:
         """Return the state, for `restore`."""
         values = {"counts": list(self._counts.items()), "passed": list(self._passed)}
+        values["quiet"] = list(self._quiet)
         return pack("gate", self.VERSION, values)
 
     def restore(self, state: bytes) -> None:
         """Take up what `snapshot` returned; raise `SchemaError` where it is not that."""
         values = unpack("gate", self.VERSION, state)
-        if values.keys() != {"counts", "passed"}:
+        if values.keys() != {"counts", "passed", "quiet"}:
             raise SchemaError(f"expected a whole snapshot of the gate, found {sorted(values)}")
         self._counts = OrderedDict((key, count) for key, count in values["counts"])
         self._passed = OrderedDict.fromkeys(values["passed"])
+        self._quiet = OrderedDict.fromkeys(values["quiet"])
 
 
 def _counters(

@@ -32,8 +32,7 @@ from streams.transport import RecordBatch
 LOG = log.get(__name__)
 #: A partition is quiet, and its incomplete events are given up on, after this long.
 QUIET_S = 5.0
-#: The same for one whose end cannot be reached, as the last record there is not for readers
-#: (the marker of a transaction).
+#: The same where the end cannot be reached: its last record is the marker of a transaction.
 QUIET_MOST_S = 60.0
 #: With nothing more to do, a checkpoint follows this soon, but not more often than `IDLE_GAP_S`.
 IDLE_S = 0.2
@@ -113,11 +112,14 @@ class Stage(ABC):
     def task(self, topic: str, partition: int) -> Task:
         """Return a fresh task for a partition."""
 
-    async def open(self) -> None:  # noqa: B027 - most stages need neither of these
+    async def open(self) -> None:  # noqa: B027 - most stages need none of these
         """Get ready, before the first task is asked for."""
 
     async def beside(self) -> None:  # noqa: B027
-        """Keep up to date what tasks share, between batches; let go of it when cancelled."""
+        """Keep up to date what tasks share, between batches, until cancelled."""
+
+    async def close(self) -> None:  # noqa: B027
+        """Let go of what `open` took."""
 
 
 class Outlet(Protocol):

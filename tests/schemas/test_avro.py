@@ -22,6 +22,7 @@ ALERT = {
     "entity": "arn:aws:iam::1:user/é",
     "explanation": "{}",
     "status": "suppressed",
+    "reopened": False,
     "suppression": "2c7e1b5a-3d0f-4b1e-8a55-0c1d2e3f4a5b",
     "first_seen": 1_700_000_000_000,
     "last_seen": 1_700_000_000_000,

@@ -213,6 +213,22 @@ def test_a_restored_gate_goes_on_as_if_it_had_never_stopped(given_, cut, limit):
     assert all(len(ids) <= limit for ids in opened.values())
 
 
+def test_what_opens_after_it_was_quiet_is_news_once():
+    gate, policy = Gate(), Policy([row(expires=NOON + 10)])
+
+    def news(arrived, count, **changes):
+        (found,) = gate.process([alert("a", arrived, count=count, **changes)], policy)
+        return found["status"], found.get("reopened", False)
+
+    assert news(NOON, 1) == ("suppressed", False)
+    assert news(NOON + 1, 2) == ("suppressed", False)
+    assert news(NOON + 10, 3) == ("new", True)
+    assert news(NOON + 11, 4) == ("new", False)
+    assert news(NOON + 9, 5) == ("suppressed", False), "a late one: it stays open"
+    assert news(NOON + 12, 6) == ("new", False)
+    assert news(NOON + 13, 7, status="staged") == ("staged", False)
+
+
 def test_a_state_that_is_none_is_refused():
     with pytest.raises(SchemaError):
         Gate().restore(b"\xc1")
