@@ -158,12 +158,18 @@ def normalised(raw: float, windows: int, profile: Profile) -> float:
 
 
 def optimum(corpus: Sequence[Series], profile: Profile) -> Best:
-    """Return the one threshold for all series that scores highest; NAB's own optimisation."""
+    """Return the one threshold for all series that scores highest; NAB's own optimisation.
+
+    Any value above the next lower score of a row does the same; the middle is taken.
+    """
     thresholds, raws = sweep(corpus, profile)
     at = int(np.argmax(raws))
+    threshold = float(thresholds[at])
+    if 0 < at < len(thresholds) - 1:
+        threshold = (threshold + float(thresholds[at + 1])) / 2
     windows = sum(len(each.windows) for each in corpus)
     raw = float(raws[at])
-    return Best(float(thresholds[at]), raw, normalised(raw, windows, profile))
+    return Best(threshold, raw, normalised(raw, windows, profile))
 
 
 def score_at(corpus: Sequence[Series], profile: Profile, threshold: float) -> float:

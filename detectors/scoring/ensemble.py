@@ -13,8 +13,9 @@ is that of an event of this tenant at least as odd in all. The score is ``log10(
 **Budget.** Without one, an event is reported whose score reaches the threshold: 0.6 is about one
 event in a thousand whatever the data. With a budget of `b` alerts per entity and week it is one
 whose ``p <= b · entities / events``, both of the last week: the weights of events and of entities'
-last events fade with ``exp(-age / week)``. A model cannot claim more than its history shows,
-so a new tenant is quiet until about ``events / (b · entities)`` events have been seen.
+last events fade with ``exp(-age / week)``, and a shorter past is taken to go on like that. A model
+cannot claim more than its history shows, so a new tenant is quiet until about
+``events / (b · entities)`` events have been seen.
 
 **Drift.** The mean of the combined decades of every `STRIDE` events goes to river's ADWIN
 (Bifet and Gavaldà 2007). Where it sees a change, all histories are cut to an eighth and the models
@@ -36,7 +37,8 @@ from detectors.online.tail import BINS, BLOCK, tail_decades
 from detectors.score import DECADES
 from sentinel.errors import SchemaError
 
-WEEK_MS = 7 * 86_400_000.0
+HOUR_MS = 3_600_000.0
+WEEK_MS = 7 * 24 * HOUR_MS
 #: Entities whose last event is remembered, for their number a week; 16 B each.
 ENTITIES = 4096
 #: Events whose mean is one value for the drift detector.
@@ -49,7 +51,7 @@ DRIFT_DELTA = 0.002
 REOPENED = 20_000
 #: Scores needed to tell 1 in 10,000 apart; until then alerts say `cold_start`.
 COLD_HISTORY = 10_000
-_EVENTS, _NAMES, _LATEST, _SUM = 0, 1, 2, 3
+_EVENTS, _NAMES, _LATEST, _SUM, _FIRST = 0, 1, 2, 3, 4
 _CLOCK, _FILLED, _DRIFT_AT, _DRIFTS = 0, 1, 2, 3
 
 
@@ -84,6 +86,8 @@ def _activity(
 ) -> Any:
     """Let a week's events and entities fade, and count this event; `last` holds times."""
     now = max(np.float64(time), week[_LATEST])
+    if week[_EVENTS] == 0.0:
+        week[_FIRST] = now
     fading = np.exp(-(now - week[_LATEST]) / WEEK_MS) if week[_EVENTS] > 0.0 else 1.0
     week[_LATEST] = now
     week[_EVENTS] = week[_EVENTS] * fading + 1.0
@@ -147,7 +151,9 @@ def _judge(
         joint = most / DECADES if most == odd else combined(mine)
         joint = min(joint, 1.0) * multiplier[i]
         decades[i] = tail_decades(min(joint, 1.0), bins[models], blocks[models], total[models])
-        needed[i] = np.log10(max(week[_EVENTS] / (budget * week[_NAMES]), 1.0))
+        # of the first week only a part has passed, at least an hour
+        known = 1.0 - np.exp(-max(week[_LATEST] - week[_FIRST], HOUR_MS) / WEEK_MS)
+        needed[i] = np.log10(max(week[_EVENTS] / known / (budget * week[_NAMES]), 1.0))
         week[_SUM] += joint
         clock[_CLOCK] += 1
         clock[_FILLED] += 1
@@ -177,7 +183,7 @@ class Ensemble:
             "bins": np.zeros((count, BINS), np.int32),
             "blocks": np.zeros((count, BLOCK), np.int32),
             "total": np.zeros((count, 1), np.int64),
-            "week": np.zeros(4),
+            "week": np.zeros(5),
             "clock": np.zeros(4, np.int64),
         }
         self._entities = Table(ENTITIES, {})

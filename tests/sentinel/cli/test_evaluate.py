@@ -1,0 +1,138 @@
+"""`evaluate` as a person types it, on small data of every layout."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sentinel.cli.app import run
+
+RULE = """
+title: A trail was stopped
+id: 9f4a6c1e-2a06-4f0c-8a44-1b7a0e6f3a10
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection: {eventName: StopIt}
+  condition: selection
+level: high
+"""
+
+
+def event(number: int, name: str, user: str = "alice") -> dict[str, object]:
+    return {
+        "eventVersion": "1.09",
+        "eventID": f"00000000-0000-4000-8000-{number:012}",
+        "eventTime": f"2026-03-02T09:{number // 60 % 60:02}:{number % 60:02}Z",
+        "eventSource": "example.amazonaws.com",
+        "eventName": name,
+        "eventCategory": "Management",
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "203.0.113.10",
+        "userAgent": "aws-cli/2",
+        "userIdentity": {"type": "IAMUser", "arn": f"arn:aws:iam::123456789012:user/{user}"},
+        "recipientAccountId": "123456789012",
+    }
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTINEL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def rules(tmp_path):
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "a.yml").write_text(RULE)
+    return folder
+
+
+def report(capsys, *args) -> dict:
+    assert run(["evaluate", *map(str, args), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_nab(tmp_path, capsys) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "data").mkdir()
+    rng = np.random.default_rng(1)
+    windows = {}
+    for name in ("a.csv", "b.csv"):
+        values = rng.normal(10, 1, 1200)
+        values[1000] += 60
+        times = np.datetime64("2026-01-05T00:00:00") + np.arange(1200) * np.timedelta64(300, "s")
+        stamps = [str(time).replace("T", " ") for time in times]
+        rows = [f"{time},{value}" for time, value in zip(stamps, values, strict=True)]
+        (tmp_path / "data" / name).write_text("\n".join(["timestamp,value", *rows]))
+        windows[name] = [[stamps[995], stamps[1010]]]
+    (tmp_path / "labels/combined_windows.json").write_text(json.dumps(windows))
+    found = report(capsys, "nab", tmp_path)
+    assert (found["series"], found["windows"]) == (2, 2)
+    standard = found["profiles"]["standard"]
+    assert standard["score"] > 80
+    assert standard["split"]["score"] > 80
+    assert run(["evaluate", "nab", str(tmp_path)]) == 0
+    assert "2 series, 2 windows" in capsys.readouterr().out
+
+
+def test_anomaly(tmp_path, capsys) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(0, 1, (800, 4)), np.zeros(800)
+    y[::50] = 1
+    x[::50] += 9
+    np.savez(tmp_path / "1_small.npz", X=x, y=y)
+    found = report(capsys, "anomaly", tmp_path, "--seeds", "2")["sets"]["small"]
+    assert found["rows"] == 800
+    assert found["ensemble"]["auroc"] > 0.9
+    assert run(["evaluate", "anomaly", str(tmp_path), "--seeds", "1"]) == 0
+    assert "scikit-learn" in capsys.readouterr().out
+
+
+def test_attacks_by_file_and_by_entity(tmp_path, rules, capsys) -> None:
+    logs, past = tmp_path / "logs", tmp_path / "past.json"
+    logs.mkdir()
+    (logs / "technique.stop.json").write_text(json.dumps([event(900, "StopIt")]))
+    (logs / "technique.look.json").write_text(json.dumps([event(901, "Look")]))
+    past.write_text(json.dumps([event(n, "Look") for n in range(200)]))
+    found = report(capsys, "attacks", logs, "--rules", rules, "--background", past)
+    by_name = {row["technique"]: row for row in found["techniques"]}
+    assert len(by_name["technique.stop"]["rules"]) == 1
+    assert by_name["technique.look"]["rules"] == []
+    assert by_name["technique.look"]["reason"].startswith("no rule for, and nothing unusual in")
+    assert found["summary"]["of those found"] == 1
+    mixed = [event(n, "Look") for n in range(200)] + [event(300, "StopIt", "mallory")]
+    (tmp_path / "mixed.json").write_text(json.dumps(mixed))
+    who = "arn:aws:iam::123456789012:user/mallory"
+    args = ("--rules", rules, "--attacker", who)
+    summary = report(capsys, "attacks", tmp_path / "mixed.json", *args)["summary"]
+    assert summary["attacker events"] == summary["attacker events alerted on"] == 1
+    assert summary["rank of the first attacker event"] == 1
+    args = ("--attacker", "nobody")
+    assert run(["evaluate", "attacks", str(tmp_path / "mixed.json"), *args]) == 1
+    assert "expected events of nobody, found only" in capsys.readouterr().err
+
+
+def test_sigma_regression(tmp_path, rules, capsys) -> None:
+    for name, operation in (("good", "StopIt"), ("bad", "Look")):
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        (folder / "info.yml").write_text(
+            "rule_metadata:\n  - id: 9f4a6c1e-2a06-4f0c-8a44-1b7a0e6f3a10\n"
+        )
+        (folder / "event.json").write_text(json.dumps(event(1, operation)))
+    found = report(capsys, "sigma", tmp_path / "data", "--rules", rules)
+    assert found["summary"] == {
+        "tests": 2,
+        "passed": 1,
+        "failed": 1,
+        "without events in JSON": 0,
+    }
+    assert found["failures"][0]["test"].endswith("bad")
+    assert "matched nothing" in found["failures"][0]["reason"]
+
+
+def test_missing_data_is_said(capsys) -> None:
+    assert run(["evaluate", "anomaly", "nowhere"]) == 1
+    assert "expected data at nowhere" in capsys.readouterr().err
