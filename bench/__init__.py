@@ -13,5 +13,6 @@ time of ``orjson.loads`` on the same events, taken in the same process between t
 #: Benchmarks in the order in which they run and are shown.
 NAMES = (
     "passthrough", "stages", "models", "normalise", "pipeline", "quix", "faust", "rules",
-    "enrich", "findings", "s3", "memory", "latency", "start", "api", "bci", "closed_loop",
+    "correlation", "enrich", "findings", "s3", "memory", "latency", "start", "api", "bci",
+    "closed_loop",
 )  # fmt: skip

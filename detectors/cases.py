@@ -151,7 +151,9 @@ def load_cases(file: Path) -> list[Case]:
         raise RuleError(f"{file}: expected a list of cases: {error}") from error
     for case in cases:
         if [case.event is None, case.raw is None, not case.events].count(False) != 1:
-            raise RuleError(f"{file}: {case.name}: expected `event`, `raw` or `events`, one")
+            raise RuleError(
+                f"{file}: {case.name}: expected `event` or `raw`, or the `events` of a correlation"
+            )
         if any((step.event is None) == (step.raw is None) for step in case.events):
             raise RuleError(f"{file}: {case.name}: expected `event` or `raw` in each of its events")
     if {case.match for case in cases} != {True, False}:

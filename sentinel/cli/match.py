@@ -12,12 +12,15 @@ import orjson
 import typer
 
 from connectors._json.decoder import texts
+from connectors.base import Summary
+from detectors.correlation.extract import fields
 from detectors.match import Matcher, dict_getter
 from detectors.sigma import RuleSet
 from schemas.identity import uid_text
 from sentinel.cli import _common, _offline
 from sentinel.cli._common import JsonOption
 from sentinel.cli._offline import Problems
+from sentinel.cli._rules.stories import Known, Stories
 from sentinel.errors import DecodeError, RecordError, RuleError
 from sentinel.reading import Reader
 
@@ -36,8 +39,16 @@ class Event(NamedTuple):
 
     place: str
     uid: bytes
-    native_id: str | None
+    summary: Summary | None
     decoded: Any
+    native_id: str | None
+
+    @property
+    def known(self) -> Known:
+        """What correlations need of it; events of no source have no summary, and no time."""
+        if self.summary is None:
+            raise TypeError(f"{self.place}: expected an event of a source, found any object")
+        return self.uid, self.summary, self.decoded
 
 
 def command(
@@ -51,11 +62,13 @@ def command(
     """Print one line per match: JSON objects {rule_id, event_uid, source_uid} with --json."""
     ruleset = _load(rules)
     reader, problems = Reader(paths), Problems()
-    matcher, events = _source(source, ruleset, reader, problems)
+    matcher, events, stories = _source(source, ruleset, reader, problems)
     read = matches = failures = 0
     for batch in _batches(events):
         read += len(batch)
         found = matcher.match([event.decoded for event in batch])
+        if stories is not None:
+            found = stories.take([event.known for event in batch], found)
         matches += len(found)
         failures += len(matcher.errors)
         rows = [
@@ -71,6 +84,8 @@ def command(
         else:
             for row, rule in found:
                 typer.echo(f"{batch[row].native_id or batch[row].place}\t{rule.title}")
+    alerts = stories.alerts() if stories is not None else []
+    _tell(alerts, json=json)
     unsupported = ruleset.unsupported
     for each in unsupported[: _offline.NAMED]:
         _common.note(f"{each.path}:{each.line}: {each.reason}")
@@ -78,6 +93,10 @@ def command(
         f"{read} events read, {len(matcher.rules)} of {len(ruleset.rules)} rules apply "
         f"({len(unsupported)} unsupported), {matches} matches"
     )
+    if ruleset.plan.trees:
+        done += f", {len(alerts)} alerts of {len(ruleset.plan.trees)} correlations"
+        if stories is None:
+            done += " (they need times: name the source)"
     if len(unsupported) > _offline.NAMED:
         done += f"; `sentinel rules check {rules[0]}` names all that is unsupported"
     if failures:
@@ -96,22 +115,36 @@ def _load(dirs: Sequence[Path]) -> RuleSet:
 
 def _source(
     source: str, ruleset: RuleSet, reader: Reader, problems: Problems
-) -> tuple[Matcher, Iterator[Event]]:
-    """Return the matcher of the rules that apply, and the events of a source."""
+) -> tuple[Matcher, Iterator[Event], Stories | None]:
+    """Return the matcher of the rules that apply, the events, and what correlates them."""
     if source == ANY_JSON:
         matcher = Matcher(ruleset.rules, dict_getter, _text, raw=attrgetter("raw"))
-        return matcher, _decoded(reader, _objects, problems)
+        return matcher, _decoded(reader, _objects, problems), None
     connector = _offline.connector(source)
     chosen = ruleset.select(connector.logsources)
-    decoder = connector.decoder(frozenset().union(*(rule.fields for rule in chosen.rules)))
+    grouped = fields(ruleset.plan, chosen.rules)
+    decoder = connector.decoder(grouped.union(*(rule.fields for rule in chosen.rules)))
     matcher = chosen.reading(decoder)
 
     def decode(place: str, raw: bytes) -> Event:
         decoded = decoder.decode(raw)
-        native_id = connector.summarise(decoded).native_id
-        return Event(place, _offline.uid_of(source, native_id, place), native_id, decoded)
+        summary = connector.summarise(decoded)
+        uid = _offline.uid_of(source, summary.native_id, place)
+        return Event(place, uid, summary, decoded, summary.native_id)
 
-    return matcher, _decoded(_offline.units(reader, connector, problems), decode, problems)
+    events = _decoded(_offline.units(reader, connector, problems), decode, problems)
+    return matcher, events, Stories(source, chosen, decoder.getter)
+
+
+def _tell(alerts: Sequence[dict[str, Any]], *, json: bool) -> None:
+    """Print the alerts of correlations."""
+    for alert in alerts:
+        told = orjson.loads(alert["explanation"])
+        if json:
+            row = {"rule_id": alert["rule_id"], "alert_id": alert["id"], "what": told["what"]}
+            _common.print_json(row | {"events": told["events"], "count": alert["count"]})
+        else:
+            typer.echo(told["what"])
 
 
 class _Object(dict[str, Any]):
@@ -138,7 +171,7 @@ def _objects(place: str, raw: bytes) -> Event:
     content = raw.decode(errors="replace")
     own = next((decoded[name] for name in ID_FIELDS if decoded.get(name)), None)
     native_id = str(own) if isinstance(own, str | int) else None
-    return Event(place, _offline.uid_of(ANY_JSON, content, place), native_id, decoded)
+    return Event(place, _offline.uid_of(ANY_JSON, content, place), None, decoded, native_id)
 
 
 def _decoded(
