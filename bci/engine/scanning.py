@@ -35,17 +35,9 @@ COVARIANCE_EVERY: Final = 8
 
 @bare
 def scan_tile(
-    tile: Any,
-    base: Any,
-    start: Any,
-    end: Any,
-    settled: Any,
-    p: Any,
-    s: Any,
-    w: Any,
-    ends: Any,
-    ended: Any,
-) -> Any:
+    tile: Any, base: Any, start: Any, end: Any, settled: Any,
+    p: Any, s: Any, w: Any, ends: Any, ended: Any,
+) -> Any:  # fmt: skip
     """Look at the samples `start` to `end` of a tile; return the new number of `ends`.
 
     Parameters
