@@ -18,7 +18,7 @@ from api.errors import Problem, unavailable
 from api.paging import json_response
 from api.permissions import allow
 from api.routes.ingest import name_tenant, send
-from bci.stimulator.calls import NAMES, SIGNATURES
+from bci.stimulator.calls import MOST, MOST_ITEMS, NAMES, SIGNATURES
 from sentinel import topics
 from sentinel.errors import KafkaError
 from sentinel.kafka.tail import Record, tail
@@ -29,7 +29,8 @@ NAME = r"^[A-Za-z0-9_.@-]{1,64}$"
 #: Records that are looked through for the state, and s that may take.
 LOOKED, LOOK_S = 2_000, 10.0
 Call = Literal[NAMES]  # type: ignore[valid-type]  # the names that the device has
-Arguments = dict[str, int | list[int]]
+Number = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+Arguments = dict[str, Number | Annotated[list[Number], Field(max_length=MOST_ITEMS)]]
 Device = Annotated[str, Query(pattern=NAME, description="Which stimulator.")]
 Whose = Annotated[
     str | None, Query(pattern=NAME, description="Whose stimulator; default: the token's.")
@@ -84,6 +85,7 @@ class StimulatorState(BaseModel):
     status_code=202,
     response_model=Sent,
     dependencies=[Depends(allow("neural:stimulate"))],
+    responses={400: errors.response("The body is not UTF-8")},
 )
 async def make_call(
     services: ServicesDep,

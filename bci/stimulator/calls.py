@@ -82,9 +82,14 @@ def call(device: CereStim96, name: str, arguments: Mapping[str, Any] | None = No
     given = arguments if isinstance(arguments, Mapping) else {}
     answer = _called(device, name, given)
     if answer.result or not str(name).startswith(READS):
-        shown = {str(key)[:40]: value for key, value in given.items() if _fits(value)}
-        device.note(str(name)[:40], shown, answer.result)
+        shown = {_shown(key): value for key, value in given.items() if _fits(value)}
+        device.note(_shown(name), shown, answer.result)
     return answer
+
+
+def _shown(name: Any) -> str:
+    """Return a name that anyone may have made up as a record can hold it."""
+    return ascii(name)[1:-1][:40] if isinstance(name, str) else type(name).__name__
 
 
 def _called(device: CereStim96, name: str, given: Mapping[str, Any]) -> Answer:

@@ -56,11 +56,14 @@ class Command(NamedTuple):
             raise SchemaError(f"expected a JSON object, found {type(found).__name__}")
         texts = [found.get(name) for name in ("id", "device", "call")]
         arguments, time_ms = found.get("arguments", {}), found.get("time_ms")
-        named = all(isinstance(text, str) and 0 < len(text) <= MOST_NAME for text in texts)
+        named = all(
+            isinstance(text, str) and 0 < len(text) <= MOST_NAME and text.isprintable()
+            for text in texts
+        )
         timed = isinstance(time_ms, int) and not isinstance(time_ms, bool)
         if not named or not timed or not isinstance(arguments, dict):
             raise SchemaError(
-                "expected texts in id, device and call, an object in arguments and a number in "
+                "expected printable texts in id, device, call, an object in arguments, a number in "
                 f"time_ms, found {texts!r:.200} and {time_ms!r:.40}"
             )
         return cls(str(texts[0]), str(texts[1]), str(texts[2]), arguments, int(time_ms or 0))

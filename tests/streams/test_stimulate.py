@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from bci.stimulator.clock import ManualClock
 from bci.stimulator.rig import Rig
 from streams.runtime.stage import Output
@@ -99,6 +101,27 @@ def test_what_is_no_command_becomes_a_dead_letter():
     assert [record.value for record in letters] == [b"{", b'{"id": 1}']
     assert letters[0].headers["reason"] == "schema"
     assert said(output)[-1]["result"] == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": "\ud800"},
+        {"call": "\ud800"},
+        {"call": "explode"},
+        {"arguments": {"\ud800": 1, "\x00" * 90: 2}},
+        {"arguments": {"times": 10**40, "b": [10**40]}},
+        {"arguments": {"times": 1e300}, "time_ms": -(10**40)},
+        {"time_ms": 10**40},
+        {"device": "a/b/../c"},
+    ],
+)
+def test_odd_values_never_stop_the_stage(odd):
+    made, _ = task()
+    order = json.loads(value(1, "play", {"times": 1})) | odd
+    output = made.process(batch(json.dumps(order).encode(), value(2, "libVersion", {})))
+    assert said(output)[-1]["id"] == "c2"
+    assert len(output.records) in (2, 3)
 
 
 def test_a_script_that_plays_is_told_of_between_commands():
