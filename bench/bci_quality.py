@@ -36,7 +36,7 @@ SCENES: Final = ("dense", "utah", "utah_hash")
 #: Channels a spike-shaped noise has trains on, their rate, Hz, and largest amplitude, µV.
 TRAINS, TRAIN_HZ, TRAIN_UV = 12, 20.0, 70.0
 SWEEPS: Final = {
-    "ours": (6.0, 6.5, 7.0, 8.0),
+    "ours": (5.0, 5.5, 6.0, 6.5, 7.0),
     "si_matched_filtering": (5.0, 6.0, 7.0, 8.0),
     "si_locally_exclusive": (4.5,),
 }
