@@ -8,7 +8,7 @@ what                 one sentence for an analyst
 condition            the rule's condition; empty for a model
 matched              rule: ``{selection, field, modifiers, pattern, value}`` for each part
 contributions        model: ``{field, value, weight}``, largest first, weights adding up to 1;
-                     risk: the parts of it, the same way
+                     risk: the parts of it, the same way; correlation: each rule's events
 baseline             model: what it was compared with, ``since`` when (ms since the epoch, UTC)
                      and how rare it is; null for a rule
 events               ids of the events it is about, where the writer knows them

@@ -27,7 +27,7 @@ from detectors.correlation.arriving import Call, Change, arrive, encoding
 from detectors.correlation.fold import MAX_OPEN, WINDOW_MS, alert_id
 from detectors.correlation.held.clocks import NOTHING, Clocks
 from detectors.correlation.held.evidence import ROOM, Evidence, Seen
-from detectors.correlation.held.groups import Firing, Groups, Slice
+from detectors.correlation.held.groups import QUIET, Firing, Groups, Slice
 from detectors.correlation.held.marks import ID, derived_id, marked
 from detectors.correlation.held.windows import MEMBERS, SHIFT
 from detectors.correlation.plan import Plan, Tree
@@ -153,8 +153,10 @@ class Joiner:
             for node in tree.nodes:
                 groups = self._groups[root, node]
                 for key, coming in call.taken(groups).items():
-                    clock = kept.get(_tenant(key), NOTHING)
-                    firings, late = groups.take(key, coming, clock)
+                    clock = kept.get(_tenant(key), NOTHING) if kept else NOTHING
+                    firings, late = found = groups.take(key, coming, clock)
+                    if found is QUIET:
+                        continue
                     for whose in late:
                         call.late[whose] += 1
                     if firings:

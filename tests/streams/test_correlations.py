@@ -195,7 +195,8 @@ def test_kills_and_replays_neither_lose_nor_double_an_alert(stages, records, fou
         broken.raw.log += raws[fed : fed + more]
         fed = min(len(raws), fed + more)
         broken.work(size)
-        getattr(broken.places[place], what)()
+        chosen = broken.places[place]
+        {"save": chosen.save, "die": chosen.die}[what]()
         broken.work(1 + size // 2)
     broken.raw.log += raws[fed:]
     broken.work(size)

@@ -17,7 +17,7 @@ which `evictions` counts.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -79,6 +79,10 @@ class Slice(msgspec.Struct, array_like=True):
     marked: int = 0
 
 
+#: Nothing fired, nothing was late, and nothing is to be settled: most events of most groups.
+QUIET: Final[tuple[list[Firing], list[Whose]]] = ([], [])
+
+
 class Groups:
     """All groups of one correlation in one tree, by tenant and the values grouped by."""
 
@@ -103,7 +107,7 @@ class Groups:
         self._names = {name: place for place, name in enumerate(self.correlation.rules)}
 
     def take(
-        self, key: str, coming: Iterable[Coming], clock: int
+        self, key: str, coming: Sequence[Coming], clock: int
     ) -> tuple[list[Firing], list[Whose]]:
         """Add events to a group; `clock` is how far all events of the tenant have come.
 
@@ -121,6 +125,8 @@ class Groups:
         self.entries[key] = entries  # as the one touched last
         if not self._growing:
             return [], self._wait(key, entries, coming)
+        if len(coming) == 1 and self._few(entries, coming[0][0]):
+            return QUIET
         width = self.width
         newest, kept = entries[-width] >> SHIFT if entries else NOTHING, self._kept
         late: list[Whose] = []
@@ -139,6 +145,18 @@ class Groups:
         if high == NOTHING or (len(entries) < self._least * width and key not in self.slices):
             return [], late
         return self._judge(key, entries, low, self._over(high)), late
+
+    def _few(self, entries: Entries, row: Row) -> bool:
+        """Append an event to a group that stays too small for its condition, if it is such."""
+        size = len(entries)
+        if size + self.width >= self._least * self.width:
+            return False
+        if size and (
+            entries[size - self.width] | 3 >= row[0] or (row[0] - entries[0]) >> SHIFT > self._kept
+        ):
+            return False
+        entries.extend(row)
+        return True
 
     def _over(self, time: int) -> int:
         """Return the last time whose window may have an event of `time` in it."""
