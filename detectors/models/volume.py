@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.online.series import NAMES, WARM, Series
+from detectors.online.series import NAMES, Series
 from schemas.batch import EventBatch
 from schemas.snapshot import pack, unpack
 

@@ -100,10 +100,10 @@ def attacks(
     Without ``--attacker`` every file is one attack technique, named after it. With it, all files
     are one stream in order of time, in which the events of those entities are to be found.
     """
-    from sentinel.cli import _attacks
+    from sentinel.cli._evaluation.attacks import Run
 
     _exist(data)
-    run = _attacks.Run(rules or [], background or [])
+    run = Run(rules or [], background or [])
     report = run.entities(data, attacker) if attacker else run.techniques(data)
     if json:
         _common.print_json(report)
@@ -124,10 +124,10 @@ def _found(technique: Mapping[str, Any]) -> str:
 @app.command()
 def sigma(data: Data, rules: RulesOption = None, json: JsonOption = False) -> None:
     """Run Sigma regression data: folders with info.yml and the events a rule must match."""
-    from sentinel.cli import _regression
+    from sentinel.cli._evaluation import regression
 
     _exist(data)
-    report = _regression.evaluate(data, rules or [])
+    report = regression.evaluate(data, rules or [])
     if json:
         _common.print_json(report)
         return

@@ -1,0 +1,1 @@
+"""What `evaluate attacks` and `evaluate sigma` run."""
