@@ -248,7 +248,7 @@ class _Work:
         out.alerts = {alert: self._resolve(ident) for alert, ident in out.alerts.items()}
         out.merged = {gone: self._resolve(gone) for gone in out.merged}
         living = {self._resolve(ident) for ident in self._touched}
-        out.incidents = {ident: self._incidents[ident] for ident in sorted(living)}
+        out.incidents = {ident: self._incidents[ident] for ident in sorted(living, key=self._age)}
         return out
 
 
