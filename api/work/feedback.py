@@ -25,6 +25,8 @@ async def send(services: Services) -> int:
         while True:
             async with database.writing() as connection:
                 rows = await connection.fetch(database.sql("feedback_waiting"), AT_ONCE)
+                if not rows:
+                    return sent
                 for row in rows:
                     services.producer.send(
                         FEEDBACK,
