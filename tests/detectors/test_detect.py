@@ -181,6 +181,9 @@ def test_signals_are_what_the_schema_says(event_batch, company) -> None:
     signals = sensitive().process(batch, 42).signals
     record = {"origin_partition": 0, "origin_first": 42, "origin_last": 42, "signals": signals}
     read = avro.decode("signal_batch", avro.encode("signal_batch", record))
+    for signal in signals:
+        for event in signal["events"]:
+            del event["row"]  # does not travel
     assert read == record | {"joins": None}
     for signal in signals:
         assert signal["score"] == max(event["score"] for event in signal["events"])
