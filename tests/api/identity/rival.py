@@ -76,6 +76,7 @@ class Rival(NamedTuple):
 _TYPES: dict[str, Any] = {
     "uuid": lambda rival: rival.id,
     "text": lambda rival: rival.secret,
+    "name": lambda rival: rival.secret,
     "bigint": lambda rival: rival.id.int >> 80,
     "integer": lambda _: 1,
     "smallint": lambda _: 1,
