@@ -102,7 +102,7 @@ def main() -> int:
                 each = max(1, asked.n // (3 * operations))  # valid, invalid, in sequence
                 phases = "examples,coverage,fuzzing,stateful"
                 line = command(url, token, examples=each, phases=phases, seed=asked.seed)
-                return subprocess.run(line, check=False, env=environment()).returncode
+                return subprocess.run(line, check=False, env=environment(), cwd=home).returncode
         finally:
             stack.stop()
 

@@ -86,7 +86,7 @@ _TYPES: dict[str, Any] = {
     "timestamp with time zone": lambda _: NOW,
     "date": lambda _: date.today(),  # noqa: DTZ011 # of the partition
     "bytea": lambda rival: rival.secret.encode(),
-    "jsonb": lambda rival: f'{{"hidden": "{rival.secret}"}}',
+    "jsonb": lambda rival: f'{{"hidden": "{rival.secret}", "class_uid": 2004}}',
     "interval": lambda _: timedelta(days=1),
     "int4multirange": lambda _: [],
     "inet": lambda _: "192.0.2.1",

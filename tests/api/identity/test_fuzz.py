@@ -19,5 +19,6 @@ def test_no_case_fails_or_breaks_the_schema(api_settings: Settings, kafka: str) 
         token = (settings.home / "api-token").read_text().strip()
         line = fuzz.command(url, token, examples=1, phases="fuzzing,stateful")
         env = fuzz.environment()
-        found = subprocess.run(line, check=False, capture_output=True, text=True, env=env)
+        given = {"env": env, "cwd": settings.home}
+        found = subprocess.run(line, check=False, capture_output=True, text=True, **given)
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
