@@ -27,7 +27,9 @@ ALERT = {
     "first_seen": 1_700_000_000_000,
     "last_seen": 1_700_000_000_000,
     "count": 1,
-    "events": [{"uid": b"u" * 16, "time": 1, "arrived": 2, "score": 0.5, "raw": b"{}", "source": ""}],
+    "events": [
+        {"uid": b"u" * 16, "time": 1, "arrived": 2, "score": 0.5, "raw": b"{}", "source": ""}
+    ],
 }
 
 

@@ -49,7 +49,14 @@ def test_up_detach_status_crash_down(sentinel):
         assert answer.status == 200
 
     rows = [json.loads(line) for line in sentinel("status", "--json").stdout.splitlines()]
-    assert [row["part"] for row in rows] == ["kafka", "postgres", "worker", "persist", "neural", "api"]
+    assert [row["part"] for row in rows] == [
+        "kafka",
+        "postgres",
+        "worker",
+        "persist",
+        "neural",
+        "api",
+    ]
     assert {row["state"] for row in rows} == {"ready"}
 
     again = sentinel("up", "--detach")
