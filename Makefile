@@ -25,8 +25,8 @@ setup: $(VENV)/.ready ## Make .venv, install what is pinned, fetch Kafka, compil
 run: setup ## Start everything, stream the sample, show alerts (SEARCH=1: with Elasticsearch)
 	$(BIN)/sentinel run $(if $(SEARCH),--search) $(ARGS)
 
-# First what needs no broker and no database, on all cores; then the rest, one by one. Status 5 of
-# pytest is "none of these": well, where the other half had some.
+# First all but the tests of the whole platform and those that break it, on all cores; then these,
+# one by one. Status 5 of pytest is "none of these": well, where the other half had some.
 test: setup dev ## Run every test (ARGS="-k name" for some)
 	@$(BIN)/python -m pytest -n auto -m "not e2e" $(ARGS); alone=$$?; \
 	$(BIN)/python -m pytest -m e2e $(ARGS); parts=$$?; \

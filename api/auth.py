@@ -17,7 +17,7 @@ from api.identity.credentials import Credentials
 from api.identity.rates import Rates, too_many
 from api.permissions import NOBODY, Principal
 from sentinel import log
-from sentinel.metrics import API_REQUESTS, API_SECONDS
+from sentinel.metrics import API_REQUEST_SECONDS, API_REQUESTS
 
 #: Asked by what restarts the process: never refused.
 ALIVE = "/health"
@@ -119,7 +119,7 @@ def _finish(scope: Scope, message: Message, request: str, seconds: float) -> Non
         headers["Content-Security-Policy"] = docs.POLICY
     route = getattr(scope.get("route"), "path", "none")  # bounded, unlike paths
     API_REQUESTS.labels(scope["method"], route, message["status"]).inc()
-    API_SECONDS.labels(scope["method"], route).observe(seconds)
+    API_REQUEST_SECONDS.labels(scope["method"], route).observe(seconds)
 
 
 class Guard:

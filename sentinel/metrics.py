@@ -72,7 +72,7 @@ LEDGER_BALANCE = Gauge(
 API_REQUESTS = Counter(
     "sentinel_api_requests", "Requests the API answered.", ["method", "route", "status"]
 )
-API_SECONDS = Histogram(
+API_REQUEST_SECONDS = Histogram(
     "sentinel_api_request_seconds",
     "Seconds from a request to the head of its answer.",
     ["method", "route"],
@@ -84,12 +84,14 @@ DELIVERIES = Counter(
     "sentinel_deliveries", "Attempts to tell subscribers, by kind of channel.", ["kind", "outcome"]
 )
 NEURAL_EVENTS = Counter("sentinel_neural_events", "Neural events by kind.", ["tenant", "kind"])
-NEURAL_GAPS = Counter("sentinel_neural_missing_samples", "Samples that never came.", ["tenant"])
+NEURAL_MISSING_SAMPLES = Counter(
+    "sentinel_neural_missing_samples", "Samples that never came.", ["tenant"]
+)
 NEURAL_CHANNELS = Gauge(
     "sentinel_neural_channels", "Channels by health, of each bank.", ["bank", "state"]
 )
 NEURAL_RATE = Gauge("sentinel_neural_rate_hz", "Spikes a second and channel.", ["bank"])
-NEURAL_POWER = Gauge(
+NEURAL_BAND_UV2 = Gauge(
     "sentinel_neural_band_uv2", "Median band power over a bank's channels, µV².", ["bank", "band"]
 )
 NEURAL_BEHIND = Gauge(

@@ -197,7 +197,7 @@ def _measure(tenant: str, bank: Bank, windows: Iterable[Window], found: Iterable
     for event in found:
         metrics.NEURAL_EVENTS.labels(label, event["kind"]).inc()
         if event["kind"] == "gap":
-            metrics.NEURAL_GAPS.labels(label).inc(max(0, event["missing_samples"]))
+            metrics.NEURAL_MISSING_SAMPLES.labels(label).inc(max(0, event["missing_samples"]))
         elif event["kind"] == "activity":
             _show(number, event)
 
@@ -210,7 +210,7 @@ def _show(number: str, event: Mapping[str, list[float]]) -> None:
         metrics.NEURAL_CHANNELS.labels(number, state).set(states.count(state))
     powers: Mapping[str, list[float]] = event["band_uv2"]  # type: ignore[assignment]
     for band, power in powers.items():
-        metrics.NEURAL_POWER.labels(number, band).set(float(np.median(power)))
+        metrics.NEURAL_BAND_UV2.labels(number, band).set(float(np.median(power)))
 
 
 def _behind(bank: Bank, sent: int) -> None:

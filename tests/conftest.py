@@ -18,16 +18,6 @@ from sentinel.local import Stack
 from sentinel.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Fixtures that start a broker or a database. `make test` runs what uses them after the rest, one
-#: by one: the rest shares out the cores, these share the parts.
-REAL_PARTS = {"stack", "kafka", "postgres", "elasticsearch", "stack_settings", "trials"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as ``e2e`` whatever uses a real part, said or not."""
-    for item in items:
-        if REAL_PARTS & set(getattr(item, "fixturenames", ())):
-            item.add_marker("e2e")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from connectors._json.fields import Fields, some
@@ -16,6 +17,7 @@ _DIRECTIONS: Final = {
 }
 _SEND: Final = 1
 _MOST: Final = 64
+_HEX: Final = re.compile("[0-9A-Fa-f]{1,128}")
 
 
 def objects(fields: Fields, summary: Summary) -> OCSF:
@@ -65,7 +67,8 @@ def _attachments(fields: Fields) -> list[OCSF]:
     rows = []
     for one in items(fields.get("AttachmentData"))[:_MOST]:
         digest = text(one.get("SHA256"))
-        sha = [{"algorithm": "SHA-256", "algorithm_id": 3, "value": digest}] if digest else []
+        good = digest and _HEX.fullmatch(digest)
+        sha = [{"algorithm": "SHA-256", "algorithm_id": 3, "value": digest}] if good else []
         name = text(one.get("FileName"))
         if name:
             rows.append(some(name=name, ext=text(one.get("FileType")), type_id=0, hashes=sha))

@@ -39,7 +39,7 @@ STAGING: Final = "sentinel: staging"
 _STAGED = re.compile(r"^sentinel:[ \t]*staging[ \t]*(#.*)?\r?\n?", re.MULTILINE)
 _ID = re.compile(r"^id:[ \t]*['\"]?([^'\"\s#]+)", re.MULTILINE)
 _RULE = re.compile(r"^(detection|correlation|filter|action):", re.MULTILINE)
-_END = re.compile(r"(?m)^(---[ \t]*\r?\n)")
+_END = re.compile(r"(?m)^(---[ \t]*(?:\r?\n|\Z))")
 
 
 class Change(NamedTuple):

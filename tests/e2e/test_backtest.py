@@ -6,6 +6,7 @@ import pytest
 
 from sentinel.sample.hour import simulate
 
+pytestmark = pytest.mark.e2e
 #: What the platform does not say alike twice: model alerts depend on the order of events within
 #: a millisecond, which the store does not keep; files keep it, but partitions take turns.
 KINDS = ("rule", "correlation")

@@ -18,6 +18,7 @@ import yaml
 from sentinel.local.home import free_port
 from sentinel.sample.hour import simulate
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = sorted((ROOT / "infra" / "grafana" / "dashboards").glob("*.json"))
 NEEDED = ("prometheus", "prometheus-node-exporter", "prometheus-postgres-exporter")

@@ -77,7 +77,8 @@ def test_nab(tmp_path, capsys) -> None:
     assert "2 series, 2 windows" in capsys.readouterr().out
 
 
-def test_anomaly(tmp_path, capsys) -> None:
+def test_anomaly(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     rng = np.random.default_rng(1)
     x, y = rng.normal(0, 1, (800, 4)), np.zeros(800)
     y[::50] = 1

@@ -97,6 +97,7 @@ async def test_what_is_missing_downstream_of_a_stage_that_still_reads_is_in_flig
     # each checkpoint has the same ledger here: what counts is that it balances in itself
     report, lags = await progress.report(broker, Checkpoints(behind, [made, sent]))
     assert (report.balance, report.in_flight) == (0, 2 * len(behind))
-    assert [lag for lag in lags if lag.records] == [("correlate", "signals", 0, 1)]
+    read = [lag for lag in lags if lag.records and lag.stage != "deliver"]  # nothing read there
+    assert read == [("correlate", "signals", 0, 1)]
     report, _ = await progress.report(broker, Checkpoints(DONE, [made, sent]))
     assert (report.balance, report.in_flight) == (2 * len(DONE), 0)
