@@ -104,7 +104,7 @@ def response(description: str) -> dict[str, Any]:
 #: What any route may answer, for OpenAPI.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: response(HTTPStatus(status).phrase)
-    for status in (400, 401, 403, 404, 409, 413, 422, 429, 503)
+    for status in (400, 401, 403, 404, 409, 412, 413, 422, 429, 503)
 }
 
 

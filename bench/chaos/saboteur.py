@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from detectors.match import Matcher
-from detectors.models.half_space_trees import HalfSpaceTrees
+from detectors.models.isolation_forest import IsolationForest
 from schemas.batch import EventBatch
 from sentinel.cli import main
 
@@ -40,15 +40,15 @@ def break_rule(rule: str) -> None:
 
 @contextmanager
 def broken_model() -> Iterator[None]:
-    """Let the half-space trees raise on one event in `EVERY`, while inside."""
-    whole = HalfSpaceTrees.score_learn
+    """Let the isolation forest raise on one event in `EVERY`, while inside."""
+    whole = IsolationForest.score_learn
 
-    def score_learn(model: HalfSpaceTrees, batch: EventBatch, rows: Any) -> Any:
+    def score_learn(model: IsolationForest, batch: EventBatch, rows: Any) -> Any:
         if (batch.uid[rows, 0] % EVERY == CHOSEN).any():
             raise ZeroDivisionError("the model was sabotaged")
         return whole(model, batch, rows)
 
-    with patch.object(HalfSpaceTrees, "score_learn", score_learn):
+    with patch.object(IsolationForest, "score_learn", score_learn):
         yield
 
 

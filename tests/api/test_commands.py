@@ -91,7 +91,8 @@ async def test_one_alert_as_json_has_all_its_events(sentinel: Sentinel, seed) ->
 
 
 async def test_an_alert_for_a_person_says_why(sentinel: Sentinel, seed) -> None:
-    row = await seed.alert(title="Odd [red]title[/]")
+    why = '{"what": "ConsoleLogin by nobody we know"}'
+    row = await seed.alert(title="Odd [red]title[/]", explanation=why)
     result = await sentinel("alert", row.id)
     assert result.status == 0
     for part in ("Odd [red]title[/]", row.id, "ConsoleLogin", "T1078.004", '{"r": 1}'):

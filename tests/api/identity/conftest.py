@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 
+from sentinel.local import Stack
+from streams.runtime.migrate import apply
+
 PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def postgres(stack: Stack) -> Iterator[str]:
+    """Yield a database of their own: rivals leave odd rows in every table."""
+    name = f"identity_{uuid4().hex}"
+    with psycopg.connect(stack.postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    dsn = urlsplit(stack.postgres)._replace(path=f"/{name}").geturl()
+    apply(dsn)
+    yield dsn
+    with psycopg.connect(stack.postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Person(NamedTuple):

@@ -215,6 +215,8 @@ async def test_secrets_are_nowhere_in_the_database_as_they_are(
         for secret in secrets:
             assert secret not in text, table
             assert secret.encode().hex() not in text, table
-    hashes = await connection.fetch("SELECT password FROM users WHERE password IS NOT NULL")
+    query = "SELECT password FROM users WHERE tenant = $1 AND password IS NOT NULL"
+    hashes = await connection.fetch(query, tenant)
+    assert hashes
     assert all(row[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$") for row in hashes)
     await connection.close()
