@@ -167,7 +167,11 @@ async def test_looking_for_duplicates_always_uses_the_primary_key(
     assert all("_pkey on events_2" in scan for scan in scans), scans
 
 
-@pytest.mark.parametrize("arrived", [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62])
+@pytest.mark.parametrize(
+    "arrived",
+    [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62],
+    ids=["first", "before 1970", "1970", "last year", "next year", "last"],
+)
 async def test_absurd_times_make_no_partitions_without_end(
     sink: PostgresSink, owner: asyncpg.Connection, tenant: str, arrived: int
 ) -> None:
