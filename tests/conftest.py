@@ -6,6 +6,7 @@ A test that kills a part starts a `Stack` of its own, since this one is shared.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from sentinel.local import Stack
 from sentinel.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Tables are as wide as on a wide terminal, also where there is none.
+os.environ["COLUMNS"] = "200"
 
 
 @pytest.fixture(scope="session")

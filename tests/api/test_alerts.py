@@ -60,7 +60,7 @@ async def test_every_filter_keeps_what_fits_and_drops_the_rest(client, seed, ten
         techniques=["T1059"],
     )
     early = await seed.alert(first_seen=old, last_seen=old, techniques=["T1078"])
-    worst = await seed.alert(severity_id=5)
+    worst = await seed.alert(severity_id=5, first_seen=NOW, last_seen=NOW)
     cases: list[tuple[dict[str, Any], list[Any]]] = [
         ({}, [worst, plain, early]),
         ({"severity": "low"}, [plain]),
