@@ -141,8 +141,11 @@ def _tell(alerts: Sequence[dict[str, Any]], *, json: bool) -> None:
     for alert in alerts:
         told = orjson.loads(alert["explanation"])
         if json:
-            row = {"rule_id": alert["rule_id"], "alert_id": alert["id"], "what": told["what"]}
-            _common.print_json(row | {"events": told["events"], "count": alert["count"]})
+            # the keys of a match first: its event is the last one, all of them are in `events`
+            events = told["events"]
+            row = {"rule_id": alert["rule_id"], "event_uid": events[-1] if events else None}
+            row |= {"source_uid": None, "alert_id": alert["id"], "what": told["what"]}
+            _common.print_json(row | {"events": events, "count": alert["count"]})
         else:
             typer.echo(told["what"])
 
