@@ -209,7 +209,7 @@ class Risk:
         ]
         found.sort(key=lambda each: (-each[1], each[0]))
         if (now == state.now and len(found) < len(state.parts)) or len(found) > MAX_PARTS:
-            self.evictions += len(found) - MAX_PARTS
+            self.evictions += max(0, len(found) - MAX_PARTS)
             state.parts = {rule: part for rule, _, part in found[:MAX_PARTS]}
         return found[:MAX_PARTS]
 

@@ -178,6 +178,8 @@ def test_state_is_bounded_and_what_goes_is_counted():
     assert risk.risk("acme", "ada", START) == pytest.approx(
         NO_TACTIC * sum(0.5 + n / 1000 for n in range(10, MAX_PARTS + 10))
     )
+    run(risk, [hit("late", at=400)])
+    assert risk.evictions == 3 + 1 + 10, "what has faded away is not what there was no room for"
 
 
 def test_infinity_switches_it_off_and_a_broken_state_is_refused():
