@@ -1,4 +1,4 @@
-"""The events of one group, sorted, and what a correlation says of a window of them.
+"""The events of one group, sorted by stamp and id, and what a correlation says of a window of them.
 
 A group is an ``array('q')``, so that a live one takes some 300 bytes: each event is a *stamp*,
 the halves of its id and, where values matter, its value. The stamp has the event time in
@@ -62,6 +62,11 @@ def first(entries: Entries, width: int, bound: int) -> int:
     return low
 
 
+def _rest(entries: Entries, width: int, place: int) -> tuple[int, ...]:
+    """Return what there is of an event but its stamp."""
+    return tuple(entries[place * width + 1 : (place + 1) * width])
+
+
 def insert(entries: Entries, width: int, row: tuple[int, ...]) -> bool:
     """Put an event in its place; return False where it is there already."""
     stamp = row[0]
@@ -70,13 +75,14 @@ def insert(entries: Entries, width: int, row: tuple[int, ...]) -> bool:
         entries.extend(row)
         return True
     key = stamp >> 2
-    place = first(entries, width, (key + 1) << 2)
-    at = place
-    while at and entries[(at - 1) * width] >> 2 == key:
-        at -= 1
-        if tuple(entries[at * width + 1 : (at + 1) * width]) == row[1:]:
+    low, high = first(entries, width, key << 2), first(entries, width, (key + 1) << 2)
+    rest = row[1:]
+    if low < high:  # a burst within a millisecond, or of a source that tells seconds, is long
+        same = range(low, high)
+        low += bisect_left(same, rest, key=lambda at: _rest(entries, width, at))
+        if low < high and _rest(entries, width, low) == rest:
             return False
-    entries[place * width : place * width] = array("q", row)
+    entries[low * width : low * width] = array("q", row)
     return True
 
 
