@@ -113,10 +113,11 @@ class Member(threading.Thread):
         self.highwaters.clear()
         self._unread.clear()
         self._fresh, self.paused = [], False
-        # Not waited for: what does not read may not close either.
-        threading.Thread(target=old.close, name=f"{self.name}-old", daemon=True).start()
         self._out_since = time.monotonic()
         self._open()
+        # Only now, since closing calls back, on its thread, and what it calls asks whether it is
+        # still the one. Not waited for: what does not read may not close either.
+        threading.Thread(target=old.close, name=f"{self.name}-old", daemon=True).start()
 
     def _recover(self, error: KafkaException) -> None:
         """Go on after a fatal error if that can be; raise it if not."""
