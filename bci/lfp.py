@@ -17,8 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import rfft
-from scipy.signal import firwin, freqz
 
 from bci.engine.kernel import bare
 from bci.engine.plan import TILE
@@ -68,6 +66,8 @@ class Lfp:
     _state: dict[str, NDArray[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
+        from scipy.signal import firwin  # here, as in `bci.engine.filtering`
+
         factor = max(1, round(self.fs / RATE))
         self._sum = next(n for n in (5, 4, 3, 2, 1) if factor % n == 0)
         self._every = factor // self._sum
@@ -113,6 +113,8 @@ class Lfp:
 
         Bands that are narrower than what so few samples can tell apart are left out.
         """
+        from scipy.fft import rfft
+
         count = int(self._state["counts"][FILLED])
         self._state["counts"][FILLED] = 0
         if count < 2:
@@ -137,6 +139,8 @@ class Lfp:
 
     def _gain(self, hz: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return what decimation does to power: short filters fall off within their band."""
+        from scipy.signal import freqz
+
         _, summed = freqz(np.ones(self._sum), worN=hz, fs=self.fs)
         _, filtered = freqz(self._taps, worN=hz, fs=self.fs / self._sum)
         gain: NDArray[np.float32] = np.square(np.abs(summed * filtered)).astype(np.float32)

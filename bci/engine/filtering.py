@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter
 
 from bci.engine.kernel import kernel
 from bci.engine.plan import TILE
@@ -29,6 +28,8 @@ def band_pass(settings: EngineSettings, fs: float) -> NDArray[np.float32]:
             f"expected 0 < low_hz < high_hz < fs / 2, found {settings.low_hz} and "
             f"{settings.high_hz} at {fs} Hz; set the band for this sampling rate"
         )
+    from scipy.signal import butter  # here: a worker without neural data saves 77 MB
+
     sections = butter(settings.order, [settings.low_hz, high], "bandpass", fs=fs, output="sos")
     if len(sections) == 1:
         sections = np.vstack([sections, [1, 0, 0, 1, 0, 0]])
