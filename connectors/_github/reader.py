@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Self
 
 import msgspec
@@ -126,15 +126,10 @@ class GitHubReader(WindowReader):
 
     def check(self) -> Iterator[Check]:
         """Read one event of the last day."""
-        end = datetime.fromtimestamp(self.clock(), UTC)
-        what = f"GET {self._log}"
-        try:
-            found = next(pages(self._get, self._log, self._asked(end - timedelta(days=1), end, 1)))
-        except SourceError as error:
-            yield Check(what, ok=False, detail=str(error))
-        else:
-            said = "the newest day has events" if found else "no event in a day"
-            yield Check(what, ok=True, detail=said)
+        yield self.newest_day(
+            f"GET {self._log}",
+            lambda start, end: pages(self._get, self._log, self._asked(start, end, 1)),
+        )
 
     def close(self) -> None:
         """Let go of connections."""

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 from pydantic import Field, SecretStr
 
 from connectors._json.times import moment
-from connectors._reading.base import Check, ReaderSettings, SourceError
+from connectors._reading.base import Check, ReaderSettings
 from connectors._reading.polling.api import Api
 from connectors._reading.polling.links import pages
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
@@ -89,17 +89,10 @@ class OktaReader(WindowReader):
 
     def check(self) -> Iterator[Check]:
         """Read one event of the last day."""
-        end = datetime.fromtimestamp(self.clock(), UTC)
-        what = f"GET {self._logs}"
-        try:
-            found = next(
-                pages(self._api.get, self._logs, self._asked(end - timedelta(days=1), end, 1))
-            )
-        except SourceError as error:
-            yield Check(what, ok=False, detail=str(error))
-        else:
-            said = "the newest day has events" if found else "no event in a day"
-            yield Check(what, ok=True, detail=said)
+        yield self.newest_day(
+            f"GET {self._logs}",
+            lambda start, end: pages(self._api.get, self._logs, self._asked(start, end, 1)),
+        )
 
     def close(self) -> None:
         """Let go of connections."""

@@ -17,13 +17,21 @@ import hashlib
 import time
 from abc import abstractmethod
 from base64 import b85encode
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Sized
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field
 
-from connectors._reading.base import Page, Position, Reader, ReaderSettings, Record
+from connectors._reading.base import (
+    Check,
+    Page,
+    Position,
+    Reader,
+    ReaderSettings,
+    Record,
+    SourceError,
+)
 from connectors._reading.paging import Pile
 from connectors.base import Connector
 
@@ -155,6 +163,24 @@ class WindowReader(Reader):
     @abstractmethod
     def pages(self, start: datetime, end: datetime) -> Iterator[Iterable[Event]]:
         """Yield the events from `start` to before `end`, in pages; raises as `read` does."""
+
+    def newest_day(self, what: str, ask: Callable[[datetime, datetime], Iterator[Sized]]) -> Check:
+        """Return whether the last day can be asked for, of which `ask` yields pages.
+
+        Parameters
+        ----------
+        what
+            What is asked, for whoever reads the check.
+        ask
+            Is called with where the day begins and ends; only its first page is read.
+        """
+        end = datetime.fromtimestamp(self.clock(), UTC)
+        try:
+            found = next(ask(end - timedelta(days=1), end))
+        except SourceError as error:
+            return Check(what, ok=False, detail=str(error))
+        said = "the newest day has events" if len(found) else "no event in a day"
+        return Check(what, ok=True, detail=said)
 
     def read(self, position: Position | None) -> Iterator[Page]:
         """Yield what is new up to now; see the module for what is guaranteed."""
