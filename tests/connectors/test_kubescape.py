@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.kubescape import Kubescape
-from schemas.ocsf import SCAN_ACTIVITY
 from sentinel.errors import DecodeError
 
-GOLDEN = Path(__file__).parent / "golden" / "kubescape"
-
-
-def events(report: Any) -> list[dict[str, Any]]:
-    connector = Kubescape()
-    units = connector.split(json.dumps(report).encode())
-    found = [connector.to_ocsf(unit) for unit in units]
-    return [event for event in found if event["class_uid"] != SCAN_ACTIVITY]
-
-
-def golden(case: str) -> Any:
-    return json.loads((GOLDEN / f"{case}.raw.json").read_bytes())
+CONNECTOR = Kubescape
 
 
 def test_what_is_no_report_is_refused_with_what_to_do() -> None:
@@ -31,8 +17,8 @@ def test_what_is_no_report_is_refused_with_what_to_do() -> None:
         Kubescape().split(b'{"hello": 1}')
 
 
-def test_both_versions_name_the_same_control_and_object() -> None:
-    found = [events(golden(case))[0] for case in ("failed", "v1_report")]
+def test_both_versions_name_the_same_control_and_object(scans: Any) -> None:
+    found = [scans.events(scans.golden(case))[0] for case in ("failed", "v1_report")]
 
     assert {event["metadata"]["event_code"] for event in found} == {"C-0016"}
     assert {event["resources"][0]["name"] for event in found} == {"web"}
@@ -49,8 +35,8 @@ def test_both_versions_name_the_same_control_and_object() -> None:
         ("severity_by_score", "Fail", "New", "High"),
     ],
 )
-def test_outcomes(case: str, outcome: str, status: str, severity: str) -> None:
-    event = events(golden(case))[0]
+def test_outcomes(scans: Any, case: str, outcome: str, status: str, severity: str) -> None:
+    event = scans.events(scans.golden(case))[0]
 
     assert event["compliance"]["status"] == outcome
     assert (event["status"], event["severity"]) == (status, severity)

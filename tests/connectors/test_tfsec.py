@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.tfsec import Tfsec
-from schemas.ocsf import SCAN_ACTIVITY
 from sentinel.errors import DecodeError
 
-GOLDEN = Path(__file__).parent / "golden" / "tfsec"
-
-
-def events(report: Any) -> list[dict[str, Any]]:
-    connector = Tfsec()
-    units = connector.split(json.dumps(report).encode())
-    found = [connector.to_ocsf(unit) for unit in units]
-    return [event for event in found if event["class_uid"] != SCAN_ACTIVITY]
-
-
-def golden(case: str) -> Any:
-    return json.loads((GOLDEN / f"{case}.raw.json").read_bytes())
+CONNECTOR = Tfsec
 
 
 def test_what_is_no_report_is_refused_with_what_to_do() -> None:
@@ -31,12 +17,12 @@ def test_what_is_no_report_is_refused_with_what_to_do() -> None:
         Tfsec().split(b'{"hello": 1}')
 
 
-def test_a_moved_line_is_no_new_finding_and_another_resource_is() -> None:
-    before, moved, other = golden("failed"), golden("failed"), golden("failed")
+def test_a_moved_line_is_no_new_finding_and_another_resource_is(scans: Any) -> None:
+    before, moved, other = (scans.golden("failed") for _ in range(3))
     moved["report"]["results"][0]["location"] |= {"start_line": 40, "end_line": 50}
     other["report"]["results"][0]["resource"] = "aws_s3_bucket.logs"
 
-    uids = [events(report)[0]["finding_info"]["uid"] for report in (before, moved, other)]
+    uids = scans.uids(before, moved, other)
     assert uids[0] == uids[1] != uids[2]
 
 
@@ -44,7 +30,7 @@ def test_a_moved_line_is_no_new_finding_and_another_resource_is() -> None:
     ("case", "outcome", "status"),
     [("failed", "Fail", "New"), ("passed", "Pass", "New"), ("ignored", "Unknown", "Suppressed")],
 )
-def test_outcomes(case: str, outcome: str, status: str) -> None:
-    event = events(golden(case))[0]
+def test_outcomes(scans: Any, case: str, outcome: str, status: str) -> None:
+    event = scans.events(scans.golden(case))[0]
 
     assert (event["compliance"]["status"], event["status"]) == (outcome, status)
