@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shutil import which
 from types import FrameType
 
 from connectors._running import config
@@ -40,7 +41,7 @@ WORKERS = {
 }
 
 SUMMARY = """\
-Sentinel is up. Ctrl-C or `sentinel down` stops it; its data stays in {home}.
+Sentinel is up. Ctrl-C or `{sentinel} down` stops it; its data stays in {home}.
 
   API         {api}/docs   (token: {token})
   Kafka       {kafka}
@@ -48,16 +49,17 @@ Sentinel is up. Ctrl-C or `sentinel down` stops it; its data stays in {home}.
   logs        {logs}
 {first}
 Push your own logs
-  sentinel push FILE_OR_FOLDER --source cloudtrail
+  {sentinel} push FILE_OR_FOLDER --source cloudtrail
   curl -H "Authorization: Bearer $(cat {token})" --data-binary @FILE {api}/v1/ingest/auditd
   any Kafka producer, to the topic raw.SOURCE at {kafka}
-See the alerts
-  sentinel alerts --follow
+See the alerts, and why one fired
+  {sentinel} alerts --follow
+  {sentinel} alert ID
 """
 #: Until somebody has signed in for the first time.
 FIRST = """
 Make yourself its administrator (one-time secret: {secret})
-  sentinel users password admin --tenant '*'
+  {sentinel} users password admin --tenant '*'
 """
 
 
@@ -89,14 +91,14 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
     stack = Stack(settings, search)
     stack.start(report)
     try:
-        for name in migrate.apply(stack.postgres):
-            report(f"migrated the database: {name}")
+        if steps := migrate.apply(stack.postgres):
+            report(f"brought the database up to {steps[-1]} ({len(steps)} migrations)")
         if topics := create_topics(stack.connected(), known):
-            report(f"made topics: {', '.join(topics)}")
+            report(f"made {len(topics)} topics (`sentinel topics` lists them)")
         if schemas := register(stack.connected()):
             report(f"registered schemas: {', '.join(schemas)}")
         token = ensure_token(stack.home)
-        report(f"starting the workers and the API (token: {shown(token)})")
+        report(f"starting the workers, which load all rules, and the API (token: {shown(token)})")
         port = _api_port(stack, report)
         workers = [_worker(stack, name, stages) for name, stages in WORKERS.items()]
         if settings.connectors:
@@ -161,14 +163,18 @@ def summary(stack: Stack, api: str) -> str:
     """Return what to tell a person once everything is up."""
     password = stack.identity.password
     secret = stack.home / ADMIN_SECRET
+    # as it has to be typed here: without an activated environment it is not on the path
+    sentinel = "sentinel" if which("sentinel") else shown(Path(sys.executable).parent / "sentinel")
+    first = FIRST.format(secret=shown(secret), sentinel=sentinel) if secret.exists() else ""
     return SUMMARY.format(
+        sentinel=sentinel,
         home=shown(stack.home),
         api=api,
         token=shown(ensure_token(stack.home)),
         kafka=stack.kafka,
         postgres=stack.postgres.replace(f":{password}@", "@"),
         logs=shown(stack.home / "logs"),
-        first=FIRST.format(secret=shown(secret)) if secret.exists() else "",
+        first=first,
     )
 
 
