@@ -5,6 +5,7 @@ key                  meaning
 ===================  ==========================================================================
 kind                 ``rule``, ``model``, ``risk``, ``budget`` and so on: that of the alert
 what                 one sentence for an analyst
+description          rule and correlation: why it matters, in the words of the rule's author
 condition            the rule's condition; empty for a model
 matched              rule: ``{selection, field, modifiers, pattern, value}`` for each part
 contributions        model: ``{field, value, weight}``, largest first, weights adding up to 1;
@@ -15,6 +16,7 @@ events               ids of the events it is about, where the writer knows them
 techniques           ATT&CK technique ids
 quiet                what would have kept it quiet
 false_positives      what the rule's author says also causes it
+references           where the rule's author says more can be read
 cold_start           true while the model has too short a history to be sure
 ===================  ==========================================================================
 """
@@ -39,6 +41,7 @@ class Explanation(msgspec.Struct, kw_only=True):
 
     kind: str
     what: str
+    description: str = ""
     condition: str = ""
     matched: list[Any] = []
     contributions: list[Any] = []
@@ -47,6 +50,7 @@ class Explanation(msgspec.Struct, kw_only=True):
     techniques: list[str] = []
     quiet: str = ""
     false_positives: list[Any] = []
+    references: list[str] = []
     cold_start: bool = False
 
 
@@ -58,8 +62,8 @@ def rule_explanation(rule: RuleRef, matched: Mapping[str, Any], events: Sequence
     rule
         The rule that matched.
     matched
-        What the matcher says about the first event: ``condition``, ``matched``, ``quiet``,
-        ``false_positives``; any may be missing.
+        What the matcher says about the first event: ``description``, ``condition``,
+        ``matched``, ``quiet``, ``false_positives``, ``references``; any may be missing.
     events
         Ids of the events, where known.
     """
@@ -72,12 +76,14 @@ def rule_explanation(rule: RuleRef, matched: Mapping[str, Any], events: Sequence
         Explanation(
             kind="rule",
             what=f"{rule.title}: {named}{more}." if named else f"{rule.title}.",
+            description=str(matched.get("description") or ""),
             condition=str(matched.get("condition", "")),
             matched=parts,
             events=list(events),
             techniques=list(rule.techniques),
             quiet=str(matched.get("quiet") or ""),
             false_positives=list(matched.get("false_positives") or ()),
+            references=list(matched.get("references") or ()),
         )
     )
 

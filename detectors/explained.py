@@ -33,6 +33,8 @@ def lines(alert: Mapping[str, Any]) -> Iterator[str]:
         yield str(said)
         return
     yield str(said.get("what") or "No reason is recorded.")
+    if said.get("description"):
+        yield str(said["description"])
     if said.get("condition"):
         yield from ("", f"Condition   {said['condition']}")
     yield from _list("Matched", said.get("matched"), _matched)
@@ -47,6 +49,7 @@ def lines(alert: Mapping[str, Any]) -> Iterator[str]:
     if said.get("quiet"):
         yield from ("", f"Quiet if    {said['quiet']}")
     yield from _list("Also caused by", said.get("false_positives"), str)
+    yield from _list("Read more", said.get("references"), str)
 
 
 def _list(title: str, parts: Any, say: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ import msgspec
 from detectors.correlation.held.evidence import Seen
 from detectors.correlation.plan import Node, Tree
 from detectors.correlation.rules import Correlation
+from detectors.engine.explain import LONGEST, MOST
 from detectors.explain import Explanation
 from detectors.score import rule_score
 from schemas.identity import uid_text
@@ -155,6 +156,7 @@ def explanation(node: Node, group: dict[str, str], raised: Raised) -> str:
         kind="correlation",
         what=f"{root.title}{about}: {_said(root, raised)} between "
         f"{clock(max(raised.since, raised.first_seen))} and {clock(raised.at)}.",
+        description=" ".join(root.description.split())[:LONGEST],
         condition=_condition(root),
         matched=[
             {
@@ -179,6 +181,7 @@ def explanation(node: Node, group: dict[str, str], raised: Raised) -> str:
         techniques=list(root.techniques),
         quiet=_quiet(root),
         false_positives=list(root.falsepositives),
+        references=list(root.references[:MOST]),
     )
     return msgspec.json.encode(made).decode()
 

@@ -12,17 +12,20 @@ from detectors.fields import shown
 #: Longest value quoted in an explanation, characters.
 LONGEST = 512
 
-#: Unmet filters named in an explanation.
+#: Unmet filters, and references, named in an explanation.
 MOST = 5
 
 
 def explain_rule(rule: c.Rule, value_of: Callable[[str | None], Any]) -> dict[str, Any]:
-    """Return what of the rule matched and what would have kept it quiet.
+    """Return what of the rule matched, why that matters, and what would have kept it quiet.
 
-    Keys: ``condition`` (as written), ``matched`` (list of ``{selection, field, modifiers,
-    pattern, value}``), ``quiet`` (what would have kept it quiet), ``false_positives``.
+    Keys: ``description`` and ``references`` of the rule, ``condition`` (as written),
+    ``matched`` (list of ``{selection, field, modifiers, pattern, value}``), ``quiet`` (what
+    would have kept it quiet), ``false_positives``.
     """
     return {
+        "description": _quote(" ".join(rule.description.split())),
+        "references": list(rule.references[:MOST]),
         "condition": rule.condition,
         "matched": [
             _item(rule, leaf) | {"value": _quote(value_of(leaf.field))}

@@ -74,6 +74,8 @@ def test_the_rule_engine_says_what_this_takes(tmp_path) -> None:
         "id": "0c1b5bd4-9fb2-4a8e-9a52-2f3f1f0a7a11",
         "status": "test",
         "level": "high",
+        "description": "Tools of attackers\nname themselves.",
+        "references": ["https://example.com/tools"],
         "logsource": {"product": "aws", "service": "cloudtrail"},
         "detection": {
             "selection": {"eventName": "CreateUser", "userAgent|contains": "KALI"},
@@ -90,6 +92,8 @@ def test_the_rule_engine_says_what_this_takes(tmp_path) -> None:
     assert "userAgent 'kali linux' (contains" in said["what"]
     assert "userName" in said["quiet"]
     assert said["condition"] == "selection and not filter"
+    assert said["description"] == "Tools of attackers name themselves."
+    assert said["references"] == ["https://example.com/tools"]
 
 
 def test_model_says_what_contributed_and_that_it_is_new() -> None:

@@ -36,8 +36,10 @@ def text(explanation, **alert):
     [
         (
             rule_explanation(RULE, {"condition": "sel", "matched": [PART], "quiet": "Other names.",
-                                    "false_positives": ["Rotation"]}),
-            ["Access key created: ", "Condition   sel",
+                                    "false_positives": ["Rotation"], "description": "A way back.",
+                                    "references": ["https://example.com"]}),
+            ["Access key created: ", "A way back.", "Read more\n  https://example.com",
+             "Condition   sel",
              "sel: eventName = CreateAccessKey  (startswith Create*)", "Techniques  T1098.001",
              "Quiet if    Other names.", "Also caused by\n  Rotation"],
         ),

@@ -156,7 +156,8 @@ def test_an_explanation_names_what_matched(node, event):
     matcher = Matcher([rule(node)], dict_getter)
     matched = bool(matcher.match([event]))
     explanation = matcher.explain(event, matcher.rules[0])
-    assert set(explanation) == {"condition", "matched", "quiet", "false_positives"}
+    said = {"description", "references", "condition", "matched", "quiet", "false_positives"}
+    assert set(explanation) == said
     if not matched:
         assert explanation["matched"] == []
     for item in explanation["matched"]:
