@@ -29,6 +29,7 @@ from detectors.online.signals import Fold
 from detectors.scoring.choose import online_models
 from detectors.scoring.ensemble import Ensemble
 from detectors.scoring.run import Guard, ModelError, Scoring, unguarded
+from detectors.suppress.tuning import Tunings
 from schemas.batch import STRING_COLUMNS, EventBatch, Strings
 from schemas.joins import Arrivals
 from schemas.snapshot import pack, unpack
@@ -124,6 +125,8 @@ class Detector:
         does; else each signals by itself.
     budget
         With `together`: alerts per entity and week; 0: the threshold decides.
+    tunings
+        With `together`: returns what tenants have set of models.
 
     Notes
     -----
@@ -145,12 +148,13 @@ class Detector:
         risk: Risk | None = None,
         together: bool = False,
         budget: float = 0.0,
+        tunings: Callable[[], Tunings] = Tunings,
     ) -> None:
         self._budget = budget
         self._window_ms = window_ms
         self._risk = risk or Risk()
         self._factories = models
-        self._scoring = Scoring(threshold, together, guard)
+        self._scoring = Scoring(threshold, together, guard, tunings)
         self._max_tenants = max_tenants
         self._seen = SeenIds(horizon)
         self._watermarks = Watermarks()

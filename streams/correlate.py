@@ -148,7 +148,7 @@ class CorrelateStage(Stage):
         self._board = board or Board()
         self._signals = signals
         self._plan = plan or Plan()
-        self._reader = Reader(self._board, settings.postgres)
+        self._reader = Reader(self._board, settings.postgres, self.name)
         self._watch = RuleWatch(settings, self.prepare)
         #: Those of the partitions that this worker has; the runner owns them.
         self._tasks: WeakSet[CorrelateTask] = WeakSet()

@@ -27,6 +27,7 @@ from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
 from streams.policy.seeds import path_of
+from streams.policy.suppressions import Board, Reader
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin, letter
 from streams.runtime.stage import Outgoing, Output, Stage, Task
@@ -186,11 +187,21 @@ class DetectStage(Stage):
 
     name = "detect"
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: Settings, partitions: int, board: Board | None = None) -> None:
         self._settings = settings
         self._partitions = partitions
+        self._board = board or Board()
+        self._reader = Reader(self._board, settings.postgres, self.name)
         self._models = chosen(settings.models, settings.intel)
         warm()
+
+    async def open(self) -> None:
+        """Read what tenants have set of models, waiting until PostgreSQL is there."""
+        await self._reader.open()
+
+    async def beside(self) -> None:
+        """Keep that up to date."""
+        await self._reader.run()
 
     def topics(self) -> list[str]:
         """Return the topic of events."""
@@ -210,6 +221,7 @@ class DetectStage(Stage):
             risk=risk,
             together=True,
             budget=self._settings.model_budget,
+            tunings=lambda: self._board.policy.tunings,
         )
         seed = path_of(self._settings.home / "seeds", self._partitions, partition)
         if seed.is_file():

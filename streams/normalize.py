@@ -7,6 +7,7 @@ not affected.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from sentinel.errors import DecodeError, RecordError
 from sentinel.settings import Settings
 from streams.normalizer import Normalizer, Units
 from streams.policy.rule_sets import RuleWatch
+from streams.policy.suppressions import Board, Reader
 from streams.runtime import telemetry
 from streams.runtime.letters import Letter, Origin, letter
 from streams.runtime.stage import Outgoing, Output, Stage, Task
@@ -294,13 +296,16 @@ class NormalizeStage(Stage):
         connectors: Mapping[str, type[Connector]],
         rules: RuleSet,
         partitions: int,
+        board: Board | None = None,
     ) -> None:
+        self._board = board or Board()
+        self._reader = Reader(self._board, settings.postgres, self.name)
         self._max = settings.max_event_bytes
         self._connectors = {name: cls() for name, cls in connectors.items()}
         started = time.perf_counter()
         window_ms = 1000 * settings.repeat_window_s
         self.normalizers = {
-            name: Normalizer(name, connector, rules, partitions, window_ms)
+            name: Normalizer(name, connector, rules, partitions, window_ms, self._board)
             for name, connector in self._connectors.items()
         }
         LOG.debug("rules compiled", action="rules", seconds=time.perf_counter() - started)
@@ -316,9 +321,15 @@ class NormalizeStage(Stage):
 
         return put
 
+    async def open(self) -> None:
+        """Read what tenants have set of rules, waiting until PostgreSQL is there."""
+        await self._reader.open()
+
     async def beside(self) -> None:
-        """Keep the rules up to date with their files."""
-        await self._watch.run()
+        """Keep the rules up to date with their files, and with what tenants set of them."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reader.run())
+            group.create_task(self._watch.run())
 
     def topics(self) -> list[str]:
         """Return one raw topic a connector."""

@@ -27,6 +27,7 @@ from schemas.columns.records import Texts
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
+from streams.policy.suppressions import Board
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin
 
@@ -133,6 +134,8 @@ class Normalizer:
         Number of partitions of ``events``.
     window_ms
         Window in which hits fold into one alert: one of them is explained.
+    board
+        Has what tenants set of rules.
     """
 
     def __init__(
@@ -142,8 +145,10 @@ class Normalizer:
         rules: RuleSet,
         partitions: int,
         window_ms: int = WINDOW_MS,
+        board: Board | None = None,
     ) -> None:
         self._window_ms = window_ms
+        self._board = board or Board()
         self.source = source
         self._connector = connector
         self._partitions = partitions
@@ -265,9 +270,11 @@ class Normalizer:
 
     def _match(self, batch: EventBatch, decoded: Sequence[Any]) -> None:
         """Find the rules that the events match and note them in the batch."""
-        refs: dict[str, int] = {}
+        refs: dict[Rule, int] = {}
         explained: set[Subject] = set()
         hits = self.matcher.match(decoded)
+        if hits and (tunings := self._board.policy.tunings):
+            hits = tunings.hits(hits, batch)
         for row, rule_id, error in self.matcher.errors:
             # The event goes on, other rules have seen it; the failure is counted and named.
             telemetry.failed("normalize", self.source, "rule")
@@ -283,7 +290,7 @@ class Normalizer:
         for row, rule in hits:
             if rule.id in silent:
                 continue  # a correlation names it: it raises no alert of its own
-            place = refs.setdefault(rule.id, len(refs))
+            place = refs.setdefault(rule, len(refs))
             if place == len(batch.rules):
                 batch.rules.append(_ref(rule))
             key = subject(batch, row, place, self._window_ms)

@@ -22,6 +22,7 @@ from api.search.language.fields import ALERTS
 from api.search.language.nodes import both
 from api.work import feedback
 from api.work.alerts import Change, Reason, change, locked, matching, merge
+from api.work.learning import learn
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 MOST = 1000
@@ -97,12 +98,14 @@ async def change_alert(
 
     With `If-Match` nothing is changed (412) where another person changed the alert since;
     events that joined it meanwhile do not matter. A disposition is published to the topic
-    `feedback`, from which detection learns.
+    `feedback`; where it judges a model, the model's threshold for the tenant follows.
     """
     async with database.writing() as connection:
         row = _found(await locked(connection, [alert_id]), alert_id)
         matching(row, if_match)
         await change(connection, row, wanted, actor.subject)
+        if wanted.disposition:
+            await learn(connection, [row], services.settings.model_threshold)
         shown = await connection.fetchrow(database.sql("alert", alert_columns=columns()), alert_id)
         detail = wanted.model_dump(exclude_none=True, exclude={"comment"})
         await audit(connection, "alert.change", str(alert_id), detail, tenant=row["tenant"])
@@ -155,6 +158,8 @@ async def change_many(
         rows = await locked(connection, wanted)
         for row in rows:
             changed += await change(connection, row, given.change, actor.subject)
+        if given.change.disposition:
+            await learn(connection, rows, services.settings.model_threshold)
         detail = given.change.model_dump(exclude_none=True) | {"alerts": len(rows)}
         for tenant in {row["tenant"] for row in rows}:
             await audit(connection, "alert.bulk", given.query or "", detail, tenant=tenant)

@@ -240,10 +240,27 @@ class Ensemble:
                 self._stride()
         return found
 
-    def alerts(self, found: Judged, threshold: float) -> NDArray[np.int64]:
-        """Return the rows to report: by the budget, or by the threshold where there is none."""
-        needed = found.needed if self._budget else threshold * DECADES - 1e-9
-        return np.flatnonzero((found.decades >= needed) & (found.parts.max(axis=0) > 0))
+    def alerts(
+        self, found: Judged, threshold: float, bars: NDArray[np.float64] | None = None
+    ) -> NDArray[np.int64]:
+        """Return the rows to report: by the budget, or by the threshold where there is none.
+
+        Parameters
+        ----------
+        bars
+            float64[models, n]: decades needed where a model leads, NaN for as everywhere. With a
+            budget they can only ask for more.
+        """
+        needed = found.needed
+        if not self._budget:
+            needed = np.full(len(found.decades), threshold * DECADES)
+        if bars is not None and len(needed):
+            own = bars[found.parts.argmax(axis=0), np.arange(len(needed))]
+            asked = np.maximum(needed, own) if self._budget else own
+            needed = np.where(np.isnan(own), needed, asked)
+        return np.flatnonzero(
+            (found.decades >= needed - 1e-9) & (found.parts.max(axis=0, initial=0.0) > 0)
+        )
 
     @property
     def drifts(self) -> int:

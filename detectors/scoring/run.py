@@ -15,6 +15,7 @@ from detectors.online.hashing import hash_column
 from detectors.online.signals import Fold, about, event_of
 from detectors.score import HIGHEST, combine, multipliers, severity
 from detectors.scoring.ensemble import COLD_HISTORY, Ensemble
+from detectors.suppress.tuning import Tunings
 from schemas.batch import EventBatch
 from schemas.identity import uid_text
 
@@ -51,10 +52,19 @@ class Scoring:
         Judge what the models say of an event together; else each signals by itself.
     guard
         Runs every call into a model.
+    tunings
+        Returns what tenants have set of models; looked at where they are judged together.
     """
 
-    def __init__(self, threshold: float, together: bool, guard: Guard) -> None:
+    def __init__(
+        self,
+        threshold: float,
+        together: bool,
+        guard: Guard,
+        tunings: Callable[[], Tunings] = Tunings,
+    ) -> None:
         self._threshold, self._together, self._guard = threshold, together, guard
+        self._tunings = tunings
         # most events are far below: look closer only at what any multiplier could lift
         self._near = max(threshold / HIGHEST * (1 - 1e-9), np.finfo(np.float64).tiny)
 
@@ -119,7 +129,8 @@ class Scoring:
                     alone.add(at)  # it knows its latest row only
         entity, time = hash_column(batch.entity, rows), batch.time[rows].astype(np.int64)
         found = group.judge(anomaly, multipliers(batch, rows), entity, time)
-        for place in group.alerts(found, self._threshold).tolist():
+        bars = self._bars(group, batch, rows)
+        for place in group.alerts(found, self._threshold, bars).tolist():
             lead = int(np.argmax(found.parts[:, place]))
             model, row, score = group.models[lead], int(rows[place]), found.score(place)
             said = about(batch, row, "model", model.id, model.title, model.techniques)
@@ -128,6 +139,16 @@ class Scoring:
             own = None if lead in alone else float(anomaly[lead, place])
             explain = partial(self._explained, model, batch, offset, row, own, errors, more)
             fold.add(said, event_of(batch, row, offset, score), explain)
+
+    def _bars(
+        self, group: Ensemble, batch: EventBatch, rows: NDArray[np.int64]
+    ) -> NDArray[np.float64] | None:
+        """Return the decades that the tenant of `rows` asks of each model; None: as for all."""
+        tunings = self._tunings()
+        if not tunings or not len(rows):
+            return None
+        names = [model.id for model in group.models]
+        return tunings.bars(batch.tenant.at(int(rows[0])), batch.source, names, batch.arrived[rows])
 
     def _scored(
         self,

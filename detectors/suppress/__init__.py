@@ -1,4 +1,4 @@
-"""What keeps alerts quiet: suppressions, maintenance windows and budgets.
+"""What keeps alerts quiet: suppressions, maintenance windows, budgets, tunings of a tenant.
 
 They apply alike to alerts of rules, models, risk and correlations, where those leave correlate,
 and by the same scopes to findings of scanners. An alert that is kept quiet is not dropped: it is

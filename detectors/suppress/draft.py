@@ -17,6 +17,8 @@ DAY_MS: Final = 86_400_000
 #: Longest life of a suppression or window, in days: what is quiet for ever is forgotten.
 MAX_DAYS: Final = 366
 MAX_TEXT: Final = 2000
+#: What a tuning can set.
+TUNING: Final = ("disabled", "staged", "severity", "threshold")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKLY = re.compile(
     r"(?P<days>[a-z,]+) (?P<start>[0-2]\d:[0-5]\d)-(?P<to>[0-2]\d:[0-5]\d)(?: (?P<zone>\S+))?", re.I
@@ -66,6 +68,7 @@ def draft(
     hours: str = "",
     per_hour: int | None = None,
     per_day: int | None = None,
+    tuning: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a row for `sentinel.suppressions.add`.
 
@@ -73,7 +76,7 @@ def draft(
     ----------
     kind
         ``suppression`` is from arrival to arrival, ``maintenance`` from event time to event time,
-        ``budget`` lets so many alerts through an hour or day.
+        ``budget`` lets so many alerts through an hour or day, ``tuning`` changes a rule or model.
     owner, reason
         Who answers for it, and why it is right.
     starts, expires, now
@@ -82,6 +85,9 @@ def draft(
         Of a maintenance window: when it recurs, see `weekly`.
     per_hour, per_day
         Of a budget.
+    tuning
+        Of a tuning: ``disabled``, ``staged``, ``severity`` and ``threshold``, see
+        `detectors.suppress.tuning`; None and what is missing stay as they are.
 
     Raises
     ------
@@ -91,7 +97,10 @@ def draft(
     _check_texts(owner=owner, reason=reason, tenant=tenant)
     if expires <= (now if starts is None else starts):
         raise SettingsError("expected an end after the start, found one before; give a later one")
-    if kind != "budget" and expires - max(now, starts or now) > MAX_DAYS * DAY_MS:
+    if (
+        kind in {"suppression", "maintenance"}
+        and expires - max(now, starts or now) > MAX_DAYS * DAY_MS
+    ):
         raise SettingsError(f"expected an end within {MAX_DAYS} days, found a later one")
     budgets = {"per_hour": per_hour, "per_day": per_day}
     if (kind == "budget") != any(budgets.values()):
@@ -102,16 +111,42 @@ def draft(
         )
     if hours and kind != "maintenance":
         raise SettingsError(f"expected hours of the week of a maintenance window, not of a {kind}")
-    return budgets | {
-        "tenant": tenant,
-        "kind": kind,
-        "scope": msgspec.to_builtins(check(scope)),
-        "owner": owner.strip(),
-        "reason": reason.strip(),
-        "starts": starts,
-        "expires": expires,
-        "weekly": msgspec.to_builtins(weekly(hours)) if hours else None,
-    }
+    return (
+        budgets
+        | _tuning(kind, scope, tuning or {})
+        | {
+            "tenant": tenant,
+            "kind": kind,
+            "scope": msgspec.to_builtins(check(scope)),
+            "owner": owner.strip(),
+            "reason": reason.strip(),
+            "starts": starts,
+            "expires": expires,
+            "weekly": msgspec.to_builtins(weekly(hours)) if hours else None,
+        }
+    )
+
+
+def _tuning(kind: Kind, scope: Scope, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a tuning sets."""
+    found = {name: given.get(name) for name in TUNING}
+    if (kind == "tuning") != any(value is not None for value in found.values()):
+        raise SettingsError(f"expected of a tuning, and only, at least one of {', '.join(TUNING)}")
+    if kind != "tuning":
+        return found
+    if not scope.rules or scope.entities or scope.techniques or scope.kinds:
+        raise SettingsError("expected a tuning to name rules or models, and sources at most")
+    severity, threshold = found["severity"], found["threshold"]
+    if severity is not None and not 1 <= severity <= 5:
+        raise SettingsError(f"expected a severity of 1 to 5, found {severity}")
+    if threshold is not None and not 0 < threshold <= 1:
+        raise SettingsError(f"expected a threshold above 0 and up to 1, found {threshold}")
+    if threshold is not None and not all(rule.startswith("model.") for rule in scope.rules):
+        raise SettingsError(
+            f"expected a threshold for models ('model.…'), found {', '.join(scope.rules)}; "
+            "rules have none"
+        )
+    return found
 
 
 def _check_texts(**texts: str) -> None:

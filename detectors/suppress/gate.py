@@ -89,7 +89,7 @@ class Gate:
                 continue
             arrived = max(event["arrived"] for event in alert["events"])
             times = [event["time"] for event in alert["events"]]
-            by = policy.suppressed(alert, arrived, times)
+            by = _tune(alert, arrived, policy) or policy.suppressed(alert, arrived, times)
             if by:
                 alert |= {"status": "suppressed", "suppression": by}
             elif alert.get("status", "new") == "new":
@@ -152,6 +152,21 @@ class Gate:
         self._counts = OrderedDict((key, count) for key, count in values["counts"])
         self._passed = OrderedDict.fromkeys(values["passed"])
         self._quiet = OrderedDict.fromkeys(values["quiet"])
+
+
+def _tune(alert: dict[str, Any], arrived: int, policy: Policy) -> str:
+    """Let an alert be as the tenant has its rule or model; return what switched it off, or "".
+
+    Alerts of plain rules are so already: their matches were, before anything came of them.
+    """
+    if not policy.tunings or alert["kind"] == "rule":
+        return ""
+    said = policy.tunings.of(alert["tenant"], alert["rule_id"], alert["source"], arrived)
+    if said.severity is not None:
+        alert["severity_id"] = said.severity
+    if said.staged is not None:
+        alert["status"] = "staged" if said.staged else "new"
+    return said.by if said.disabled else ""
 
 
 def _counters(

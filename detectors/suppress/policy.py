@@ -1,4 +1,4 @@
-"""Suppressions, maintenance windows and budgets as data, and which of them holds for an alert."""
+"""Suppressions, windows, budgets and tunings as data, and which of them holds for an alert."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from detectors.suppress.scope import Scope
+from detectors.suppress.tuning import EVERYONE, Tunings
 
-#: Whose row is for every tenant.
-EVERYONE: Final = "*"
-Kind = Literal["suppression", "maintenance", "budget"]
+Kind = Literal["suppression", "maintenance", "budget", "tuning"]
 _GLOB: Final = frozenset("*?[")
 
 
@@ -77,6 +76,10 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
         time.
     removed
         When someone ended it before its time: what arrived by then stays as it was decided.
+    disabled, staged, severity, threshold
+        Of a tuning: what it sets, see `detectors.suppress.tuning`.
+    learned
+        It was made of dispositions: what a person says counts before it.
     """
 
     tenant: str
@@ -89,6 +92,11 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     weekly: Weekly | None = None
     per_hour: int | None = None
     per_day: int | None = None
+    disabled: bool | None = None
+    staged: bool | None = None
+    severity: int | None = None
+    threshold: float | None = None
+    learned: bool = False
 
     def live(self, arrived: int, times: Sequence[int]) -> bool:
         """Return whether it holds for events of these times of which the last came at `arrived`."""
@@ -116,7 +124,10 @@ class Policy:
         self._named: dict[tuple[str, str], list[Suppression]] = defaultdict(list)
         self._others: dict[str, list[Suppression]] = defaultdict(list)
         self._budgets: dict[str, list[Suppression]] = defaultdict(list)
+        self.tunings = Tunings(row for row in self.rows if row.kind == "tuning")
         for row in self.rows:
+            if row.kind == "tuning":
+                continue
             if row.kind == "budget":
                 self._budgets[row.tenant].append(row)
             elif row.scope.rules and not any(_GLOB & set(rule) for rule in row.scope.rules):

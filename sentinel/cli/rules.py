@@ -1,4 +1,4 @@
-"""List, check, test and import Sigma rules."""
+"""List, check, test and import Sigma rules; set them and models for one tenant."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from sentinel.cli._rules.cases import run_cases
 from sentinel.cli._rules.firing import doubts
 from sentinel.cli._rules.intake import import_rules, promote
 from sentinel.cli._rules.seen import Seen
+from sentinel.cli._rules.tune import tune, tuned
 from sentinel.errors import RuleError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 app.command("import")(import_rules)
 app.command("promote")(promote)
+app.command("tune")(tune)
+app.command("tuned")(tuned)
 
 #: Sentinel's own rules.
 OWN = Path(detectors.rules.__path__[0])

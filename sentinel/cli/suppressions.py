@@ -1,4 +1,4 @@
-"""Keep alerts quiet on purpose: suppressions, maintenance windows, budgets."""
+"""Keep alerts quiet on purpose: suppressions, maintenance windows, budgets; what to propose."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from uuid import UUID
 
 import typer
 
-from detectors.suppress.draft import draft
+from api.deps import SQL
+from api.identity.audit import audit
+from detectors.suppress.draft import TUNING, draft
 from detectors.suppress.scope import Scope
 from sentinel import local, postgres, suppressions
-from sentinel.cli import _common
+from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
 
@@ -148,7 +150,14 @@ def remove(
 ) -> None:
     """End a suppression, window or budget before its time, in some seconds."""
     by = owner or _user()
-    row = _with(lambda connection: suppressions.remove(connection, ident, by))
+
+    async def work(connection: Any) -> dict[str, Any] | None:
+        row = await suppressions.remove(connection, ident, by)
+        if row is not None:
+            await audit(connection, f"{row['kind']}.remove", str(ident), tenant=row["tenant"])
+        return row
+
+    row = _with(work)
     if row is None:
         raise SettingsError(
             f"expected a suppression, window or budget that holds, found none with the id {ident}; "
@@ -166,7 +175,13 @@ def _scope(rule: Many, source: Many, entity: Many, technique: Many, kind: Many) 
 
 
 def _add(row: dict[str, Any], json: bool) -> None:
-    made = _with(lambda connection: suppressions.add(connection, row))
+    async def work(connection: Any) -> dict[str, Any]:
+        made = await suppressions.add(connection, row)
+        detail = {name: value for name, value in row.items() if value not in (None, "", False)}
+        await audit(connection, f"{made['kind']}.add", made["id"], detail, tenant=made["tenant"])
+        return made
+
+    made = _with(work)
     if json:
         _common.print_json(_object(made))
     else:
@@ -186,8 +201,51 @@ def _moment(text: str, now: int) -> int:
     return round((found if found.tzinfo else found.astimezone()).timestamp() * 1000)
 
 
+@app.command()
+def propose(
+    tenant: Annotated[str | None, typer.Option(help="Only for one tenant.")] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Do all of it: 30 days for a suppression.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say what people judged wrong again and again, and never right: rules, and on whom.
+
+    Three wrong alerts of a rule on one entity in 90 days propose a suppression there, ten on
+    several entities a trial of the rule. The thresholds of models follow by themselves.
+    """
+    with _client.connect() as client:
+        items = _client.get(client, "/v1/suppressions/proposals", {"tenant": tenant})["items"]
+        for item in items if accept else ():
+            _client.checked(client.post("/v1/suppressions", json=_accepted(item)))
+    if json:
+        _common.print_json(*items)
+        return
+    columns = ("tenant", "action", "rule_id", "entity", "source", "wrong", "title")
+    rows = [[item[name] for name in columns] for item in items]
+    _common.print_table(f"Proposals: {len(items)}", columns, rows)
+    if items and not accept:
+        _common.note("--accept does all of it; or see `suppressions add` and `rules tune`")
+
+
+def _accepted(item: dict[str, Any]) -> dict[str, Any]:
+    """Return what does a proposal, for the API."""
+    scope = {"rules": [item["rule_id"]], "sources": [item["source"]]}
+    reason = f"{item['wrong']} alerts were wrong and none right, in 90 days"
+    said = {"tenant": item["tenant"], "reason": reason}
+    if item["action"] == "stage":
+        return said | {"kind": "tuning", "staged": True, "scope": scope}
+    end = datetime.fromtimestamp((_now() + 30 * _UNIT_MS["d"]) / 1000, UTC).isoformat()
+    return said | {"scope": scope | {"entities": [_literal(item["entity"])]}, "expires": end}
+
+
+def _literal(entity: str) -> str:
+    """Return a pattern that fits this entity alone."""
+    return re.sub(r"([*?[])", r"[\1]", entity)
+
+
 def _with(work: Callable[[Any], Awaitable[T]]) -> T:
-    """Do something with the table of the running stack."""
+    """Do something with the table of the running stack, in one transaction, in your name."""
 
     async def run() -> T:
         settings = local.connect(_common.settings(), "postgres")
@@ -195,7 +253,8 @@ def _with(work: Callable[[Any], Awaitable[T]]) -> T:
             settings.postgres, postgres.API, tenant=postgres.ALL_TENANTS, size=1
         )
         try:
-            async with pool.acquire() as connection:
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute(SQL["actor"], f"cli:{_user()}", "", "")
                 return await work(connection)
         finally:
             await pool.close()
@@ -220,6 +279,7 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     scope = "; ".join(f"{key} {', '.join(each)}" for key, each in row["scope"].items() if each)
     limits = [f"{row[name]} {name.replace('_', ' ')}" for name in ("per_hour", "per_day")
               if row[name]]  # fmt: skip
+    limits += [f"{name} {row[name]}" for name in TUNING if row[name] is not None]
     hours = row["weekly"]
     if hours:
         limits.append(f"weekly {hours['from']}-{hours['to']} {hours['zone']}")

@@ -57,7 +57,8 @@ async def add(connection: Any, row: Row) -> Row:
     row
         `tenant`, `kind`, `scope`, `owner`, `reason`, `expires` and, where wanted, `starts`
         (default: in `SETTLE_S` seconds), `weekly`, `per_hour`, `per_day`; times in ms since the
-        epoch.
+        epoch. Of a tuning also `disabled`, `staged`, `severity`, `threshold`, and `learned` where
+        it was made of dispositions.
     """
     weekly = row.get("weekly")
     made = await connection.fetchrow(
@@ -66,6 +67,8 @@ async def add(connection: Any, row: Row) -> Row:
         *(row["owner"], row["reason"], row.get("starts"), row["expires"]),
         None if weekly is None else orjson.dumps(weekly).decode(),
         *(row.get("per_hour"), row.get("per_day"), SETTLE_S),
+        *(row.get("disabled"), row.get("staged"), row.get("severity"), row.get("threshold")),
+        row.get("learned", False),
     )
     return _row(made)
 
@@ -73,6 +76,24 @@ async def add(connection: Any, row: Row) -> Row:
 async def remove(connection: Any, ident: UUID, by: str, tenant: str | None = None) -> Row | None:
     """End a row in `SETTLE_S` seconds and return it; None where there is none that still holds."""
     row = await connection.fetchrow(SQL["remove"], ident, tenant, by, SETTLE_S)
+    return None if row is None else _row(row)
+
+
+async def judged(
+    connection: Any, days: int, tenant: str | None = None, rule: str | None = None,
+    source: str | None = None,
+) -> list[Row]:  # fmt: skip
+    """Return alerts of the last days and what they turned out to be, latest first.
+
+    Each has `tenant`, `rule_id`, `source`, `entity`, `title`, `disposition` and `score`; None
+    stands for any.
+    """
+    return [dict(row) for row in await connection.fetch(SQL["judged"], tenant, rule, source, days)]
+
+
+async def learned(connection: Any, tenant: str, rule: str, source: str) -> Row | None:
+    """Return the tuning in force that was made of dispositions for a rule and source, if any."""
+    row = await connection.fetchrow(SQL["learned"], tenant, rule, source)
     return None if row is None else _row(row)
 
 

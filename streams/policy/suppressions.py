@@ -1,8 +1,8 @@
-"""Suppressions as a worker has them: read from PostgreSQL every few seconds, swapped whole.
+"""Suppressions and tunings as a worker has them: read from PostgreSQL, swapped whole.
 
-While PostgreSQL is away the last known stay in force. A row begins to hold, and ceases to, some
-seconds after it was written (`sentinel.suppressions.SETTLE_S`), which is when every worker has
-it: so they decide alike, and so does a replay.
+It looks every few seconds; while PostgreSQL is away the last known stay in force. A row begins
+to hold, and ceases to, some seconds after it was written (`sentinel.suppressions.SETTLE_S`),
+which is when every worker has it: so they decide alike, and so does a replay.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def _read(rows: Iterable[Mapping[str, Any]]) -> list[Suppression]:
 
 
 class Reader:
-    """Keeps a `Board` up to date with the table."""
+    """Keeps a `Board` up to date with the table, for a stage."""
 
-    def __init__(self, board: Board, dsn: str) -> None:
-        self._board, self._dsn = board, dsn
+    def __init__(self, board: Board, dsn: str, stage: str) -> None:
+        self._board, self._dsn, self._stage = board, dsn, stage
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -93,7 +93,7 @@ class Reader:
         except Exception as error:
             if not postgres.is_passing(error):
                 raise
-            metrics.ERRORS.labels("correlate", "", "suppressions").inc()
+            metrics.ERRORS.labels(self._stage, "", "suppressions").inc()
 
     async def close(self) -> None:
         """Disconnect."""

@@ -53,7 +53,7 @@ async def owner(postgres: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture
 async def reader(postgres: str) -> AsyncIterator[tuple[Board, Reader]]:
     board = Board()
-    opened = Reader(board, postgres)
+    opened = Reader(board, postgres, "correlate")
     await opened.open()
     yield board, opened
     await opened.close()
