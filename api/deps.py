@@ -17,6 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, StringConstraints
 from starlette.requests import HTTPConnection
 
 from api.errors import unavailable
+from api.lending import QUERY_S, Connections
 from api.permissions import Principal, principal
 from api.search import Search
 from api.search.postgres import PostgresSearch
@@ -29,9 +30,6 @@ from sentinel.settings import Settings
 T = TypeVar("T")
 
 SQL = postgres.queries(Path(__file__).with_name("queries.sql"))
-CONNECTIONS = 8
-#: Longest time for one query; a broader one should be narrowed, not waited for.
-QUERY_S = 15.0
 #: Seconds until an unanswered broker counts as away.
 BROKER_S = 10.0
 
@@ -75,22 +73,8 @@ class Services:
         self.settings = settings
         self.search: Search = _searching(settings.elasticsearch)
         self.mapper = Mapper(settings, "api")
-        self._pool: Any = None
+        self.connections = Connections(settings.postgres)
         self._producer: Producer | None = None
-        self._connecting = asyncio.Lock()
-
-    async def pool(self) -> Any:
-        """Return the pool of connections in the role `sentinel_api`."""
-        async with self._connecting:
-            if self._pool is None:
-                self._pool = await postgres.open_pool(
-                    self.settings.postgres,
-                    postgres.API,
-                    size=CONNECTIONS,
-                    timeout_s=QUERY_S,
-                    init=_prepare,
-                )
-        return self._pool
 
     @property
     def producer(self) -> Producer:
@@ -109,14 +93,18 @@ class Services:
         """Let go of everything."""
         await self.drop_producer()
         await self.search.close()
-        if self._pool is not None:
-            await self._pool.close()
+        await self.connections.close()
 
 
-async def _prepare(connection: Any) -> None:
-    # Which filters are given decides which index is right: plan each call anew.
-    await connection.execute("SET plan_cache_mode = force_custom_plan")
-    await connection.execute("SET default_transaction_read_only = on")
+READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+READING_BY_ID = f"{READING}; SET LOCAL plan_cache_mode = force_generic_plan"
+#: Sessions are read-only by default.
+WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+
+def _in_name_of(tenant: str) -> str:
+    """Return the statement after which this transaction sees the rows of `tenant`."""
+    return f"SET LOCAL sentinel.tenant = '{tenant.replace(chr(39), 2 * chr(39))}'"
 
 
 class Actor(NamedTuple):
@@ -138,15 +126,18 @@ class Database:
         self.only = None if tenant == postgres.ALL_TENANTS else tenant
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Any]:
+    async def reading(self, *, by_id: bool = False) -> AsyncIterator[Any]:
         """Yield a connection in a transaction that sees one state of this tenant's rows.
+
+        Queries are planned anew each time, since it depends on the filters which index is
+        right; `by_id` says that there is no question, which saves the planning.
 
         Raises
         ------
         Problem
             503: PostgreSQL cannot be reached, or the query takes too long.
         """
-        async with self._transaction("repeatable_read", readonly=True) as connection:
+        async with self._transaction(READING_BY_ID if by_id else READING) as connection:
             yield connection
 
     @asynccontextmanager
@@ -162,22 +153,22 @@ class Database:
             503: PostgreSQL cannot be reached or takes too long; nothing is changed, unless
             the connection broke in the middle of the commit.
         """
-        async with self._transaction("read_committed", readonly=False) as connection:
+        async with self._transaction(WRITING) as connection:
             await connection.execute(SQL["actor"], *self._actor)
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, isolation: str, readonly: bool) -> AsyncIterator[Any]:
+    async def _transaction(self, begin: str) -> AsyncIterator[Any]:
         try:
-            pool = await self._services.pool()
-            async with (
-                pool.acquire(timeout=QUERY_S) as connection,
-                connection.transaction(isolation=isolation, readonly=readonly),
-            ):
-                if not readonly:  # sessions are read-only by default; before any query
-                    await connection.execute("SET TRANSACTION READ WRITE")
-                await connection.execute(SQL["tenant"], self.tenant)
-                yield connection
+            async with self._services.connections.one() as connection:
+                # Begun and named in one message: a round trip is what a small query costs most.
+                await connection.execute(f"{begin}; {_in_name_of(self.tenant)}")
+                try:
+                    yield connection
+                except BaseException:
+                    await connection.execute("ROLLBACK")
+                    raise
+                await connection.execute("COMMIT")
         except TimeoutError as error:
             raise unavailable(
                 f"an answer of PostgreSQL within {QUERY_S:.0f} s (narrow the time or filters)",

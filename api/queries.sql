@@ -1,8 +1,5 @@
--- Every query runs as sentinel_api, in a transaction that begins with "tenant": row-level
+-- Every query runs as sentinel_api, in a transaction that sets sentinel.tenant first: row-level
 -- security shows that tenant's rows. A parameter that is null filters nothing.
-
--- name: tenant
-SELECT set_config('sentinel.tenant', $1, true);
 
 -- name: actor
 -- Who writes, for the audit log.

@@ -17,12 +17,16 @@ from api.errors import Problem
 from api.fields import Chosen, chooser, cut
 from api.paging import decode_place, encode_place, json_response, moment, more, page, raw_json
 from api.permissions import allow
+from api.reading import Read
 from api.search import Place, Severity
 from api.search.asked import AlertsWanted
 from api.search.language.fields import DISPOSITIONS, STATUSES
 
 router = APIRouter(
-    prefix="/v1/alerts", tags=["alerts"], dependencies=[Depends(allow("alerts:read"))]
+    prefix="/v1/alerts",
+    tags=["alerts"],
+    dependencies=[Depends(allow("alerts:read"))],
+    route_class=Read,
 )
 
 
@@ -164,7 +168,7 @@ async def one_alert(
 ) -> Response:
     """Show one alert: its explanation and the events it stands on, a page at a time."""
     after = decode_place(cursor) or (None, None)
-    async with database.reading() as connection:
+    async with database.reading(by_id=True) as connection:
         row = await connection.fetchrow(database.sql("alert", alert_columns=columns()), alert_id)
         if row is None:
             raise Problem(404, f"there is no alert {alert_id}; GET /v1/alerts lists them")

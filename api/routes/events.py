@@ -15,11 +15,15 @@ from api.deps import Cursor, DatabaseDep, Limit, ServicesDep
 from api.fields import Chosen, chooser, cut
 from api.paging import decode_place, encode_place, moment, page, raw_json
 from api.permissions import allow
+from api.reading import Read
 from api.search.asked import EventsWanted
 from connectors._mapper import Mapper
 
 router = APIRouter(
-    prefix="/v1/events", tags=["events"], dependencies=[Depends(allow("events:read"))]
+    prefix="/v1/events",
+    tags=["events"],
+    dependencies=[Depends(allow("events:read"))],
+    route_class=Read,
 )
 
 

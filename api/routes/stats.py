@@ -13,13 +13,19 @@ from api.deps import EARLIEST, DatabaseDep, Text, Time
 from api.errors import Problem
 from api.paging import json_response, moment
 from api.permissions import allow
+from api.reading import Read
 from api.search.asked import QueryText, understood
 from api.search.language.fields import ALERTS, EVENTS
 from api.search.language.nodes import Equal, Node, both
 from api.search.language.to_sql import Sql
 from api.search.postgres import own
 
-router = APIRouter(prefix="/v1/stats", tags=["stats"], dependencies=[Depends(allow("alerts:read"))])
+router = APIRouter(
+    prefix="/v1/stats",
+    tags=["stats"],
+    dependencies=[Depends(allow("alerts:read"))],
+    route_class=Read,
+)
 BUCKETS = {
     "minute": timedelta(minutes=1),
     "hour": timedelta(hours=1),

@@ -1,7 +1,7 @@
 """Search in PostgreSQL: nothing to set up, for the days that events are kept there.
 
 Words are looked for in every row that the other terms leave, so such a search is bounded by
-the time one query may take (`api.deps.QUERY_S`): narrow the time where that is not enough.
+the time one query may take (`api.lending.QUERY_S`): narrow the time where that is not enough.
 """
 
 from __future__ import annotations

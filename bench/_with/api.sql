@@ -12,7 +12,7 @@ SELECT 'default', md5('e' || n)::uuid, current_date, now() - n * ('1 day'::inter
   '"userIdentity": {"type": "IAMUser", "userName": "user-' || (n * 7919) % 5000 ||
   '"}, "sourceIPAddress": "192.0.2.' || n % 255 || '", "requestParameters": {"bucketName": ' ||
   '"bucket-' || n % 1000 || '"}}'
-FROM generate_series($2::int, $3::int) AS made (n);
+FROM generate_series($2::bigint, $3::bigint) AS made (n);
 
 -- name: alerts
 INSERT INTO alerts (
@@ -24,7 +24,7 @@ SELECT 'default', md5('a' || n)::uuid, nextval('alerts_seq'), 'rule', 'rule-' ||
   jsonb_build_object('what', 'eventName is Operation' || n % 200, 'quiet', 'nothing',
     'matched', jsonb_build_object('eventName', 'Operation' || n % 200)),
   1, now() - n * ('30 days'::interval / $1::int), now() - n * ('30 days'::interval / $1::int)
-FROM generate_series(1, $1::int) AS made (n);
+FROM generate_series(1, $1::bigint) AS made (n);
 
 -- name: evidence
 INSERT INTO alert_events (tenant, alert_id, event_uid, time, arrived, score, source, ocsf, raw)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from api.deps import CONNECTIONS, Database, Services
+from api.deps import Database, Services
 from api.errors import Problem
+from api.lending import CONNECTIONS
 from sentinel import postgres as roles
 from sentinel.settings import Settings
 from tests.api.identity.rival import SHARED, Rival, connect, rows_of, settle, tables
@@ -153,9 +155,9 @@ async def test_the_tenant_of_one_use_is_gone_at_the_next(owner, services, tenant
                 assert await connection.fetchval(query, rival.tenant) == 0, (table, number)
 
     await asyncio.gather(*(look(number) for number in range(4 * CONNECTIONS)))
-    pool = await services.pool()
-    for _ in range(CONNECTIONS):
-        async with pool.acquire() as connection:
+    async with AsyncExitStack() as lent:
+        for _ in range(CONNECTIONS):
+            connection = await lent.enter_async_context(services.connections.one())
             assert await connection.fetchval("SELECT sentinel_tenant()") == ""
             assert await connection.fetchval("SELECT current_user") == roles.API
             for table in names:
