@@ -147,6 +147,7 @@ class Supervised:
         self._stopping = threading.Event()
         self._spawning = threading.Lock()
         self._error = ""
+        self._late = False  # killed by us, as it was not ready in time
         self._thread = threading.Thread(target=self._run, name=service.name, daemon=True)
 
     @property
@@ -273,16 +274,20 @@ class Supervised:
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + self.service.start_s
+        self._late = False
         while process.poll() is None and not self._stopping.is_set():
             if self.service.ready():
                 return True
             if time.monotonic() > deadline:
+                self._late = True
                 _signal_group(process, signal.SIGKILL, whole=True)
                 return False
             self._stopping.wait(POLL_S)
         return False
 
     def _death(self) -> str:
+        if self._late:
+            return f"{self.name} was not ready within {self.service.start_s:.0f} s and was killed"
         code = self._process.returncode if self._process else None
         if code is not None and code < 0:
             return f"{self.name} was killed by {signal.Signals(-code).name}"

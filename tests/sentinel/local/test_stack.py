@@ -19,7 +19,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from sentinel.errors import StackError
-from sentinel.local import Stack, connect, find
+from sentinel.local import Service, Stack, connect, find
+from sentinel.local.process import Supervised
 from sentinel.settings import Settings
 
 
@@ -260,3 +261,15 @@ def test_stop_signal_reaches_the_process_group(own):
     own.stop()
     assert any("kafka did not stop in 1 s: killed" in message for message in own.said)
     wait_for(lambda: not using(own.home))
+
+
+def test_what_is_never_ready_is_killed_and_said_to_be(tmp_path):
+    said: list[str] = []
+    late = Service(
+        "late", [sys.executable, "-c", "import time; time.sleep(60)"], lambda: False, start_s=1.0
+    )
+    part = Supervised(late, tmp_path, said.append)
+    part.start()
+    wait_for(lambda: said)
+    part.stop()
+    assert said[0].startswith("late was not ready within 1 s and was killed; restarting in 0.5 s")
