@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.correlation.held.groups import Coming, Firing, Groups, Whose
+from detectors.correlation.held.groups import NOTHING, Firing, Groups, Runs, Whose
 from detectors.correlation.held.windows import SHIFT
 from detectors.correlation.plan import Tree
 from detectors.correlation.rules import Correlation
@@ -25,8 +26,6 @@ _LONG: Final = struct.Struct("<q")
 Encode = Callable[[str], int | None]
 #: The groups of each correlation, by the ids of root and correlation.
 Known = Mapping[tuple[str, str], Groups]
-#: What goes into each group, how values are kept, and the place of the rule.
-Route = tuple[dict[str, list[Coming]] | None, Encode | None, int]
 
 
 class Change:
@@ -44,19 +43,32 @@ class Call:
     """What one call of the engine collects."""
 
     def __init__(self) -> None:
-        self._slots: dict[Groups, dict[str, list[Coming]]] = {}
+        self._runs: dict[Groups, list[Runs]] = {}
+        self._derived: dict[Groups, dict[str, list[tuple[int, ...]]]] = {}
         self.changes: dict[str, Change] = {}
         self.joined: dict[Whose, int] = defaultdict(int)
-        self.late: dict[Whose, int] = defaultdict(int)
+        self.late: dict[Whose, int] = {}
         self.raised: dict[Whose, int] = defaultdict(int)
 
-    def slots(self, groups: Groups) -> dict[str, list[Coming]]:
-        """Return what goes into the groups of a correlation, by group."""
-        return self._slots.setdefault(groups, {})
+    def add(self, groups: Groups, runs: Runs) -> None:
+        """Let events go into the groups of a correlation."""
+        self._runs.setdefault(groups, []).append(runs)
 
-    def taken(self, groups: Groups) -> dict[str, list[Coming]]:
+    def derive(self, groups: Groups, key: str, row: tuple[int, ...]) -> None:
+        """Let a match of a lower correlation go into a group."""
+        self._derived.setdefault(groups, {}).setdefault(key, []).append(row)
+
+    def taken(self, groups: Groups) -> list[Runs]:
         """Return and forget what goes into the groups of a correlation."""
-        return self._slots.pop(groups, {})
+        runs = self._runs.pop(groups, [])
+        derived = self._derived.pop(groups, None)
+        if derived:
+            rows = np.array([row for each in derived.values() for row in each], np.int64)
+            counts = np.fromiter(map(len, derived.values()), np.int64, len(derived))
+            begins = np.cumsum(counts) - counts
+            marks = np.full(len(rows), NOTHING, np.int64)
+            runs.append(_runs(list(derived), begins, rows, marks, [None] * len(rows)))
+        return runs
 
     def counts(self) -> dict[Whose, dict[str, int]]:
         """Return the counts of the ledger; what was late did not join."""
@@ -86,67 +98,119 @@ def arrive(
         How many fit nowhere: ``unplanned`` (of correlations that are not known here),
         ``no_number`` (values that were to be computed with).
     """
-    routes = [_route(each, known, call) for each in arrivals.members]
-    places = np.array([route[2] for route in routes], np.int64)
-    event = arrivals.event
-    stamps = (arrivals.time[event] << SHIFT) | (places[arrivals.member] << 2)
-    ids = np.ascontiguousarray(arrivals.uid).view("<i8").reshape(-1, 2)
-    texts = arrivals.value.values
-    keys, which = _keys(arrivals)
-    columns = zip(
-        arrivals.member.tolist(),
-        which,
-        event.tolist(),
-        stamps.tolist(),
-        ids[event, 0].tolist(),
-        ids[event, 1].tolist(),
-        arrivals.value.index.tolist(),
-        arrivals.watermark[event].tolist(),
-        strict=True,
-    )
-    odd = {"unplanned": 0, "no_number": 0}
-    for member, group, place, stamp, upper, lower, text, watermark in columns:
-        slots, encode, _ = routes[member]
-        if place < start:
-            continue
-        if slots is None:
-            odd["unplanned"] += 1
-            continue
-        row: tuple[int, ...] = (stamp, upper, lower)
-        if encode is not None:
-            value = encode(texts[text])
-            if value is None:
-                odd["no_number"] += 1
-                continue
-            row = (stamp, upper, lower, value)
-        slot = slots.get(key := keys[group])
-        if slot is None:
-            slots[key] = [(row, watermark, whose[place])]
-        else:
-            slot.append((row, watermark, whose[place]))
-    for who, count in Counter(map(whose.__getitem__, event[event >= start].tolist())).items():
+    routes = [_route(each, known) for each in arrivals.members]
+    to, targets = _numbered([route[0] for route in routes])
+    places = np.array([route[1] for route in routes], np.int64)
+    fresh = np.flatnonzero(arrivals.event >= start)
+    for who, count in Counter(map(whose.__getitem__, arrivals.event[fresh].tolist())).items():
         call.joined[who] += count
+    chosen = fresh[to[arrivals.member[fresh]] >= 0]
+    odd = {"unplanned": len(fresh) - len(chosen), "no_number": 0}
+    values, fit = _values(arrivals, chosen, to, targets)
+    if not fit.all():
+        odd["no_number"] = int((~fit).sum())
+        chosen, values = chosen[fit], values[fit]
+    keys, which = _keys(arrivals)
+    codes = to[arrivals.member[chosen]] * len(keys) + which[chosen]
+    order = np.argsort(codes, kind="stable")  # those of a group stay in the order of arrival
+    chosen, codes = chosen[order], codes[order]
+    event = arrivals.event[chosen]
+    rows = np.empty((len(chosen), 4), np.int64)
+    rows[:, 0] = (arrivals.time[event] << SHIFT) | (places[arrivals.member[chosen]] << 2)
+    rows[:, 1:3] = np.ascontiguousarray(arrivals.uid).view("<i8").reshape(-1, 2)[event]
+    rows[:, 3] = values[order]
+    marks, theirs = arrivals.watermark[event], list(map(whose.__getitem__, event.tolist()))
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
+    ends = np.searchsorted(codes, (np.arange(len(targets)) + 1) * len(keys)).tolist()
+    first = 0
+    for groups, end in zip(targets, ends, strict=True):
+        if end > first:
+            mine = begins[np.searchsorted(begins, first) : np.searchsorted(begins, end)]
+            names = [keys[at] for at in (codes[mine] % len(keys)).tolist()]
+            part = slice(first, end)
+            wide = np.ascontiguousarray(rows[part, : groups.width])
+            call.add(groups, _runs(names, mine - first, wide, marks[part], theirs[part]))
+        first = end
     return odd
 
 
-def _keys(arrivals: Arrivals) -> tuple[list[str], list[int]]:
+def _runs(
+    keys: list[str],
+    begins: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    marks: NDArray[np.int64],
+    whose: Sequence[Whose | None],
+) -> Runs:
+    """Return the events of groups that begin at places of `rows`."""
+    stamps = rows[:, 0]
+    rises = np.ones(len(rows), np.bool_)
+    rises[1:] = stamps[1:] > stamps[:-1] | 3
+    rises[begins] = True
+    ends = np.append(begins[1:], len(rows))
+    return Runs(
+        keys,
+        begins.tolist(),
+        ends.tolist(),
+        stamps[begins].tolist(),
+        stamps[ends - 1].tolist(),
+        np.logical_and.reduceat(rises, begins).tolist(),
+        rows,
+        rows.tobytes(),
+        marks,
+        whose,
+    )
+
+
+def _numbered(routes: list[Groups | None]) -> tuple[NDArray[np.int64], list[Groups]]:
+    """Return which of the distinct groups each contributor goes to (-1: none), and those."""
+    targets = list(dict.fromkeys(each for each in routes if each is not None))
+    numbers = {id(each): number for number, each in enumerate(targets)}
+    return np.array([numbers.get(id(each), -1) for each in routes], np.int64), targets
+
+
+def _values(
+    arrivals: Arrivals, chosen: NDArray[np.int64], to: NDArray[np.int64], targets: list[Groups]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what is kept of the value of each contribution (0: none is), and whether it fits."""
+    made = np.zeros(len(chosen), np.int64)
+    fit = np.ones(len(chosen), np.bool_)
+    texts, index = arrivals.value.values, arrivals.value.index[chosen]
+    target = to[arrivals.member[chosen]]
+    for encode in (_hash, _number):
+        wanted = [encoding(groups.correlation) is encode for groups in targets]
+        rows = np.flatnonzero(np.array(wanted, np.bool_)[target]) if any(wanted) else ()
+        if not len(rows):
+            continue
+        used = np.zeros(len(texts), np.bool_)
+        used[index[rows]] = True
+        codes = np.flatnonzero(used)
+        found = [encode(texts[code]) for code in codes.tolist()]
+        table = np.zeros(len(texts), np.int64)
+        table[codes] = [0 if each is None else each for each in found]
+        made[rows] = table[index[rows]]
+        used[codes] = [each is not None for each in found]
+        fit[rows] = used[index[rows]]
+    return made, fit
+
+
+def _keys(arrivals: Arrivals) -> tuple[list[str], NDArray[np.int64]]:
     """Return the keys of groups, of tenant and values; and which one each contribution has."""
     tenants, values = arrivals.tenant.values, arrivals.group.values
     if len(tenants) == 1:
         head = f"{tenants[0]}{SEPARATOR}"
-        return [head + value for value in values], arrivals.group.index.tolist()
+        return [head + value for value in values], arrivals.group.index.astype(np.int64)
     codes = arrivals.tenant.index[arrivals.event].astype(np.int64) * len(values)
     used, which = np.unique(codes + arrivals.group.index, return_inverse=True)
     pairs = [divmod(code, len(values)) for code in used.tolist()]
-    return [f"{tenants[t]}{SEPARATOR}{values[g]}" for t, g in pairs], which.tolist()
+    return [f"{tenants[t]}{SEPARATOR}{values[g]}" for t, g in pairs], which
 
 
-def _route(who: Member, known: Known, call: Call) -> Route:
-    """Return where contributions of a member go."""
+def _route(who: Member, known: Known) -> tuple[Groups | None, int]:
+    """Return where contributions of a member go, and its place there."""
     groups = known.get((who.root, who.node))
     if groups is None or who.rule not in groups.node.members:
-        return None, None, 0
-    return call.slots(groups), encoding(groups.correlation), groups.node.members[who.rule]
+        return None, 0
+    return groups, groups.node.members[who.rule]
 
 
 def encoding(correlation: Correlation) -> Encode | None:

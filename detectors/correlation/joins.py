@@ -17,7 +17,9 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import partial
 from hashlib import blake2b
+from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -27,7 +29,7 @@ from detectors.correlation.arriving import Call, Change, arrive, encoding
 from detectors.correlation.fold import MAX_OPEN, WINDOW_MS, alert_id
 from detectors.correlation.held.clocks import NOTHING, Clocks
 from detectors.correlation.held.evidence import ROOM, Evidence, Seen
-from detectors.correlation.held.groups import QUIET, Firing, Groups, Slice
+from detectors.correlation.held.groups import Firing, Groups, Slice, tenant_of
 from detectors.correlation.held.marks import ID, derived_id, marked
 from detectors.correlation.held.windows import MEMBERS, SHIFT
 from detectors.correlation.plan import Plan, Tree
@@ -141,7 +143,7 @@ class Joiner:
 
     def _reach(self, groups: Groups, key: str) -> int:
         """Return up to what time windows of a group are over if nothing more comes."""
-        newest = self._clocks.newest.get(_tenant(key), NOTHING)
+        newest = self._clocks.newest.get(tenant_of(key), NOTHING)
         if groups.correlation.window == "sliding":
             return newest + 1
         return newest - groups.correlation.gap_ms
@@ -152,16 +154,9 @@ class Joiner:
         for root, tree in self._trees.items():
             for node in tree.nodes:
                 groups = self._groups[root, node]
-                for key, coming in call.taken(groups).items():
-                    clock = kept.get(_tenant(key), NOTHING) if kept else NOTHING
-                    firings, late = found = groups.take(key, coming, clock)
-                    if found is QUIET:
-                        continue
-                    for whose in late:
-                        call.late[whose] += 1
-                    if firings:
+                for runs in call.taken(groups):
+                    for key, firings in groups.take(runs, kept, call.late):
                         self._fired(tree, groups, key, firings, call)
-                    groups.settle(key, clock)
                 self._ripe(tree, groups, clocks, call, quiet=quiet)
         self._bound()
         alerts = [self._alert(ident, each, call) for ident, each in call.changes.items()]
@@ -172,13 +167,13 @@ class Joiner:
     ) -> None:
         """Judge the windows that are over."""
         for key in list(groups.pending):
-            clock = clocks.get(_tenant(key), NOTHING)
+            clock = clocks.get(tenant_of(key), NOTHING)
             if quiet:
                 clock = self._reach(groups, key) + groups.node.slack_ms
             firings = groups.due(key, clock)
             self._fired(tree, groups, key, firings, call)
             if key in groups.entries and (firings or key not in groups.pending):
-                groups.settle(key, self._clocks.kept.get(_tenant(key), NOTHING))
+                groups.settle(key, self._clocks.kept.get(tenant_of(key), NOTHING))
 
     def _fired(
         self, tree: Tree, groups: Groups, key: str, firings: list[Firing], call: Call
@@ -187,8 +182,7 @@ class Joiner:
         if not firings:
             return
         if groups.correlation is tree.root:
-            for firing in firings:
-                self._note_firing(tree, groups, key, firing, call)
+            self._note(tree, groups, key, firings, call)
             return
         for firing in firings:
             uid = derived_id(tree.root.id, groups.correlation.id, key, firing.time)
@@ -218,33 +212,44 @@ class Joiner:
                     self._dropped["no_number"] += 1
                     continue
                 row = (*row, value)
-            call.slots(upper).setdefault(above, []).append((row, NOTHING, None))
+            call.derive(upper, above, row)
 
-    def _note_firing(
-        self, tree: Tree, groups: Groups, key: str, firing: Firing, call: Call
+    def _note(
+        self, tree: Tree, groups: Groups, key: str, firings: list[Firing], call: Call
     ) -> None:
-        """Mark the events of a firing as part of its alert, and collect those that are new."""
+        """Hand the firings of a group to the alerts that they are about."""
         root = tree.root
         fold = max(self._fold_ms, root.timespan_ms)
-        start = firing.window if root.window != "sliding" else firing.time // fold * fold
-        if root.window != "sliding":
-            fold = 1 << 62
+        sliding = root.window == "sliding"
+        starts: dict[int, list[Firing]] = {}
+        for firing in firings:
+            start = firing.time // fold * fold if sliding else firing.window
+            starts.setdefault(start, []).append(firing)
+        for start, theirs in starts.items():
+            self._note_alert(tree, groups, key, start, theirs, call)
+
+    def _note_alert(
+        self, tree: Tree, groups: Groups, key: str, start: int, firings: list[Firing], call: Call
+    ) -> None:
+        """Mark the events of firings as part of their alert, and collect those that are new."""
         tenant, group = key.split(SEPARATOR, 1)
-        ident = alert_id(tenant, root.id, group, start)
-        new = marked(groups.entries[key], groups.width, firing, fold, start)
-        more = 0
+        since = start if tree.root.window == "sliding" else NOTHING
+        ident = alert_id(tenant, tree.root.id, group, start)
+        new = marked(groups.entries[key], groups.width, firings, since)
+        window, more = min(firing.window for firing in firings), 0
         for each in groups.slices.get(key, ()):
-            if each.newest >= firing.window and not each.marked:
+            if each.newest >= window and not each.marked:
                 each.marked, more = 1, more + each.count
+        fired = max(firings, key=lambda firing: (firing.value, firing.time))
         change = call.changes.get(ident)
         if change is None:
             if not new and not more:
                 return
-            change = call.changes[ident] = Change(tree, key, firing)
+            change = call.changes[ident] = Change(tree, key, fired)
         change.new += new
         change.more += more
-        if (firing.value, firing.time) > (change.fired.value, change.fired.time):
-            change.fired = firing
+        if (fired.value, fired.time) > (change.fired.value, change.fired.time):
+            change.fired = fired
 
     def _alert(self, ident: str, change: Change, call: Call) -> dict[str, Any]:
         """Amend what is remembered of an alert; return its record."""
@@ -287,18 +292,19 @@ class Joiner:
 
     def _bound(self) -> None:
         """Forget what is over, and the least recent beyond the bounds."""
+        kept = self._clocks.kept
         for groups in self._groups.values():
-            while groups.entries:
-                key = next(iter(groups.entries))
-                clock = self._clocks.kept.get(_tenant(key), NOTHING)
-                if key in groups.pending or groups.newest(key) >= clock - groups.kept_ms:
-                    break
+            over = list(takewhile(partial(_over, groups, kept), groups.entries)) if kept else ()
+            for key in over:
                 groups.drop(key)
-        over = self.live - self._max_groups
-        for _ in range(over):
+        while (excess := self.live - self._max_groups) > 0:
+            sizes = sorted(len(groups.entries) for groups in self._groups.values())
             most = max(self._groups.values(), key=lambda groups: len(groups.entries))
-            most.drop(next(iter(most.entries)))
-            self._dropped["groups"] += 1
+            second = sizes[-2] if len(sizes) > 1 else 0
+            share = min(excess, max(1, sizes[-1] - second))
+            for key in list(islice(most.entries, share)):  # at once: the way there is long
+                most.drop(key)
+            self._dropped["groups"] += share
         while len(self._open) > self._max_open:
             self._open.popitem(last=False)
             self._dropped["open"] += 1
@@ -310,7 +316,8 @@ class Joiner:
         groups = [
             (*ids, _fingerprint(each.correlation), each.evictions,
              [(key, entries.tobytes()) for key, entries in each.entries.items()],
-             each.slices, each.pending, each.done)
+             each.slices, {key: sorted(times) for key, times in each.pending.items()},
+             each.done)
             for ids, each in self._groups.items()
         ]  # fmt: skip
         state = (
@@ -363,7 +370,7 @@ _STATE = tuple[
     list[
         tuple[
             str, str, str, int, list[tuple[str, bytes]],
-            dict[str, list[Slice]], dict[str, list[int]], dict[str, int],
+            dict[str, list[Slice]], dict[str, set[int]], dict[str, int],
         ]
     ],
     list[tuple[str, Raised]],
@@ -373,8 +380,10 @@ _STATE = tuple[
 ]  # fmt: skip
 
 
-def _tenant(key: str) -> str:
-    return key.partition(SEPARATOR)[0]
+def _over(groups: Groups, kept: dict[str, int], key: str) -> bool:
+    """Say whether a group has nothing that could still count."""
+    clock = kept.get(tenant_of(key), NOTHING)
+    return key not in groups.pending and groups.newest(key) < clock - groups.kept_ms
 
 
 def _fingerprint(correlation: Correlation) -> str:

@@ -17,20 +17,33 @@ which `evictions` counts.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.correlation.held import sketch
+from detectors.correlation.held.kernels import (
+    BITS,
+    COUNT,
+    LATE,
+    NEW,
+    ORDER,
+    RULES,
+    VALUES,
+    WHICH,
+    admit,
+    judge,
+    sketch_in,
+)
 from detectors.correlation.held.windows import (
     MEMBERS,
     SHIFT,
     Entries,
     first,
     holds,
-    insert,
     least,
     measure,
     members_of,
@@ -38,23 +51,55 @@ from detectors.correlation.held.windows import (
     width_of,
 )
 from detectors.correlation.plan import Node
+from detectors.correlation.rules import Correlation
+from schemas.joins import SEPARATOR
 
 #: Events kept of one group.
 MOST: Final = 4096
 #: Sketches or counts kept of one group; beyond them the oldest two become one.
 SLICES: Final = 16
+#: Sets of rules of which is remembered whether a condition over rules holds for them.
+MET: Final = 4096
 #: Before any event.
 NOTHING: Final = -(1 << 48)
 
 #: Tenant and source.
 Whose = tuple[str, str]
 
-#: Stamp, halves of the id, and the value where it matters.
-Row = tuple[int, ...]
 
+class Runs(NamedTuple):
+    """Events on their way into the groups of one correlation, those of a group side by side.
 
-#: An event on its way into a group, the watermark it brings, and whose it is, if an event.
-Coming = tuple[Row, int, Whose | None]
+    Attributes
+    ----------
+    keys
+        Of the groups.
+    begins, ends
+        Of each group, where its events begin and end in what follows.
+    lows, highs
+        Of each group, the first and the last stamp.
+    rising
+        Of each group, whether each event is newer than the one before.
+    rows
+        int64[events, width]: stamp, halves of the id, and the value where it matters.
+    content
+        The bytes of `rows`.
+    marks
+        Of each event, the watermark that it brings.
+    whose
+        Of each event, whose it is; none of the matches of lower correlations.
+    """
+
+    keys: list[str]
+    begins: list[int]
+    ends: list[int]
+    lows: list[int]
+    highs: list[int]
+    rising: list[bool]
+    rows: NDArray[np.int64]
+    content: bytes
+    marks: NDArray[np.int64]
+    whose: Sequence[Whose | None]
 
 
 class Firing(NamedTuple):
@@ -79,10 +124,6 @@ class Slice(msgspec.Struct, array_like=True):
     marked: int = 0
 
 
-#: Nothing fired, nothing was late, and nothing is to be settled: most events of most groups.
-QUIET: Final[tuple[list[Firing], list[Whose]]] = ([], [])
-
-
 class Groups:
     """All groups of one correlation in one tree, by tenant and the values grouped by."""
 
@@ -93,7 +134,7 @@ class Groups:
         self.entries: dict[str, Entries] = {}
         self.slices: dict[str, list[Slice]] = {}
         #: What is to be judged once the watermark is there: times, or ends of windows.
-        self.pending: dict[str, list[int]] = {}
+        self.pending: dict[str, set[int]] = {}
         #: Newest time of the sessions judged.
         self.done: dict[str, int] = {}
         self.evictions = 0
@@ -104,59 +145,77 @@ class Groups:
         self._growing = self.correlation.growing
         self._session = self.correlation.window == "session"
         self._kept = self._span + node.slack_ms
+        self._tumbling = int(self.correlation.window == "tumbling")
+        self._kind = _kind_of(self.correlation)
+        self._known: dict[int, bool] = {}
+        self._found = np.empty((64, 5), np.int64)
         self._names = {name: place for place, name in enumerate(self.correlation.rules)}
 
     def take(
-        self, key: str, coming: Sequence[Coming], clock: int
-    ) -> tuple[list[Firing], list[Whose]]:
-        """Add events to a group; `clock` is how far all events of the tenant have come.
+        self, runs: Runs, clocks: Mapping[str, int], late: dict[Whose, int]
+    ) -> Iterator[tuple[str, list[Firing]]]:
+        """Add events to their groups; yield where the condition holds now and may not have before.
 
-        Returns
-        -------
-        list of Firing
-            Where the condition holds now and may not have before; places are valid until
-            `settle`, which is to be called next.
-        list of (tenant, source)
-            Whose events came too late, one each.
+        Places of a firing are valid until the next one is asked for.
+
+        Parameters
+        ----------
+        clocks
+            How far all events of each tenant have come.
+        late
+            Out: how many events came too late, by whose they are.
         """
-        entries = self.entries.pop(key, None)
-        if entries is None:
-            entries = array("q")
-        self.entries[key] = entries  # as the one touched last
         if not self._growing:
-            return [], self._wait(key, entries, coming)
-        if len(coming) == 1 and self._few(entries, coming[0][0]):
-            return QUIET
-        width = self.width
-        newest, kept = entries[-width] >> SHIFT if entries else NOTHING, self._kept
-        late: list[Whose] = []
-        low, high = 1 << 60, NOTHING
-        for row, _, whose in coming:
-            time = row[0] >> SHIFT
-            if time < clock - kept and time < newest - kept:
-                if whose is None:
-                    self.evictions += 1
-                else:
-                    late.append(whose)
-            elif insert(entries, width, row):
-                low, high = (low if low < time else time), (high if high > time else time)
-                if time > newest:
-                    newest = time
-        if high == NOTHING or (len(entries) < self._least * width and key not in self.slices):
-            return [], late
-        return self._judge(key, entries, low, self._over(high)), late
+            for key, begin, end in zip(runs.keys, runs.begins, runs.ends, strict=True):
+                self._wait(key, runs, begin, end, late)
+                self.settle(key, clocks.get(tenant_of(key), NOTHING) if clocks else NOTHING)
+            return
+        width, kept, held, clock = self.width, self._kept, self.entries, NOTHING
+        few, step, content = min(self._least, self._most) * width, 8 * width, runs.content
+        for key, begin, end, low, high, rising in zip(*runs[:6], strict=True):
+            if clocks:
+                clock = clocks.get(tenant_of(key), NOTHING)
+            entries = held.pop(key, None)
+            if entries is None:
+                entries = held[key] = array("q")
+            else:
+                held[key] = entries  # as the one touched last
+            size = len(entries)
+            if rising and (not size or entries[size - width] | 3 < low):
+                entries.frombytes(content[begin * step : end * step])
+                size = len(entries)
+                horizon = (high >> SHIFT if high >> SHIFT < clock else clock) - kept
+                if size < few and entries[0] >> SHIFT >= horizon and key not in self.slices:
+                    continue  # most events of most groups
+                times: tuple[int, int] | None = (low >> SHIFT, high >> SHIFT)
+            else:
+                became = self._merge(key, runs, begin, end, clock - kept, late)
+                entries, times = held[key], _span(runs.rows[begin:end, 0][became == NEW])
+            if times and (len(entries) >= self._least * width or key in self.slices):
+                firings = self._judge(key, entries, times[0], self._over(times[1]))
+                if firings:
+                    yield key, firings
+            self.settle(key, clock)
 
-    def _few(self, entries: Entries, row: Row) -> bool:
-        """Append an event to a group that stays too small for its condition, if it is such."""
-        size = len(entries)
-        if size + self.width >= self._least * self.width:
-            return False
-        if size and (
-            entries[size - self.width] | 3 >= row[0] or (row[0] - entries[0]) >> SHIFT > self._kept
-        ):
-            return False
-        entries.extend(row)
-        return True
+    def _merge(
+        self, key: str, runs: Runs, begin: int, end: int, floor: int, late: dict[Whose, int]
+    ) -> NDArray[np.uint8]:
+        """Put events in their places in a group; return what became of each."""
+        entries, rows = self.entries[key], runs.rows[begin:end].reshape(-1)
+        became = np.empty(end - begin, np.uint8)
+        merged = np.empty(len(entries) + len(rows), np.int64)
+        held = np.frombuffer(entries, np.int64) if entries else merged[:0]
+        used = admit(held, rows, self.width, floor, self._kept, merged, became)
+        self.entries[key] = array("q", merged[:used].tobytes())
+        for place in np.flatnonzero(became == LATE).tolist():
+            self._late(runs.whose[begin + place], late)
+        return became
+
+    def _late(self, whose: Whose | None, late: dict[Whose, int]) -> None:
+        if whose is None:
+            self.evictions += 1
+        else:
+            late[whose] = late.get(whose, 0) + 1
 
     def _over(self, time: int) -> int:
         """Return the last time whose window may have an event of `time` in it."""
@@ -172,68 +231,93 @@ class Groups:
 
     def _judge(self, key: str, entries: Entries, low: int, until: int) -> list[Firing]:
         """Judge the windows of all events from `low` to `until`."""
-        width, size = self.width, len(entries) // self.width
-        slices = self.slices.get(key, ())
-        counting = self.correlation.kind == "event_count" and not slices
-        place = first(entries, width, low << SHIFT)
-        start = 0
-        found: list[Firing] = []
-        while place < size and (time := entries[place * width] >> SHIFT) <= until:
-            place += 1
-            while place < size and entries[place * width] >> SHIFT == time:
-                place += 1
-            since = self._since(time)
-            if entries[start * width] >> SHIFT < since:
-                start = first(entries, width, since << SHIFT)
-            if counting:
-                value: float | None = place - start
-                if place - start < self._least or not holds(self.correlation, place - start):
-                    continue
-            else:
-                value = self._value(entries, start, place, slices, since)
-                if value is None:
-                    continue
-            found.append(Firing(time, start, place, since, float(value or 0)))
-        return found
+        slices, kind = self.slices.get(key), self._kind
+        size = len(entries) // self.width
+        if size > len(self._found):
+            self._found = np.empty((2 * size, 5), np.int64)
+        enough = 1 if slices or self.correlation.expression else self._least
+        ask = (low, until, self._span, self._tumbling, kind, enough, len(self._names))
+        view = np.frombuffer(entries, np.int64)
+        used = judge(view, self.width, np.array(ask, np.int64), self._found)
+        found = [Firing(*row, float(value)) for *row, value in self._found[:used].tolist()]
+        if kind == WHICH:
+            return self._those(found, self._found[:used, 4].tolist())
+        if self.correlation.expression:
+            values = [self._value(entries, *each[1:3]) for each in found]
+        elif slices:
+            values = [self._with(each, slices, view) for each in found]
+        else:
+            return found
+        return [
+            each._replace(value=float(value))
+            for each, value in zip(found, values, strict=True)
+            if value is not None
+        ]
 
-    def _value(
-        self, entries: Entries, start: int, end: int, slices: Iterable[Slice], since: int
+    def _those(self, found: list[Firing], matched: list[int]) -> list[Firing]:
+        """Return the windows in which the condition over rules holds, given the rules as bits."""
+        return [
+            each._replace(value=float(bits.bit_count()))
+            for each, bits in zip(found, matched, strict=True)
+            if self._met(bits)
+        ]
+
+    def _met(self, matched: int) -> bool:
+        """Say whether the condition over rules holds where those of some bits matched."""
+        met = self._known.get(matched)
+        if met is None:
+            if len(self._known) >= MET:
+                self._known.clear()
+            met = self._known[matched] = satisfied(
+                self.correlation.expression, lambda name: bool(matched >> self._names[name] & 1)
+            )
+        return met
+
+    def _with(
+        self, each: Firing, slices: Iterable[Slice], entries: NDArray[np.int64]
     ) -> float | None:
+        """Return what a window measures with older events, or None where that is too little."""
+        older = [part for part in slices if part.newest >= each.window]
+        value = each.value
+        if older and self._kind == COUNT:
+            value += sum(part.count for part in older)
+        elif older:
+            parts = [np.frombuffer(part.registers, np.uint8) for part in older]
+            registers = sketch.union(parts)
+            sketch_in(entries, each.start, each.end, registers)
+            value = max(value, sketch.estimate(registers))
+        return value if value >= self._least else None
+
+    def _value(self, entries: Entries, start: int, end: int) -> float | None:
         """Return what the condition compares, or None where it does not hold."""
         correlation = self.correlation
-        older = [each for each in slices if each.newest >= since] if slices else []
-        if end - start + sum(each.count for each in older) < self._least:
-            return None
         if correlation.expression:
             present = members_of(entries, self.width, start, end)
             met = satisfied(correlation.expression, lambda name: self._names[name] in present)
             return len(present) if met else None
         value = measure(correlation, entries, start, end)
-        if older:
-            value = _with(correlation.kind, value, older, entries[start * 4 + 3 : end * 4 : 4])
         return value if holds(correlation, value) else None
 
-    def _wait(self, key: str, entries: Entries, coming: Iterable[Coming]) -> list[Whose]:
-        """Add events to be judged later; return whose came too late."""
-        window, pending = self.correlation.window, self.pending.setdefault(key, [])
+    def _wait(self, key: str, runs: Runs, begin: int, end: int, late: dict[Whose, int]) -> None:
+        """Add events to be judged later."""
+        window, slack = self.correlation.window, self.node.slack_ms
+        entries = self.entries.pop(key, None)
+        self.entries[key] = array("q") if entries is None else entries  # the one touched last
         done = self.done.get(key, NOTHING)
-        late: list[Whose] = []
-        for row, watermark, whose in coming:
-            time = row[0] >> SHIFT
-            if time <= done or time < watermark - self.node.slack_ms:
-                if whose is None:
-                    self.evictions += 1
-                else:
-                    late.append(whose)
-            elif insert(entries, self.width, row):
-                due = time if window == "sliding" else self._over(time)
-                if window == "session":
-                    due = time
-                if due not in pending:
-                    pending.append(due)
-        if not pending:
-            del self.pending[key]
-        return late
+        times = runs.rows[begin:end, 0] >> SHIFT
+        fit = (times > done) & (times >= runs.marks[begin:end] - slack)
+        for place in np.flatnonzero(~fit).tolist():
+            self._late(runs.whose[begin + place], late)
+        if not fit.any():
+            return
+        rows = runs if fit.all() else runs._replace(rows=runs.rows[begin:end][fit])
+        if rows is not runs:
+            begin, end, times = 0, len(rows.rows), times[fit]
+        became = self._merge(key, rows, begin, end, NOTHING, late)
+        new = times[became == NEW].tolist()
+        if new:
+            due = map(self._over, new) if window == "tumbling" else new
+            self.pending.setdefault(key, set()).update(due)
 
     def due(self, key: str, clock: int) -> list[Firing]:
         """Judge what is over in a group once the watermark is at `clock`."""
@@ -254,16 +338,26 @@ class Groups:
                 since = time - self._span + 1
                 end = first(entries, self.width, (time + 1) << SHIFT)
                 start = first(entries, self.width, since << SHIFT)
-                value = self._value(entries, start, end, (), since) if end > start else None
+                value = self._value(entries, start, end) if end > start else None
                 if value is not None:
                     last = entries[(end - 1) * self.width] >> SHIFT
                     found.append(Firing(last, start, end, since, float(value)))
             else:
-                found += self._judge(key, entries, time, time)
-        self._left(key, [time for time in waiting if time >= passed])
+                found += self._at(entries, time)
+        waiting.difference_update(over)
+        self._left(key, waiting)
         return found
 
-    def _left(self, key: str, waiting: list[int]) -> None:
+    def _at(self, entries: Entries, time: int) -> list[Firing]:
+        """Judge the sliding window of the events at one time."""
+        end = first(entries, self.width, (time + 1) << SHIFT)
+        if not end or entries[(end - 1) * self.width] >> SHIFT != time:
+            return []
+        start = first(entries, self.width, (time - self._span) << SHIFT)
+        value = self._value(entries, start, end)
+        return [] if value is None else [Firing(time, start, end, time - self._span, float(value))]
+
+    def _left(self, key: str, waiting: set[int]) -> None:
         if waiting:
             self.pending[key] = waiting
         else:
@@ -285,12 +379,12 @@ class Groups:
                 last, end = time, end + 1
             if min(last + gap, begun + self._span) >= passed:
                 break
-            value = self._value(entries, start, end, (), begun)
+            value = self._value(entries, start, end)
             if value is not None:
                 found.append(Firing(last, start, end, begun, float(value)))
             self.done[key] = last
             start = end
-        self._left(key, [entries[start * width] >> SHIFT] if start < size else [])
+        self._left(key, {entries[start * width] >> SHIFT} if start < size else set())
         return found
 
     def settle(self, key: str, clock: int) -> None:
@@ -371,10 +465,21 @@ def _merged(older: Slice, newer: Slice) -> Slice:
     return Slice(newer.newest, count, registers, older.marked | newer.marked)
 
 
-def _with(kind: str, value: float, older: list[Slice], values: Any) -> float:
-    """Return a count with that of older events added."""
-    if kind == "event_count":
-        return value + sum(each.count for each in older)
-    parts = [np.frombuffer(each.registers, np.uint8) for each in older]
-    parts.append(sketch.registers(np.array(values, np.int64)))
-    return max(value, sketch.estimate(sketch.union(parts)))
+def tenant_of(key: str) -> str:
+    """Return the tenant of a group."""
+    return key.partition(SEPARATOR)[0]
+
+
+def _span(stamps: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Return the first and the last time of some events, or None where there are none."""
+    if not len(stamps):
+        return None
+    return int(stamps.min()) >> SHIFT, int(stamps.max()) >> SHIFT
+
+
+def _kind_of(correlation: Correlation) -> int:
+    """Return what windows of a correlation are judged by."""
+    if correlation.expression:
+        return WHICH if len(correlation.rules) <= BITS else COUNT
+    kinds = {"event_count": COUNT, "value_count": VALUES, "temporal": RULES}
+    return kinds.get(correlation.kind, ORDER)

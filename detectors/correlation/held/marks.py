@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final
@@ -9,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.correlation.held.groups import Firing
-from detectors.correlation.held.windows import SHIFT, Entries
+from detectors.correlation.held.kernels import mark
+from detectors.correlation.held.windows import Entries
 from schemas.joins import SEPARATOR
 
 #: The 16 bytes of an event id, as two numbers.
@@ -23,17 +25,31 @@ def derived_id(*names: Any) -> bytes:
 
 
 def marked(
-    entries: Entries, width: int, firing: Firing, fold: int, start: int
+    entries: Entries, width: int, firings: Iterable[Firing], since: int
 ) -> list[tuple[int, bytes]]:
-    """Mark the events of a firing as part of the alert from `start`; return those that are new."""
-    stamps = np.frombuffer(entries, np.int64)[firing.start * width : firing.end * width : width]
-    own = (stamps >> SHIFT) >= start if fold < 1 << 61 else np.ones(len(stamps), np.bool_)
-    marks = np.where(own, 1, 2)
-    places = np.flatnonzero((stamps & marks) == 0)
-    new = []
-    for place in places.tolist():
-        at = (firing.start + place) * width
-        new.append((entries[at], ID.pack(entries[at + 1], entries[at + 2])))
-    stamps[places] |= marks[places]
-    del stamps  # or the array could not grow
+    """Mark the events of firings as part of the alert from `since` on; return those that are new.
+
+    Earlier events get another mark: they may count for the alert before as well.
+    Windows, in the order of their times, are looked at once where they overlap.
+    """
+    view, new = np.frombuffer(entries, np.int64), list[tuple[int, bytes]]()
+    for begin, end in _apart(firings):
+        found = np.empty(end - begin, np.int64)
+        used = mark(view, width, begin, end, since, found)
+        for place in found[:used].tolist():
+            at = place * width
+            new.append((entries[at], ID.pack(entries[at + 1], entries[at + 2])))
     return new
+
+
+def _apart(firings: Iterable[Firing]) -> Iterator[tuple[int, int]]:
+    """Yield the places that windows cover, first and behind the last; none twice."""
+    begin = end = 0
+    for firing in firings:
+        if firing.start > end:
+            if end > begin:
+                yield begin, end
+            begin = firing.start
+        end = max(end, firing.end)
+    if end > begin:
+        yield begin, end

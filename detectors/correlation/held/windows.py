@@ -62,30 +62,6 @@ def first(entries: Entries, width: int, bound: int) -> int:
     return low
 
 
-def _rest(entries: Entries, width: int, place: int) -> tuple[int, ...]:
-    """Return what there is of an event but its stamp."""
-    return tuple(entries[place * width + 1 : (place + 1) * width])
-
-
-def insert(entries: Entries, width: int, row: tuple[int, ...]) -> bool:
-    """Put an event in its place; return False where it is there already."""
-    stamp = row[0]
-    size = len(entries)
-    if not size or entries[size - width] | 3 < stamp:
-        entries.extend(row)
-        return True
-    key = stamp >> 2
-    low, high = first(entries, width, key << 2), first(entries, width, (key + 1) << 2)
-    rest = row[1:]
-    if low < high:  # a burst within a millisecond, or of a source that tells seconds, is long
-        same = range(low, high)
-        low += bisect_left(same, rest, key=lambda at: _rest(entries, width, at))
-        if low < high and _rest(entries, width, low) == rest:
-            return False
-    entries[low * width : low * width] = array("q", row)
-    return True
-
-
 def members_of(entries: Entries, width: int, start: int, end: int) -> set[int]:
     """Return which rules matched the events from `start` to `end`."""
     if end - start > FEW:
@@ -151,14 +127,18 @@ def holds(correlation: Correlation, value: float) -> bool:
     return all(_COMPARE[name](value, number) for name, number in correlation.conditions)
 
 
-def least(correlation: Correlation) -> float:
-    """Return a number of events with fewer than which the condition cannot hold."""
-    if not correlation.growing:
+def least(correlation: Correlation) -> int:
+    """Return the least value for which the condition holds; of others than counts, 1.
+
+    With fewer events it cannot hold.
+    """
+    if not correlation.growing or correlation.expression:
         return 1
-    if correlation.expression:
-        return 1
-    wanted = [number if name == "gte" else number + 0.5 for name, number in correlation.conditions]
-    return max(1, *wanted)
+    wanted = [
+        math.ceil(number) if name == "gte" else math.floor(number) + 1
+        for name, number in correlation.conditions
+    ]
+    return min(max(1, *wanted), 1 << 60)
 
 
 def satisfied(expression: Expression, present: Callable[[str], bool]) -> bool:
