@@ -50,13 +50,26 @@ FROM alerts AS a
 WHERE a.id = $1
 LIMIT 1;
 
--- name: evidence
-SELECT e.event_uid, e.time, e.score, e.source, e.ocsf, e.raw
-FROM alert_events AS e
-WHERE e.tenant = $1 AND e.alert_id = $2
-AND ($3::timestamptz IS NULL OR (e.time, e.event_uid) > ($3, $4::uuid))
-ORDER BY e.time, e.event_uid
-LIMIT $5;
+-- name: alert_detail
+-- With a page of its evidence after the place $2, $3, and all opinions: rows of rows.
+SELECT {alert_columns},
+  ARRAY(
+    SELECT ROW (e.event_uid, e.time, e.score, e.source, e.ocsf, e.raw)
+    FROM alert_events AS e
+    WHERE e.tenant = a.tenant AND e.alert_id = a.id
+    AND ($2::timestamptz IS NULL OR (e.time, e.event_uid) > ($2, $3::uuid))
+    ORDER BY e.time, e.event_uid
+    LIMIT $4
+  ) AS evidence,
+  ARRAY(
+    SELECT ROW (service, kind, value, state, said, malicious, link, error, asked_at)
+    FROM opinions AS o
+    WHERE o.tenant = a.tenant AND o.alert_id = a.id
+    ORDER BY malicious DESC NULLS LAST, service, value
+  ) AS opinions
+FROM alerts AS a
+WHERE a.id = $1
+LIMIT 1;
 
 -- name: lock_alerts
 SELECT pg_advisory_xact_lock(hashtext('sentinel.alerts'));
@@ -138,9 +151,13 @@ ORDER BY time DESC, uid DESC
 LIMIT $3;
 
 -- name: alert_counts
-SELECT date_bin($1::interval, first_seen, 'epoch') AS time, {key} AS key, count(*) AS count
-FROM alerts AS a
-WHERE first_seen >= $2 AND first_seen < $3 AND {wanted}
+-- OFFSET 0: else as many groups as rows are expected, and all rows sorted instead of the groups.
+SELECT time, key, count(*) AS count
+FROM (
+  SELECT date_bin($1::interval, first_seen, 'epoch') AS time, {key} AS key
+  FROM alerts AS a
+  WHERE first_seen >= $2 AND first_seen < $3 AND {wanted}
+  OFFSET 0) AS found
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
@@ -161,9 +178,12 @@ GROUP BY 1, 2
 ORDER BY 1, 2;
 
 -- name: event_counts
-SELECT date_bin($1::interval, time, 'epoch') AS time, {key} AS key, count(*) AS count
-FROM events
-WHERE time >= $2 AND time < $3 AND {wanted}
+SELECT time, key, count(*) AS count
+FROM (
+  SELECT date_bin($1::interval, time, 'epoch') AS time, {key} AS key
+  FROM events
+  WHERE time >= $2 AND time < $3 AND {wanted}
+  OFFSET 0) AS found
 GROUP BY 1, 2
 ORDER BY 1, 2;
 
@@ -184,10 +204,14 @@ GROUP BY 1, 2
 ORDER BY 1, 2;
 
 -- name: alert_techniques
-SELECT technique, count(*) AS count,
-  (ARRAY['informational', 'low', 'medium', 'high', 'critical'])[max(severity_id)] AS worst
-FROM alerts AS a, unnest(techniques) AS found (technique)
-WHERE first_seen >= $1 AND first_seen < $2 AND {wanted}
+-- Few sets of techniques are in many alerts, so these are counted first.
+SELECT technique, sum(alerts)::bigint AS count,
+  (ARRAY['informational', 'low', 'medium', 'high', 'critical'])[max(worst)] AS worst
+FROM (
+  SELECT techniques, count(*) AS alerts, max(severity_id) AS worst
+  FROM alerts AS a
+  WHERE first_seen >= $1 AND first_seen < $2 AND {wanted}
+  GROUP BY 1) AS sets, unnest(techniques) AS found (technique)
 GROUP BY 1
 ORDER BY 2 DESC, 1;
 

@@ -33,6 +33,7 @@ FOLDER_FILES = 12
 DISCOVERED = (
     *("sentinel/cli", "connectors", "detectors/models", "streams/sinks", "api/routes", "bench"),
     "streams/deliveries/adapters",
+    "streams/opinions/services",
     "bci/formats",
 )
 TOP = {

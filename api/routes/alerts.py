@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -95,10 +95,25 @@ class EvidencePage(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last.")
 
 
+class Opinion(BaseModel):
+    """What a service outside says of a value in the alert (`SENTINEL_OPINIONS`)."""
+
+    service: str = Field(examples=["virustotal"])
+    kind: str = Field(description="ip, domain or hash.", examples=["ip"])
+    value: str = Field(examples=["192.0.2.1"])
+    state: str = Field(description="pending, answered or failed.", examples=["answered"])
+    said: str = Field(examples=["12 of 90 engines"])
+    malicious: bool | None = Field(description="Null: it does not judge.", examples=[True])
+    link: str = Field(description="Where to read more.", examples=[""])
+    error: str = Field(description="Why there is no answer yet.", examples=[""])
+    asked_at: datetime | None = Field(examples=["2026-01-31T12:00:01.000Z"])
+
+
 class AlertDetail(Alert):
-    """One alert with a page of its evidence."""
+    """One alert with a page of its evidence, and what services outside say of it."""
 
     evidence: EvidencePage
+    opinions: list[Opinion]
 
 
 Fields = Annotated[Chosen, Depends(chooser(Alert))]
@@ -168,16 +183,17 @@ async def one_alert(
 ) -> Response:
     """Show one alert: its explanation and the events it stands on, a page at a time."""
     after = decode_place(cursor) or (None, None)
+    sql = database.sql("alert_detail", alert_columns=columns())
     async with database.reading(by_id=True) as connection:
-        row = await connection.fetchrow(database.sql("alert", alert_columns=columns()), alert_id)
-        if row is None:
-            raise Problem(404, f"there is no alert {alert_id}; GET /v1/alerts lists them")
-        place = (row["tenant"], row["id"])
-        rows = await connection.fetch(database.sql("evidence"), *place, *after, limit + 1)
-    shown, last = more(rows, limit)
-    following = encode_place(Place(last["time"], last["event_uid"]) if last else None)
-    items = [evidence(item, payload) for item in shown]
-    detail = alert(row) | {"evidence": {"items": items, "next": following}}
+        row = await connection.fetchrow(sql, alert_id, *after, limit + 1)
+    if row is None:
+        raise Problem(404, f"there is no alert {alert_id}; GET /v1/alerts lists them")
+    shown, last = more([Proof(*each) for each in row["evidence"]], limit)
+    following = encode_place(Place(last.time, last.event_uid) if last else None)
+    detail = alert(row) | {
+        "evidence": {"items": [evidence(each, payload) for each in shown], "next": following},
+        "opinions": [opinion(*each) for each in row["opinions"]],
+    }
     return json_response(detail, headers={"ETag": tag(row)})
 
 
@@ -186,18 +202,35 @@ def tag(row: Mapping[str, Any]) -> str:
     return f'"{row["version"]}.{row["revision"]}"'
 
 
-def evidence(row: Mapping[str, Any], payload: bool) -> dict[str, Any]:
-    """Return the row of an event of an alert as JSON sends it."""
+class Proof(NamedTuple):
+    """An event of an alert as ``queries.sql`` has it."""
+
+    event_uid: UUID
+    time: datetime
+    score: float
+    source: str
+    ocsf: str
+    raw: bytes
+
+
+def evidence(event: Proof, payload: bool) -> dict[str, Any]:
+    """Return an event of an alert as JSON sends it."""
     item: dict[str, Any] = {
-        "event_uid": str(row["event_uid"]),
-        "time": moment(row["time"]),
-        "score": row["score"],
-        "source": row["source"],
+        "event_uid": str(event.event_uid),
+        "time": moment(event.time),
+        "score": event.score,
+        "source": event.source,
     }
     if payload:
-        item["ocsf"] = raw_json(row["ocsf"])
+        item["ocsf"] = raw_json(event.ocsf)
         try:
-            item["raw"] = row["raw"].decode()
+            item["raw"] = event.raw.decode()
         except UnicodeDecodeError:
-            item["raw_base64"] = base64.b64encode(row["raw"]).decode()
+            item["raw_base64"] = base64.b64encode(event.raw).decode()
     return item
+
+
+def opinion(*values: Any) -> dict[str, Any]:
+    """Return what a service said as JSON sends it."""
+    item = dict(zip(Opinion.model_fields, values, strict=True))
+    return item | {"asked_at": item["asked_at"] and moment(item["asked_at"])}

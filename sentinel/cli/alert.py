@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,11 +11,11 @@ import typer
 from rich.markup import escape
 
 from detectors.explained import lines
-from sentinel.cli import _client, _common
+from sentinel.cli import _client, _common, _told
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
 
-COLUMNS = ("time", "event_uid", "score", "what")
+COLUMNS = ("time (UTC)", "what", "from", "outcome", "event_uid")
 FIELDS = ("severity", "score", "rule_id", "techniques", "entity", "source", "tenant", "status")
 #: Shown only where people have said something.
 WORK = ("assignee", "disposition", "disposition_reason", "merged_into")
@@ -23,7 +24,10 @@ Text = Annotated[str | None, typer.Option()]
 
 
 def command(
-    alert_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `sentinel alerts` shows it.")],
+    alert_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="As `sentinel alerts` shows it; the beginning will do."),
+    ],
     status: Annotated[
         str | None,
         typer.Option(help="new, triaged, in_progress, resolved or false_positive."),
@@ -45,13 +49,13 @@ def command(
 
     With --status, --assign, --disposition, --comment or --merge, change it first.
     """
-    path = f"/v1/alerts/{alert_id}"
     change = {"status": status, "assignee": assign, "disposition": disposition}
     change |= {"reason": reason, "comment": comment}
     given = {name: value for name, value in change.items() if value is not None}
     if set(given) == {"reason"}:
         raise SettingsError("--reason: expected --disposition or --status false_positive with it")
     with _client.connect() as client:
+        path = f"/v1/alerts/{_client.alert_id(client, alert_id)}"
         if given:
             _client.checked(client.patch(path, json=given))
         if merge:
@@ -63,7 +67,8 @@ def command(
         elif json:
             _common.print_json(whole(client, path))
         else:
-            _show(_client.get(client, path, {"limit": SCREEN}))
+            alert = _client.get(client, path, {"limit": SCREEN})
+            _show(alert, _incident(client, alert))
 
 
 def _timeline(client: httpx.Client, path: str, json: bool) -> None:
@@ -90,7 +95,16 @@ def whole(client: httpx.Client, path: str) -> dict[str, Any]:
     return dict(alert) | {"event_uids": uids}
 
 
-def _show(alert: dict[str, Any]) -> None:
+def _incident(client: httpx.Client, alert: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the incident that an alert is part of with others, None where there is none."""
+    params = {"entity": alert["entity"], "since": alert["time"], "tenant": alert["tenant"]}
+    listed = _client.pages(client, "/v1/incidents", params, _told.INCIDENTS)
+    return _told.incident_of(
+        alert, listed, lambda each: _client.get(client, f"/v1/incidents/{each}", {})
+    )
+
+
+def _show(alert: dict[str, Any], incident: Mapping[str, Any] | None) -> None:
     console = _common.console
     console.print(f"[bold]{escape(alert['title'])}[/]  {alert['id']}")
     console.print(f"{alert['count']} event(s), the first at {alert['time']}")
@@ -101,19 +115,31 @@ def _show(alert: dict[str, Any]) -> None:
     for name in WORK:
         if alert[name]:
             console.print(f"  {name:<11} {escape(alert[name])}", soft_wrap=True)
-    console.print("\nWhy it fired")
-    for line in lines(alert):
-        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
     evidence = alert["evidence"]
-    rows = [
-        (item["time"], item["event_uid"], item["score"], _first(item)) for item in evidence["items"]
-    ]
-    _common.print_table("Evidence", COLUMNS, rows)
+    rows = [(*_told.happened(item), item["event_uid"]) for item in evidence["items"]]
+    _common.print_table("\nWhat happened", COLUMNS, rows)
     if evidence["next"]:
         _common.note(f"The first {SCREEN} events; `--json` has the ids of all.")
+    _block("Why it fired", lines(alert))
+    for line in _opinions(alert.get("opinions", ())):
+        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+    _block("What else there is", _told.others(alert, incident))
+    _block("What to do next", _told.steps(alert))
 
 
-def _first(item: dict[str, Any]) -> str:
-    """Return the beginning of the event as its source wrote it."""
-    text = str(item.get("raw") or item.get("raw_base64") or "")
-    return text if len(text) <= 200 else f"{text[:200]}…"
+def _block(title: str, texts: Iterable[str]) -> None:
+    _common.console.print(f"\n[bold]{title}[/]")
+    for text in texts:
+        _common.console.print(f"  {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def _opinions(opinions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what services outside say of the alert."""
+    for number, each in enumerate(opinions):
+        if number == 0:
+            yield from ("", "What others say")
+        said = each["said"] or f"no answer yet{each['error'] and ': '}{each['error']}"
+        if each["state"] == "failed":
+            said = f"no answer: {each['error']}"
+        mark = "! " if each["malicious"] else "  "
+        yield f"{mark}{each['service']}: {said} ({each['value']}) {each['link']}".rstrip()

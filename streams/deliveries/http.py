@@ -14,7 +14,7 @@ import httpx
 
 from streams.deliveries.egress import Egress, RefusedError
 
-#: Of an answer, this much is read and kept.
+#: Of an answer, this much is read and kept unless told otherwise.
 MOST_BYTES: Final = 65_536
 CONNECT_S: Final = 10.0
 USER_AGENT: Final = "Sentinel-Deliver/1"
@@ -79,10 +79,10 @@ class _Transport(httpx.AsyncHTTPTransport):
 
 
 class Http:
-    """One client for all subscriptions; close it after use."""
+    """One client for all subscriptions, reading `most_bytes` of an answer; close it after use."""
 
-    def __init__(self, egress: Egress) -> None:
-        self._egress = egress
+    def __init__(self, egress: Egress, most_bytes: int = MOST_BYTES) -> None:
+        self._egress, self._most_bytes = egress, most_bytes
         self._client: httpx.AsyncClient | None = None
 
     def _open(self) -> httpx.AsyncClient:
@@ -122,7 +122,7 @@ class Http:
                 )
                 response = await client.send(request, stream=True, auth=auth)
                 try:
-                    return await _reply(response)
+                    return await _reply(response, self._most_bytes)
                 finally:
                     await response.aclose()
         except TimeoutError:
@@ -146,11 +146,11 @@ class Http:
             self._client = None
 
 
-async def _reply(response: httpx.Response) -> Reply:
+async def _reply(response: httpx.Response, most_bytes: int) -> Reply:
     body = bytearray()
     async for part in response.aiter_raw():
         body += part
-        if len(body) >= MOST_BYTES:
+        if len(body) >= most_bytes:
             break
     error = ""
     if response.status_code not in HTTP_OK:
@@ -158,7 +158,7 @@ async def _reply(response: httpx.Response) -> Reply:
         if response.is_redirect:
             error += f" to {response.headers.get('location', '')[:200]}: redirects are not followed"
     after = _seconds(response.headers.get("retry-after", ""))
-    return Reply(response.status_code, bytes(body[:MOST_BYTES]), error, after)
+    return Reply(response.status_code, bytes(body[:most_bytes]), error, after)
 
 
 def _seconds(value: str) -> float | None:

@@ -1,7 +1,8 @@
-"""Everything that delivers in one process: pool, subscriptions, outlet, sender, follow-ups."""
+"""Everything that delivers in one process: pool, subscriptions, outlet, sender, opinions."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http
 from streams.deliveries.outlet import OutboxOutlet
 from streams.deliveries.sender import Sender
+from streams.opinions.asking import Asking
 
 CONNECTIONS = 4
 
@@ -32,6 +34,7 @@ class Deliveries:
         self._pool, self._lazy = pool, lazy
         self._http = Http(egress)
         self._book = Book(Vault.load(settings))
+        self._opinions = Asking(settings, lazy, self._book) if settings.opinions else None
         self._sender = Sender(lazy, self._book, Wire(self._http, egress, time.time))
 
     @classmethod
@@ -56,12 +59,19 @@ class Deliveries:
         return OutboxOutlet(producer, self._pool, self._book, self._sender.wake)
 
     async def run(self) -> None:
-        """Send what is due, for ever."""
-        await self._sender.run()
+        """Send what is due, for ever, and ask others about alerts where that is wanted."""
+        asking = asyncio.create_task(self._opinions.run()) if self._opinions else None
+        try:
+            await self._sender.run()
+        finally:
+            if asking is not None:
+                asking.cancel()
 
     async def close(self) -> None:
         """Disconnect; what was under way is tried again later."""
         await self._http.close()
+        if self._opinions is not None:
+            await self._opinions.close()
         await self._lazy.close()
         await self._pool.close()
 
