@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     intel_token: SecretStr = Field(
         SecretStr(""), description="TAXII credential: user:password, or a bearer token."
     )
+    opinions: str = Field(
+        "", description="YAML file of services asked about alerts; empty: nothing leaves here."
+    )
     findings: bool = Field(True, description="Compare scans with one another: states of findings.")
 
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")
