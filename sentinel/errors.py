@@ -4,7 +4,8 @@
 
     SentinelError
     ├── SettingsError          a setting is missing, contradictory or out of range
-    ├── StackError             a part of the embedded stack did not start or stay up
+    ├── StackError             a part of the stack did not start, stay up, or let us in
+    │   └── AwayError          PostgreSQL cannot be reached now, and may be later
     ├── KafkaError             the broker refused or could not be reached
     ├── SchemaError            bytes that do not follow the schema they claim
     │   └── IncompatibleSchemaError  a schema change that would break a reader
@@ -29,7 +30,11 @@ class SettingsError(SentinelError):
 
 
 class StackError(SentinelError):
-    """A part of the embedded stack did not start or did not stay up."""
+    """A part of the stack did not start, did not stay up, or does not let us in."""
+
+
+class AwayError(StackError):
+    """PostgreSQL cannot be reached now; it may be there later."""
 
 
 class KafkaError(SentinelError):

@@ -12,14 +12,16 @@ and sets it once a connection; whoever serves people sets it with
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import stamina
 
-from sentinel.errors import StackError
+from sentinel.errors import AwayError, StackError
 
 WORKER = "sentinel_worker"
 API = "sentinel_api"
@@ -29,6 +31,7 @@ ALL_TENANTS = "*"
 IDLE_S = 5.0
 _NAME = re.compile(r"^--\s*name:\s*(\w+)\s*$", re.MULTILINE)
 _PASSING = (
+    AwayError,
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -42,6 +45,8 @@ _PASSING = (
 )
 
 #: What asyncpg says of a connection that was lost between two statements.
+#: What it says, as a lost connection, where the server was built or set up without TLS.
+_NO_TLS = "rejected SSL upgrade"
 _LOST = ("connection is closed", "connection was closed", "released back to the pool")
 
 
@@ -52,6 +57,8 @@ def is_passing(error: Exception) -> bool:
     """
     if isinstance(error, asyncpg.InterfaceError):  # mostly wrong use, which never passes
         return any(lost in str(error) for lost in _LOST)
+    if isinstance(error, ssl.SSLCertVerificationError) or _NO_TLS in str(error):
+        return False  # an OSError, but one that stays
     return isinstance(error, _PASSING)
 
 
@@ -92,8 +99,11 @@ async def open_pool(
 
     Raises
     ------
+    AwayError
+        PostgreSQL cannot be reached; see `retrying`.
     StackError
-        The login may not take the role, or the database was never migrated.
+        It does not let us in, the login may not take the role, or the database was never
+        migrated.
     """
 
     async def prepare(connection: Any) -> None:
@@ -103,18 +113,40 @@ async def open_pool(
         if init:
             await init(connection)
 
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        command_timeout=timeout_s,
-        timeout=10,
-        init=prepare,
-        reset=_keep,
-        server_settings={
-            "application_name": f"sentinel {role}",
-            "idle_in_transaction_session_timeout": str(int(1000 * IDLE_S)),
-        },
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            command_timeout=timeout_s,
+            timeout=10,
+            init=prepare,
+            reset=_keep,
+            server_settings={
+                "application_name": f"sentinel {role}",
+                "idle_in_transaction_session_timeout": str(int(1000 * IDLE_S)),
+            },
+        )
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _unreachable(dsn, error) from error
+
+
+def _unreachable(dsn: str, error: Exception) -> StackError:
+    """Return what to raise where no connection can be made; the password is not in it."""
+    there = urlsplit(dsn)
+    where = "SENTINEL_POSTGRES"
+    if there.netloc:  # else it may be anywhere
+        host = there.netloc.rpartition("@")[2]
+        where = f"{there.scheme}://{there.username or ''}@{host}{there.path}"
+    found = " ".join(str(error).split()) or type(error).__name__
+    if is_passing(error):
+        return AwayError(
+            f"expected PostgreSQL to answer at {where}, found: {found}; is it up (`sentinel "
+            "status`), and is SENTINEL_POSTGRES its address?"
+        )
+    return StackError(
+        f"expected PostgreSQL to let us in at {where}, found: {found}; check user, password, "
+        "database, sslmode and sslrootcert in SENTINEL_POSTGRES"
     )
 
 

@@ -161,7 +161,6 @@ def foreground(
 
 def summary(stack: Stack, api: str) -> str:
     """Return what to tell a person once everything is up."""
-    password = stack.identity.password
     secret = stack.home / ADMIN_SECRET
     # as it has to be typed here: without an activated environment it is not on the path
     sentinel = "sentinel" if which("sentinel") else shown(Path(sys.executable).parent / "sentinel")
@@ -172,7 +171,7 @@ def summary(stack: Stack, api: str) -> str:
         api=api,
         token=shown(ensure_token(stack.home)),
         kafka=stack.kafka,
-        postgres=stack.postgres.replace(f":{password}@", "@"),
+        postgres=_common.without_password(stack.postgres),
         logs=shown(stack.home / "logs"),
         first=first,
     )

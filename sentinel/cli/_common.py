@@ -57,6 +57,17 @@ def note(message: str) -> None:
     progress_console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
+def without_password(address: str) -> str:
+    """Return a DSN or URL without what must not be shown: its password and its options.
+
+    >>> without_password("postgresql://ada:secret@db:5432/sentinel?sslmode=verify-full")
+    'postgresql://ada@db:5432/sentinel'
+    """
+    scheme, separator, rest = address.partition("?")[0].rpartition("://")
+    credentials, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{host}"
+
+
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end and return its result."""
     return asyncio.run(coroutine)

@@ -53,13 +53,18 @@ def login(name: Login, tenant: Tenant, json: JsonOption = False) -> None:
         raise SettingsError("--tenant: expected the name of a tenant, or * for all, found nothing")
     settings = local.connect(_common.settings(), "postgres")
     password = secrets.token_urlsafe(24)
-    with psycopg.connect(settings.postgres) as connection:
-        try:
+    try:
+        with psycopg.connect(settings.postgres) as connection:
             connection.execute(
                 "SELECT public.make_dashboard_login(%s, %s, %s)", (name, tenant, password)
             )
-        except psycopg.errors.RaiseException as error:
-            raise SettingsError(str(error.diag.message_primary)) from error
+    except psycopg.errors.RaiseException as error:
+        raise SettingsError(str(error.diag.message_primary)) from error
+    except psycopg.OperationalError as error:
+        raise StackError(
+            f"expected a PostgreSQL at SENTINEL_POSTGRES, found: {' '.join(str(error).split())}; "
+            "is it up (`sentinel status`)?"
+        ) from error
     where = urlsplit(settings.postgres)
     row = {
         "user": name,

@@ -33,7 +33,7 @@ def command(json: JsonOption = False) -> None:
 async def _read() -> Report:
     """Read the ledger of the running stack."""
     settings = local.connect(_common.settings())
-    store = await Store.open(settings.postgres)
+    store = await Store.connect(settings.postgres)
     try:
         report, _ = await progress.report(settings, store)
     finally:

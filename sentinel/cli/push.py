@@ -15,7 +15,7 @@ from sentinel import local, reading, topics
 from sentinel.cli import _common, _offline
 from sentinel.cli._common import JsonOption
 from sentinel.errors import KafkaError, SettingsError
-from sentinel.kafka import Producer
+from sentinel.kafka import Producer, reach
 from sentinel.reading import RawRecord
 from sentinel.settings import Settings
 from streams.runtime import progress
@@ -39,6 +39,11 @@ def command(
     connector = _offline.connector(source)
     settings = local.connect(_common.settings())
     started = time.monotonic()
+    if topics.raw(source) not in reach(settings).topics:
+        raise KafkaError(
+            f"expected the topic {topics.raw(source)}, the broker has none; "
+            "make it with `sentinel topics create`"
+        )
     with _bar() as bar:
         count = _send(settings, connector, source, paths, tenant, rate, bar)
     if not count:
@@ -106,7 +111,7 @@ def _paced(records: Iterable[RawRecord], rate: float) -> Iterator[RawRecord]:
 
 async def _wait(settings: Settings) -> None:
     """Return when every stage has handled all there is."""
-    store = await Store.open(settings.postgres)
+    store = await Store.connect(settings.postgres)
     try:
         with _common.progress_console.status("waiting for the sinks"):
             await _until_drained(settings, store)

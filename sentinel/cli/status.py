@@ -42,7 +42,8 @@ def parts(settings: Settings) -> list[dict[str, Any]]:
         raise StackError(f"not running: run `sentinel up` (home: {folder})")
     running: dict[str, Any] = facts["parts"]
     names = list(dict.fromkeys(["kafka", "postgres", *running]))
-    return [_row(name, running.get(name), _address(facts.get(name, ""))) for name in names]
+    where = {name: _common.without_password(facts.get(name, "")) for name in names}
+    return [_row(name, running.get(name), where[name]) for name in names]
 
 
 def _row(name: str, part: dict[str, Any] | None, address: str) -> dict[str, Any]:
@@ -53,13 +54,6 @@ def _row(name: str, part: dict[str, Any] | None, address: str) -> dict[str, Any]
         state = "ready" if part["ready"] and memory is not None else "starting"
         values = (state, address, part["pid"], part["restarts"], memory)
     return dict(zip(COLUMNS, (name, *values), strict=True))
-
-
-def _address(address: str) -> str:
-    """Return a DSN or URL without its password."""
-    scheme, separator, rest = address.rpartition("://")
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{host}"
 
 
 def _memory_mb(pid: int | None) -> int | None:

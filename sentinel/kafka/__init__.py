@@ -7,6 +7,7 @@ and the embedded stack call: no client built here lets a broker create one in pa
 """
 
 from sentinel.kafka.admin import TopicState, create_topics, describe_topics
+from sentinel.kafka.cluster import reach
 from sentinel.kafka.config import client_config
 from sentinel.kafka.producer import DeliveryError, Failure, Producer
 
@@ -18,4 +19,5 @@ __all__ = [
     "client_config",
     "create_topics",
     "describe_topics",
+    "reach",
 ]

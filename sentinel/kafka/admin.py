@@ -18,13 +18,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it lists no
 )
 
 from sentinel import errors, log
-from sentinel.kafka.config import client_config
+from sentinel.kafka.cluster import TIMEOUT_S, reach
 from sentinel.settings import Settings
 from sentinel.topics import BY_NAME, MIB, RAW_PREFIX, TOPICS, Topic, raw
 
 T = TypeVar("T")
 
-TIMEOUT_S = 30.0
 BROKER_DEFAULT = -1
 #: Small segments, since the one that is written to is never compacted.
 COMPACTION = {"segment.bytes": str(16 * MIB), "min.cleanable.dirty.ratio": "0.2"}
@@ -123,11 +122,10 @@ def create_topics(
     Raises
     ------
     KafkaError
-        The broker cannot be reached within 30 s, or refuses.
+        The broker cannot be reached within 30 s, or refuses; see `reach`.
     """
     rows = expand(sources, names)
-    admin = AdminClient(client_config(settings))
-    there = _cluster(admin)
+    admin, there = reach(settings)
     made = _create(admin, {n: row for n, row in rows.items() if n not in there}, settings)
     changed = _update(admin, {n: row for n, row in rows.items() if n in there})
     return sorted(made + changed)
@@ -139,10 +137,9 @@ def describe_topics(settings: Settings, sources: Iterable[str] = ()) -> list[Top
     Raises
     ------
     KafkaError
-        The broker cannot be reached within 30 s, or refuses.
+        The broker cannot be reached within 30 s, or refuses; see `reach`.
     """
-    admin = AdminClient(client_config(settings))
-    there = _cluster(admin)
+    admin, there = reach(settings)
     found = {name.removeprefix(RAW_PREFIX) for name in there if name.startswith(RAW_PREFIX)}
     rows = expand(sorted(found | set(sources)))
     live = {name: there[name] for name in rows if name in there}
@@ -165,18 +162,6 @@ def describe_topics(settings: Settings, sources: Iterable[str] = ()) -> list[Top
         )
         for name, row in rows.items()
     ]
-
-
-def _cluster(admin: AdminClient) -> dict[str, int]:
-    """Return the number of partitions of every topic of the broker."""
-    try:
-        metadata = admin.list_topics(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        raise errors.KafkaError(
-            f"expected an answer of the broker within {TIMEOUT_S:.0f} s, found {error}; "
-            "is it up (`sentinel status`), and do SENTINEL_KAFKA_* fit it?"
-        ) from error
-    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
 def _create(admin: AdminClient, rows: Mapping[str, Topic], settings: Settings) -> list[str]:

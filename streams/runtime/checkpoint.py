@@ -81,14 +81,26 @@ class Store:
         self._pool = pool
 
     @classmethod
+    async def connect(cls, dsn: str) -> Self:
+        """Connect as the worker role.
+
+        Raises
+        ------
+        AwayError
+            PostgreSQL cannot be reached now.
+        StackError
+            It does not let us in.
+        """
+        pool = await postgres.open_pool(dsn, postgres.WORKER, tenant=postgres.ALL_TENANTS, size=2)
+        return cls(pool)
+
+    @classmethod
     async def open(cls, dsn: str) -> Self:
-        """Connect as the worker role, waiting until PostgreSQL is there."""
+        """Do as `connect` does, waiting until PostgreSQL is there."""
         async for attempt in postgres.retrying():
             with attempt:
-                pool = await postgres.open_pool(
-                    dsn, postgres.WORKER, tenant=postgres.ALL_TENANTS, size=2
-                )
-        return cls(pool)
+                store = await cls.connect(dsn)
+        return store
 
     async def close(self) -> None:
         """Close the connections."""

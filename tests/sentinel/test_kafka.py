@@ -1,17 +1,19 @@
 """The producer: what flush promises, on librdkafka's own mock broker and on the real one."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from sentinel.errors import KafkaError, SettingsError
-from sentinel.kafka import DeliveryError, Producer, client_config
+from sentinel.kafka import DeliveryError, Producer, client_config, cluster, reach
 from sentinel.kafka import producer as producer_module
 from sentinel.settings import Settings
 
@@ -146,22 +148,48 @@ def test_no_broker_named_is_a_settings_error():
         client_config(Settings(kafka=""))
 
 
-def test_security_settings_reach_librdkafka():
+def test_security_settings_reach_librdkafka(tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.touch()
     settings = Settings(
         kafka="b:9093",
         kafka_security_protocol="SASL_SSL",
         kafka_sasl_mechanism="SCRAM-SHA-512",
         kafka_sasl_username="u",
         kafka_sasl_password="hunter2",
-        kafka_ssl_ca="/ca.pem",
+        kafka_ssl_ca=str(authority),
     )
     config = client_config(settings)
     assert config["security.protocol"] == "SASL_SSL"
     assert config["sasl.mechanism"] == "SCRAM-SHA-512"
     assert config["sasl.username"] == "u"
     assert config["sasl.password"] == "hunter2"
-    assert config["ssl.ca.location"] == "/ca.pem"
+    assert config["ssl.ca.location"] == str(authority)
     assert "ssl.key.location" not in config
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "expected"),
+    [
+        ({"security_protocol": "TLS"}, "SECURITY_PROTOCOL", "one of PLAINTEXT, SSL, "),
+        ({"sasl_password": "hunter2"}, "SECURITY_PROTOCOL", "SASL_SSL where SENTINEL_KAFKA_SASL_P"),
+        ({"security_protocol": "SASL_SSL"}, "SASL_MECHANISM", "one of PLAIN, "),
+        (
+            {"security_protocol": "sasl_ssl", "sasl_mechanism": "PLAIN", "sasl_username": "u"},
+            "SASL_PASSWORD",
+            "it set for PLAIN",
+        ),
+        ({"security_protocol": "SSL", "ssl_ca": "/nowhere.pem"}, "SSL_CA", "found /nowhere.pem"),
+        ({"ssl_key": __file__}, "SECURITY_PROTOCOL", "SSL or SASL_SSL for "),
+    ],
+)
+def test_security_settings_that_do_not_go_together_are_named(given, named, expected):
+    settings = Settings(kafka="b:9093", **{f"kafka_{name}": value for name, value in given.items()})
+    with pytest.raises(SettingsError) as caught:
+        client_config(settings)
+    assert str(caught.value).startswith(f"SENTINEL_KAFKA_{named}: expected ")
+    assert expected in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_password_is_in_no_log_line_and_no_error(caplog):
@@ -252,3 +280,26 @@ def test_process_that_forgets_to_close_still_ends():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_broker_that_hangs_up_is_asked_about_its_protocol(monkeypatch):
+    """As one that speaks TLS does to a client that does not."""
+    monkeypatch.setattr(cluster, "CLOSED_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def hang_up():
+            with contextlib.suppress(OSError):
+                while True:
+                    line, _ = server.accept()
+                    line.recv(4)
+                    line.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(KafkaError, match="closes connections that speak PLAINTEXT"):
+            reach(Settings(kafka=f"127.0.0.1:{port}"))
+
+
+def test_an_address_where_nothing_listens_is_told_with_its_reason():
+    with pytest.raises(KafkaError, match=r"127\.0\.0\.1:1 within 1 s, found: .*refused; is it up"):
+        reach(Settings(kafka="127.0.0.1:1"), timeout_s=0.6)
