@@ -97,12 +97,27 @@ def draft(
     _check_texts(owner=owner, reason=reason, tenant=tenant)
     if expires <= (now if starts is None else starts):
         raise SettingsError("expected an end after the start, found one before; give a later one")
-    if (
-        kind in {"suppression", "maintenance"}
-        and expires - max(now, starts or now) > MAX_DAYS * DAY_MS
-    ):
+    quiet = kind in {"suppression", "maintenance"}
+    if quiet and expires - max(now, starts or now) > MAX_DAYS * DAY_MS:
         raise SettingsError(f"expected an end within {MAX_DAYS} days, found a later one")
     budgets = {"per_hour": per_hour, "per_day": per_day}
+    _check_kind(kind, scope, hours, budgets)
+    return {
+        **budgets,
+        **_tuning(kind, scope, tuning or {}),
+        "tenant": tenant,
+        "kind": kind,
+        "scope": msgspec.to_builtins(check(scope)),
+        "owner": owner.strip(),
+        "reason": reason.strip(),
+        "starts": starts,
+        "expires": expires,
+        "weekly": msgspec.to_builtins(weekly(hours)) if hours else None,
+    }
+
+
+def _check_kind(kind: Kind, scope: Scope, hours: str, budgets: Mapping[str, int | None]) -> None:
+    """Refuse what is of another kind, or missing of this one."""
     if (kind == "budget") != any(budgets.values()):
         raise SettingsError("expected alerts per hour or per day (1 or more) of a budget, and only")
     if kind == "suppression" and scope == Scope():
@@ -111,20 +126,6 @@ def draft(
         )
     if hours and kind != "maintenance":
         raise SettingsError(f"expected hours of the week of a maintenance window, not of a {kind}")
-    return (
-        budgets
-        | _tuning(kind, scope, tuning or {})
-        | {
-            "tenant": tenant,
-            "kind": kind,
-            "scope": msgspec.to_builtins(check(scope)),
-            "owner": owner.strip(),
-            "reason": reason.strip(),
-            "starts": starts,
-            "expires": expires,
-            "weekly": msgspec.to_builtins(weekly(hours)) if hours else None,
-        }
-    )
 
 
 def _tuning(kind: Kind, scope: Scope, given: Mapping[str, Any]) -> dict[str, Any]:

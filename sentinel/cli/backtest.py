@@ -12,7 +12,8 @@ import typer
 
 from connectors._sources import sources
 from detectors.sigma import RuleSet
-from sentinel import local, postgres, topics
+from detectors.suppress.tuning import EVERYONE
+from sentinel import local, postgres, suppressions, topics
 from sentinel.cli import _client, _common, _offline
 from sentinel.cli._common import JsonOption
 from sentinel.cli._offline import Problems
@@ -20,6 +21,7 @@ from sentinel.errors import SettingsError
 from sentinel.reading import Reader
 from sentinel.settings import Settings
 from streams.policy.rule_sets import load_rules
+from streams.policy.suppressions import Board
 from streams.rehearsal.backtest import Outcome, compare, run
 from streams.rehearsal.pipeline import Message
 
@@ -62,32 +64,35 @@ def command(
 ) -> None:
     """Run the whole pipeline over past events: decoding, rules, models, correlations, risk.
 
-    Models start knowing nothing, as at the beginning of that time. With --against, alerts are
+    Models start knowing nothing, as at the beginning of that time; on stored events suppressions,
+    budgets and what the tenant set of rules hold as they did then. With --against, alerts are
     marked ``-`` where only those rules have them, ``+`` where only --rules has, ``~`` where
     both have and the events differ.
     """
     settings = _common.settings()
     if paths:
-        messages = list(_from_files(list(map(str, paths)), source, tenant))
+        messages, board = list(_from_files(list(map(str, paths)), source, tenant)), Board()
     else:
-        messages = _common.run(_stored(settings, source, tenant, start, end))
+        messages, board = _common.run(_stored(settings, source, tenant, start, end))
     if not messages:
         raise SettingsError("expected past events, found none: see --source, --tenant and --from")
-    new = _try(messages, rules, settings)
+    new = _try(messages, rules, settings, board)
     rows = [(" ", alert) for alert in sorted(new.alerts.values(), key=_when)]
     if against:
-        found = compare(_try(messages, against, settings), new)
+        found = compare(_try(messages, against, settings, board), new)
         rows = [("-", alert) for alert in found.only_a] + [("+", alert) for alert in found.only_b]
         rows = sorted([*rows, *(("~", after) for _, after in found.changed)], key=_row_when)
     _show(rows, json)
 
 
-def _try(messages: Sequence[Message], dirs: Sequence[Path] | None, settings: Settings) -> Outcome:
+def _try(
+    messages: Sequence[Message], dirs: Sequence[Path] | None, settings: Settings, board: Board
+) -> Outcome:
     """Run messages through rules and say how it went."""
     given = RuleSet.load(list(dirs)) if dirs else load_rules(settings)
     for path, reason in [(each.path, each.reason) for each in given.unsupported][:5]:
         _common.note(f"left out: {path}: {reason}")
-    outcome = run(messages, given, sources(settings), settings)
+    outcome = run(messages, given, sources(settings), settings, board)
     _common.note(
         f"{outcome.events} events, {outcome.dead_letters} that are none, {len(outcome.alerts)} "
         f"alerts in {outcome.seconds:.1f} s, {outcome.times_real_time:,.0f} times real time"
@@ -108,22 +113,28 @@ def _from_files(paths: Sequence[str], source: str, tenant: str) -> Iterator[Mess
 
 async def _stored(
     settings: Settings, source: str, tenant: str, start: str, end: str | None
-) -> list[Message]:
-    """Return stored events in the order they came in."""
+) -> tuple[list[Message], Board]:
+    """Return stored events in the order they came in, and what people set for the tenant."""
     settings = local.connect(settings, "postgres")
     since = datetime.fromisoformat(_client.moment(start) or "")
     until = datetime.fromisoformat(_client.moment(end) or "") if end else datetime.now(UTC)
     pool = await postgres.open_pool(settings.postgres, postgres.API, tenant=tenant, size=1)
     try:
         rows = await pool.fetch(_QUERY, tenant, since, until, source, MOST + 1)
+        async with pool.acquire() as connection:
+            await connection.execute("SELECT set_config('sentinel.tenant', '*', false)")
+            given = await suppressions.listed(connection, ended=True, limit=MOST)
     finally:
         await pool.close()
     if len(rows) > MOST:
         raise SettingsError(f"expected at most {MOST} events, found more: narrow --from and --to")
-    return [
+    board = Board()
+    board.take(row for row in given if row["tenant"] in {tenant, EVERYONE})
+    messages = [
         Message(topics.raw(row["source"]), 0, row["raw"].encode(), tenant, row["arrived"])
         for row in rows
     ]
+    return messages, board
 
 
 def _when(alert: dict[str, Any]) -> tuple[int, str]:

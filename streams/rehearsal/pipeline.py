@@ -17,6 +17,7 @@ from sentinel.settings import Settings
 from streams.correlate import CorrelateStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
+from streams.policy.suppressions import Board
 from streams.runtime.stage import Outgoing, Stage, Task
 from streams.transport import RecordBatch
 from streams.transport.offsets import Lease
@@ -68,6 +69,8 @@ class Pipeline:
         What to match and correlate.
     partitions
         Of each topic: that many instances of each model share the entities.
+    board
+        Has what keeps alerts quiet, and how tenants have their rules and models.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class Pipeline:
         connectors: Mapping[str, type[Connector]],
         rules: RuleSet,
         partitions: int,
+        board: Board | None = None,
     ) -> None:
-        self._normalize = NormalizeStage(settings, connectors, rules, partitions)
-        self._detect = DetectStage(settings, partitions)
-        self._correlate = CorrelateStage(settings, partitions, partitions, plan=rules.plan)
+        board = board or Board()
+        self._normalize = NormalizeStage(settings, connectors, rules, partitions, board)
+        self._detect = DetectStage(settings, partitions, board)
+        self._correlate = CorrelateStage(settings, partitions, partitions, board, rules.plan)
         self._tasks: dict[Place, Task] = {}
         self._offsets: dict[Place, int] = defaultdict(int)
 
