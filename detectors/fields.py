@@ -12,10 +12,15 @@ Source: Sigma taxonomy appendix, version 2.1.0.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from detectors.engine import condition as c
 from detectors.engine.witness.index import clauses_of
+
+#: Fields of look-ups (`detectors.enrich.fields`), the same for every source.
+KNOWN: Final = "intel."
 
 
 def qualified(rule: c.Rule) -> c.Rule:
@@ -51,4 +56,6 @@ def _renamed(node: c.Node, prefix: str) -> c.Node:
     if node.field is None:
         return node
     text = prefix + node.text if node.op == "fieldref" else node.text
+    if node.field.startswith(KNOWN):  # nothing of the source
+        return node
     return msgspec.structs.replace(node, field=prefix + node.field, text=text)

@@ -12,6 +12,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, NoReturn, cast
 
 import msgspec
@@ -22,6 +23,7 @@ from sentinel import log, topics
 from sentinel.errors import DecodeError, RecordError
 from sentinel.settings import Settings
 from streams.normalizer import Normalizer, Units
+from streams.policy.look_ups import enricher
 from streams.policy.rule_sets import RuleWatch
 from streams.policy.suppressions import Board, Reader
 from streams.runtime import telemetry
@@ -305,7 +307,15 @@ class NormalizeStage(Stage):
         started = time.perf_counter()
         window_ms = 1000 * settings.repeat_window_s
         self.normalizers = {
-            name: Normalizer(name, connector, rules, partitions, window_ms, self._board)
+            name: Normalizer(
+                name,
+                connector,
+                rules,
+                partitions,
+                window_ms,
+                self._board,
+                partial(enricher, settings),
+            )
             for name, connector in self._connectors.items()
         }
         LOG.debug("rules compiled", action="rules", seconds=time.perf_counter() - started)

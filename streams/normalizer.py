@@ -8,8 +8,9 @@ acting entity, the raw bytes with it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from connectors.base import Columns, Connector
 from detectors.correlation import WINDOW_MS, extract
+from detectors.enrich.enricher import Enricher
+from detectors.enrich.fields import Knowing, asks, own
 from detectors.explain import rule_explanation
 from detectors.match import Matcher
 from detectors.online.signals import Subject, subject
@@ -110,11 +113,12 @@ class Units:
 
 
 class Compiled(NamedTuple):
-    """Rules as a normalizer uses them."""
+    """Rules as a normalizer uses them; `knowing` where some ask for what look-ups know."""
 
     decoder: Any
     matcher: Matcher
     extractor: extract.Extractor
+    knowing: Knowing | None
 
 
 class Normalizer:
@@ -136,6 +140,8 @@ class Normalizer:
         Window in which hits fold into one alert: one of them is explained.
     board
         Has what tenants set of rules.
+    enricher
+        Gives what look-ups know; asked once rules want it (`detectors.enrich.fields`).
     """
 
     def __init__(
@@ -146,8 +152,10 @@ class Normalizer:
         partitions: int,
         window_ms: int = WINDOW_MS,
         board: Board | None = None,
+        enricher: Callable[[], Enricher | None] = lambda: None,
     ) -> None:
         self._window_ms = window_ms
+        self._enricher = enricher
         self._board = board or Board()
         self.source = source
         self._connector = connector
@@ -161,13 +169,19 @@ class Normalizer:
         selected = rules.select(self._connector.logsources)
         fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
         grouped = extract.fields(rules.plan, selected.rules)
-        decoder = self._connector.decoder(fields | grouped)
-        extractor = extract.Extractor(rules.plan, selected.rules, decoder.getter)
-        return Compiled(decoder, selected.reading(decoder), extractor)
+        decoder = self._connector.decoder(own(fields | grouped))
+        if not asks(fields | grouped):
+            extractor = extract.Extractor(rules.plan, selected.rules, decoder.getter)
+            return Compiled(decoder, selected.reading(decoder), extractor, None)
+        plain = RuleSet((rule for rule in selected.rules if not asks(rule.fields)), (), rules.plan)
+        asking = (rule for rule in selected.rules if asks(rule.fields))
+        knowing = Knowing(asking, decoder, self._enricher())
+        extractor = extract.Extractor(rules.plan, selected.rules, knowing.getter)
+        return Compiled(decoder, plain.reading(decoder), extractor, knowing)
 
     def use(self, compiled: Compiled) -> None:
         """Match by these rules from the next batch on."""
-        self._decoder, self.matcher, self._extractor = compiled
+        self._decoder, self.matcher, self._extractor, self._knowing = compiled
 
     def quickly(self, units: Units, place: Place, first: int, last: int) -> Batches | None:
         """Normalize units if each is one good event, as nearly all are; None if not."""
@@ -272,10 +286,15 @@ class Normalizer:
         """Find the rules that the events match and note them in the batch."""
         refs: dict[Rule, int] = {}
         explained: set[Subject] = set()
-        hits = self.matcher.match(decoded)
+        hits, errors, events = self.matcher.match(decoded), self.matcher.errors, decoded
+        if self._knowing is not None:
+            events = self._knowing.events(batch, decoded)
+            hits += self._knowing.matcher.match(events)
+            hits.sort(key=itemgetter(0))
+            errors = errors + self._knowing.matcher.errors
         if hits and (tunings := self._board.policy.tunings):
             hits = tunings.hits(hits, batch)
-        for row, rule_id, error in self.matcher.errors:
+        for row, rule_id, error in errors:
             # The event goes on, other rules have seen it; the failure is counted and named.
             telemetry.failed("normalize", self.source, "rule")
             LOG.error(
@@ -285,7 +304,7 @@ class Normalizer:
                 uid=uid_text(batch.uid_of(row)),
                 error=repr(error),
             )
-        batch.joins = self._extractor.joins(batch, decoded, hits) if hits else None
+        batch.joins = self._extractor.joins(batch, events, hits) if hits else None
         silent = self._extractor.silent
         for row, rule in hits:
             if rule.id in silent:
@@ -297,7 +316,7 @@ class Normalizer:
             text = ""
             if key not in explained and self._news(explained, key, batch, rule):
                 uid = uid_text(batch.uid_of(row))
-                text = rule_explanation(batch.rules[place], self._why(decoded[row], rule), [uid])
+                text = rule_explanation(batch.rules[place], self._why(events[row], rule), [uid])
             batch.hits.append(Hit(row, place, text))
 
     def _news(self, explained: set[Subject], key: Subject, batch: EventBatch, rule: Rule) -> bool:
@@ -319,7 +338,11 @@ class Normalizer:
     def _why(self, event: Any, rule: Rule) -> dict[str, Any]:
         """Return what of a rule matched; nothing where that cannot be told, the hit counts."""
         try:
-            return self.matcher.explain(event, rule)
+            if self._knowing is None:
+                return self.matcher.explain(event, rule)
+            if asks(rule.fields):
+                return self._knowing.matcher.explain(event, rule)
+            return self.matcher.explain(event.event, rule)
         except Exception:
             LOG.exception("a match has no explanation", action="explain_bug", rule=rule.id)
             return {}

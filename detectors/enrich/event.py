@@ -26,6 +26,8 @@ OSINT: Final = {
     EMAIL: (9, "Email Address"),
 }
 ENDPOINTS: Final = ("src_endpoint", "dst_endpoint", "device")
+#: Of ``actor.user``: what the context may call who acted.
+USER: Final = ("uid", "uid_alt", "name", "email_addr")
 MOST: Final = 64
 """Enrichments of one event."""
 Asked = tuple[str, str]
@@ -70,6 +72,12 @@ def _observed(event: Mapping[str, Any]) -> Iterator[tuple[Asked, str]]:
         endpoint = event.get(name)
         if isinstance(endpoint, dict) and isinstance(endpoint.get("ip"), str):
             yield (IP, endpoint["ip"]), f"{name}.ip"
+    actor = event.get("actor")
+    user = actor.get("user") if isinstance(actor, dict) else None
+    for name in USER:
+        value = user.get(name) if isinstance(user, dict) else None
+        if isinstance(value, str) and value:
+            yield ("", value), f"actor.user.{name}"
     for each in event.get("observables", ()):
         kind = OBSERVABLES.get(each.get("type_id"))
         if kind is not None and isinstance(each.get("value"), str) and each["value"]:

@@ -121,6 +121,8 @@ def _show(alert: dict[str, Any], incident: Mapping[str, Any] | None) -> None:
     if evidence["next"]:
         _common.note(f"The first {SCREEN} events; `--json` has the ids of all.")
     _block("Why it fired", lines(alert))
+    for line in _known(alert["evidence"]["items"]):
+        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
     for line in _opinions(alert.get("opinions", ())):
         console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
     _block("What else there is", _told.others(alert, incident))
@@ -131,6 +133,26 @@ def _block(title: str, texts: Iterable[str]) -> None:
     _common.console.print(f"\n[bold]{title}[/]")
     for text in texts:
         _common.console.print(f"  {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def _known(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what look-ups know of the values in the evidence, each once."""
+    lines: dict[str, None] = {}
+    for item in items:
+        found = (item.get("ocsf") or {}).get("enrichments") or ()
+        for each in found if isinstance(found, list) else ():
+            data = each.get("data") if isinstance(each, Mapping) else None
+            if isinstance(data, Mapping):
+                text = each.get("short_desc", "")
+                more = [f"{name} {_plain(value)}" for name, value in data.items() if value]
+                said = ", ".join(filter(None, [text, *more]))
+                lines.setdefault(f"{each.get('value')}: {each.get('type')}: {said}")
+    if lines:
+        yield from ("", "What is known", *(f"  {line}" for line in lines))
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _opinions(opinions: Iterable[Mapping[str, Any]]) -> Iterator[str]:

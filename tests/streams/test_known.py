@@ -1,0 +1,188 @@
+"""Rules ask for what look-ups know, of the address and of who acted, while feeds are swapped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors._mapper import Mapper
+from connectors.cloudtrail import CloudTrail
+from detectors.enrich import folder
+from detectors.enrich.enricher import Enricher
+from detectors.enrich.event import enrich
+from detectors.sigma import RuleSet
+from schemas.ocsf import validate
+from sentinel.cli.alert import _known
+from sentinel.settings import Settings
+from streams.normalizer import Normalizer, Units
+
+ADA = "arn:aws:iam::123456789012:user/ada"
+RULES = """
+title: Key made from an address on a feed
+id: 11111111-1111-4111-8111-111111111111
+logsource: {{product: aws, service: cloudtrail}}
+detection:
+  call: {{eventName: CreateAccessKey}}
+  feed: {{intel.src.confidence|gte: 60}}
+  condition: call and feed
+level: high
+---
+title: What a critical identity does
+id: 22222222-2222-4222-8222-222222222222
+logsource: {{product: aws, service: cloudtrail}}
+detection:
+  who: {{intel.entity.criticality: critical, intel.entity.tags|contains: admin}}
+  condition: who
+level: medium
+---
+title: Call from the usual place
+id: 33333333-3333-4333-8333-333333333333
+logsource: {{product: aws, service: cloudtrail}}
+detection:
+  call: {{eventName: CreateAccessKey}}
+  known: {{intel.src.{place}: {value}}}
+  condition: call and not known
+level: low
+---
+title: No look-up at all
+id: 44444444-4444-4444-8444-444444444444
+logsource: {{product: aws, service: cloudtrail}}
+detection:
+  call: {{eventName: DeleteTrail}}
+  condition: call
+level: low
+"""
+
+
+def event(number: int, ip: str, name: str = "CreateAccessKey", who: str = ADA) -> bytes:
+    return json.dumps(
+        {
+            "eventVersion": "1.08",
+            "eventID": f"{number:08x}-0000-4000-8000-000000000000",
+            "eventTime": "2026-01-31T12:00:00Z",
+            "eventName": name,
+            "eventSource": "iam.amazonaws.com",
+            "awsRegion": "eu-central-1",
+            "sourceIPAddress": ip,
+            "userIdentity": {"type": "IAMUser", "arn": who, "userName": who.rpartition("/")[2]},
+        }
+    ).encode()
+
+
+@pytest.fixture
+def intel(tmp_path: Path) -> Path:
+    (tmp_path / "feeds").mkdir()
+    (tmp_path / "feeds" / "bad.csv").write_text(
+        "indicator,type,confidence,name\n198.51.100.7,ip,90,Botnet\n198.51.100.8,ip,30,Noise\n"
+    )
+    (tmp_path / "identities.csv").write_text(
+        f"key,name,owner,criticality,tags\n{ADA},Ada,Platform team,critical,admin;human\n"
+    )
+    (tmp_path / "assets.csv").write_text("key,owner,environment\n192.0.2.0/24,Net,production\n")
+    return tmp_path
+
+
+def normalizer(
+    tmp_path: Path, enricher: Enricher | None, place: str = "environment", value: str = "production"
+) -> Normalizer:
+    path = tmp_path / "rules.yml"
+    path.write_text(RULES.format(place=place, value=value))
+    return Normalizer(
+        "cloudtrail", CloudTrail(), RuleSet.load([path]), 2, enricher=lambda: enricher
+    )
+
+
+def hits(made: Normalizer, *raws: bytes, slowly: bool = False) -> list[tuple[int, str]]:
+    units = Units()
+    for number, raw in enumerate(raws):
+        units.add(raw, "default", number, 0, 2 * number, 0)
+    place, last = ("raw.cloudtrail", 0), 2 * len(raws)
+    found = None if slowly else made.quickly(units, place, 0, last)
+    batches = found if found is not None else made.normalize(units, place, 0, last)[0]
+    return sorted(
+        (int(batch.origin[hit.event]) // 2, batch.rules[hit.rule].id[0])
+        for _, batch in batches
+        for hit in batch.hits
+    )
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+@pytest.mark.parametrize("filling", [0, 400])
+def test_rules_match_on_what_is_known(intel, tmp_path, slowly, filling):
+    """Also in large batches, where plain rules are matched once for all that are alike."""
+    made = normalizer(tmp_path, Enricher(folder.load(intel)[0]))
+    raws = [
+        event(0, "198.51.100.7"),
+        event(1, "198.51.100.8", who="arn:aws:iam::123456789012:user/eve"),
+        event(2, "192.0.2.9", "DeleteTrail"),
+        event(3, "192.0.2.9", who="arn:aws:iam::123456789012:user/eve"),
+        *(event(9 + n, "192.0.2.9", "ListUsers", who="x") for n in range(filling)),
+    ]
+    expected = [(0, "1"), (0, "2"), (0, "3"), (1, "3"), (2, "2"), (2, "4")]
+    assert hits(made, *raws, slowly=slowly) == expected
+
+
+def test_without_look_ups_nothing_is_known_and_other_rules_work(tmp_path):
+    made = normalizer(tmp_path, None)
+    found = hits(made, event(0, "198.51.100.7"), event(1, "192.0.2.9", "DeleteTrail"))
+    assert found == [(0, "3"), (1, "4")]
+
+
+def test_the_explanation_says_what_was_known(intel, tmp_path):
+    made = normalizer(tmp_path, Enricher(folder.load(intel)[0]))
+    units = Units()
+    units.add(event(0, "198.51.100.7"), "default", 0, 0, 0, 0)
+    batches = made.quickly(units, ("raw.cloudtrail", 0), 0, 0)
+    assert batches is not None
+    batch = batches[0][1]
+    said = {batch.rules[hit.rule].id[0]: json.loads(hit.explanation) for hit in batch.hits}
+    parts = {part["field"]: part["value"] for part in said["1"]["matched"]}
+    assert parts["intel.src.confidence"] == 90
+    assert parts["eventName"] == "CreateAccessKey"
+
+
+def test_new_tables_count_from_the_next_batch_on(intel, tmp_path):
+    watch = folder.Watch(intel, every_s=3600)
+    made = normalizer(tmp_path, watch.enricher)
+    raw = event(0, "203.0.113.5", who="x")
+    assert hits(made, raw) == [(0, "3")]
+    (intel / "feeds" / "more.csv").write_text("indicator,type,confidence\n203.0.113.5,ip,99\n")
+    assert watch.look()
+    assert hits(made, raw) == [(0, "1"), (0, "3")]
+    watch.close()
+
+
+def test_rules_ask_for_countries_and_networks(data, tmp_path):
+    geo = tmp_path / "geo"
+    geo.mkdir()
+    for name in ("GeoIP2-City-Test.mmdb", "GeoLite2-ASN-Test.mmdb"):
+        (geo / name).symlink_to(data / "threatintel" / "maxmind" / "test-data" / name)
+    enricher = Enricher(folder.load(tmp_path)[0])
+    at_home = normalizer(tmp_path, enricher, "country", "GB")
+    assert hits(at_home, event(0, "81.2.69.142"), event(1, "1.128.0.0")) == [(1, "3")]
+    network = normalizer(tmp_path, enricher, "asn", "1221")
+    assert hits(network, event(0, "81.2.69.142"), event(1, "1.128.0.0")) == [(0, "3")]
+
+
+def test_an_alert_shows_whose_it_is_and_which_feed_has_it(intel):
+    enricher = Enricher(folder.load(intel)[0])
+    mapper = Mapper(Settings(), "test", None, lambda found: enrich(found, enricher))
+    ocsf: dict[str, Any] = json.loads(
+        mapper.ocsf("cloudtrail", "default", bytes(16), event(0, "198.51.100.7"))
+    )
+    assert validate(ocsf) == []
+    lines = list(_known([{"ocsf": ocsf}, {"ocsf": ocsf}, {"ocsf": None}]))
+    assert lines[:2] == ["", "What is known"]
+    assert any(
+        line.startswith(f"  {ADA}: identity: ")
+        and "owner Platform team" in line
+        and "criticality critical" in line
+        for line in lines
+    ), lines
+    assert any(
+        line.startswith("  198.51.100.7: indicator: Botnet, confidence 90") for line in lines
+    ), lines
+    assert len(lines) == len(set(lines)), "said twice"
