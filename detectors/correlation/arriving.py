@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.correlation.held.clocks import Owners
 from detectors.correlation.held.groups import NOTHING, Firing, Groups, Runs, Whose
 from detectors.correlation.held.windows import SHIFT
 from detectors.correlation.plan import Tree
@@ -67,7 +68,8 @@ class Call:
             counts = np.fromiter(map(len, derived.values()), np.int64, len(derived))
             begins = np.cumsum(counts) - counts
             marks = np.full(len(rows), NOTHING, np.int64)
-            runs.append(_runs(list(derived), begins, rows, marks, [None] * len(rows)))
+            code = np.zeros(len(rows), np.int64)
+            runs.append(_runs(list(derived), begins, rows, marks, code, [None]))
         return runs
 
     def counts(self) -> dict[Whose, dict[str, int]]:
@@ -81,7 +83,7 @@ class Call:
 
 
 def arrive(
-    arrivals: Arrivals, start: int, whose: list[Whose], known: Known, call: Call
+    arrivals: Arrivals, start: int, whose: Owners, known: Known, call: Call
 ) -> dict[str, int]:
     """Sort the contributions of events from place `start` on into the groups of `call`.
 
@@ -102,8 +104,9 @@ def arrive(
     to, targets = _numbered([route[0] for route in routes])
     places = np.array([route[1] for route in routes], np.int64)
     fresh = np.flatnonzero(arrivals.event >= start)
-    for who, count in Counter(map(whose.__getitem__, arrivals.event[fresh].tolist())).items():
-        call.joined[who] += count
+    for code, count in enumerate(np.bincount(whose.codes[arrivals.event[fresh]]).tolist()):
+        if count:
+            call.joined[whose.names[code]] += count
     chosen = fresh[to[arrivals.member[fresh]] >= 0]
     odd = {"unplanned": len(fresh) - len(chosen), "no_number": 0}
     values, fit = _values(arrivals, chosen, to, targets)
@@ -119,7 +122,7 @@ def arrive(
     rows[:, 0] = (arrivals.time[event] << SHIFT) | (places[arrivals.member[chosen]] << 2)
     rows[:, 1:3] = np.ascontiguousarray(arrivals.uid).view("<i8").reshape(-1, 2)[event]
     rows[:, 3] = values[order]
-    marks, theirs = arrivals.watermark[event], list(map(whose.__getitem__, event.tolist()))
+    marks, theirs = arrivals.watermark[event], whose.codes[event]
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     ends = np.searchsorted(codes, (np.arange(len(targets)) + 1) * len(keys)).tolist()
     first = 0
@@ -129,7 +132,9 @@ def arrive(
             names = [keys[at] for at in (codes[mine] % len(keys)).tolist()]
             part = slice(first, end)
             wide = np.ascontiguousarray(rows[part, : groups.width])
-            call.add(groups, _runs(names, mine - first, wide, marks[part], theirs[part]))
+            call.add(
+                groups, _runs(names, mine - first, wide, marks[part], theirs[part], whose.names)
+            )
         first = end
     return odd
 
@@ -139,6 +144,7 @@ def _runs(
     begins: NDArray[np.int64],
     rows: NDArray[np.int64],
     marks: NDArray[np.int64],
+    code: NDArray[np.int64],
     whose: Sequence[Whose | None],
 ) -> Runs:
     """Return the events of groups that begin at places of `rows`."""
@@ -157,6 +163,7 @@ def _runs(
         rows,
         rows.tobytes(),
         marks,
+        code,
         whose,
     )
 

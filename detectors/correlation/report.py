@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from schemas.identity import uid_text
 ATTACHED: Final = 50
 #: Of those, the ones that the explanation lists.
 LISTED: Final = 20
+#: Correlations of which what is always the same is remembered.
+ROOTS: Final = 1024
 
 _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"))
 _WORDS: Final = {
@@ -67,6 +69,7 @@ class Raised(msgspec.Struct, array_like=True):
     listed: list[tuple[int, int, bytes]] = []
 
 
+@lru_cache(maxsize=ROOTS)
 def span(milliseconds: int) -> str:
     """Return a length of time as a rule would state it.
 
@@ -79,14 +82,39 @@ def span(milliseconds: int) -> str:
     return f"{milliseconds}ms"
 
 
-@lru_cache(maxsize=1 << 12)  # the events of an alert come with each amendment
 def clock(time: int) -> str:
-    """Return an event time (ms) as people read it, UTC."""
-    try:
-        when = datetime.fromtimestamp(time / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
+    """Return an event time (ms) as people read it, UTC.
+
+    >>> clock(1_767_571_200_000)
+    '2026-01-05 00:00:00 UTC'
+    """
+    day, rest = divmod(time // 1000, 86_400)
+    minutes, second = divmod(rest, 60)
+    date = _date(day)
+    if not date:
         return f"{time} ms"
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{date} {minutes // 60:02}:{minutes % 60:02}:{second:02} UTC"
+
+
+@lru_cache(maxsize=1 << 8)
+def _date(day: int) -> str:
+    """Return the date so many days after 1970; empty where no calendar has it."""
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(day)).strftime("%Y-%m-%d")
+    except OverflowError:
+        return ""
+
+
+@lru_cache(maxsize=1 << 13)  # the first events of an alert come with each amendment
+def _listed(title: str, time: int, uid: bytes) -> msgspec.Raw:
+    """Return what an explanation says of an event, as JSON."""
+    row = {"selection": title, "field": "time", "value": clock(time), "event": _text(uid)}
+    return msgspec.Raw(msgspec.json.encode(row))
+
+
+@lru_cache(maxsize=1 << 13)
+def _text(uid: bytes) -> str:
+    return uid_text(uid) if uid else ""
 
 
 def alert(
@@ -156,17 +184,9 @@ def explanation(node: Node, group: dict[str, str], raised: Raised) -> str:
         kind="correlation",
         what=f"{root.title}{about}: {_said(root, raised)} between "
         f"{clock(max(raised.since, raised.first_seen))} and {clock(raised.at)}.",
-        description=" ".join(root.description.split())[:LONGEST],
+        description=_described(root),
         condition=_condition(root),
-        matched=[
-            {
-                "selection": node.titles[member],
-                "field": "time",
-                "value": clock(time),
-                "event": uid_text(uid) if uid else "",
-            }
-            for time, member, uid in raised.listed
-        ],
+        matched=[_listed(node.titles[member], time, uid) for time, member, uid in raised.listed],
         contributions=sorted(parts, key=lambda part: -part["weight"]),
         baseline={
             "value": raised.value,
@@ -177,7 +197,7 @@ def explanation(node: Node, group: dict[str, str], raised: Raised) -> str:
             "until": raised.at,
             "group": group,
         },
-        events=[uid_text(uid) for _, _, uid in raised.listed if uid],
+        events=[_text(uid) for _, _, uid in raised.listed if uid],
         techniques=list(root.techniques),
         quiet=_quiet(root),
         false_positives=list(root.falsepositives),
@@ -197,6 +217,7 @@ def _said(root: Correlation, raised: Raised) -> str:
     return f"{raised.value:g} {what} within {span(root.timespan_ms)}"
 
 
+@lru_cache(maxsize=ROOTS)
 def _what(root: Correlation) -> str:
     fields = " and ".join(root.fields)
     return {
@@ -211,6 +232,7 @@ def _what(root: Correlation) -> str:
     }[root.kind]
 
 
+@lru_cache(maxsize=ROOTS)
 def _condition(root: Correlation) -> str:
     if root.expression:
         return f"{root.condition} within {span(root.timespan_ms)}"
@@ -218,8 +240,14 @@ def _condition(root: Correlation) -> str:
     return f"{wanted} {_what(root)} within {span(root.timespan_ms)}"
 
 
+@lru_cache(maxsize=ROOTS)
 def _quiet(root: Correlation) -> str:
     if root.expression:
         return f"not ({root.condition}) within {span(root.timespan_ms)}"
     opposite = " or ".join(_OPPOSITES[name].format(f"{n:g}") for name, n in root.conditions)
     return f"{opposite} {_what(root)} within {span(root.timespan_ms)}"
+
+
+@lru_cache(maxsize=ROOTS)
+def _described(root: Correlation) -> str:
+    return " ".join(root.description.split())[:LONGEST]

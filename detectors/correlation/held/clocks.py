@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.correlation.held.groups import Whose
 from schemas.joins import Arrivals
@@ -26,6 +27,13 @@ class Lane(NamedTuple):
     source: str
 
 
+class Owners(NamedTuple):
+    """Whose events are: some tenants and sources, and of each event which of them."""
+
+    names: list[Whose]
+    codes: NDArray[np.int64]
+
+
 class Clocks:
     """Watermarks of all lanes of one ``signals`` partition.
 
@@ -41,7 +49,7 @@ class Clocks:
         self.newest: dict[str, int] = {}
         self._begun: dict[str, int] = {}
 
-    def note(self, partition: int, arrivals: Arrivals, start: int) -> list[Whose]:
+    def note(self, partition: int, arrivals: Arrivals, start: int) -> Owners:
         """Take note of the events from place `start` on; return whose each event is."""
         width = len(arrivals.source.values)
         codes = arrivals.tenant.index.astype(np.int64) * width + arrivals.source.index
@@ -60,7 +68,7 @@ class Clocks:
             for tenant in arrivals.tenant.values
             for source in arrivals.source.values
         ]
-        return list(map(names.__getitem__, codes.tolist()))
+        return Owners(names, codes)
 
     def _tick(self, tenant: str) -> None:
         lanes = [state for lane, state in self._lanes.items() if lane.tenant == tenant]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -41,17 +39,29 @@ class Chunk:
         self._arrivals: Arrivals | None = arrivals
         self._start = start
         self._known: dict[bytes, Seen] = {}
+        self._columns: _Columns | None = None
         begun = int(arrivals.raw_end[start - 1]) if start else 0
         self.events = len(arrivals.time) - start
         self.size = int(arrivals.raw_end[-1]) - begun + _EACH * self.events
 
     @property
     def known(self) -> dict[bytes, Seen]:
-        """The events, by id; taken apart when one is first asked for."""
+        """The events, by id; taken apart when they are first asked for."""
         if self._arrivals is not None:
-            self._known = {seen.uid: seen for seen in _events(self._arrivals, self._start)}
-            self._arrivals = None
+            columns = self._columns or _columns(self._arrivals, self._start)
+            found = [_event(self._arrivals, columns, place) for place in columns.places.values()]
+            self._known = {seen.uid: seen for seen in found if seen is not None}
+            self._arrivals = self._columns = None
         return self._known
+
+    def get(self, uid: bytes) -> Seen | None:
+        """Return an event, if it is here."""
+        if self._arrivals is None:
+            return self._known.get(uid)
+        if self._columns is None:
+            self._columns = _columns(self._arrivals, self._start)
+        place = self._columns.places.get(uid)
+        return None if place is None else _event(self._arrivals, self._columns, place)
 
     def _skip(self, arrivals: Arrivals, room: int) -> int:
         """Begin later in a record that was not taken apart yet."""
@@ -59,13 +69,13 @@ class Chunk:
         left = int(arrivals.raw_end[-1]) - arrivals.raw_end + _EACH * np.arange(count)[::-1]
         start = max(self._start, 1 + int(np.argmax(left <= room)))
         gone = start - self._start
-        self._start, self.events = start, count - start
+        self._start, self.events, self._columns = start, count - start, None
         self.size = int(left[start - 1])
         return gone
 
     def fill(self, events: list[Seen]) -> None:
         """Have just these events."""
-        self._arrivals = None
+        self._arrivals = self._columns = None
         self._known = {seen.uid: seen for seen in events}
         self.events = len(events)
         self.size = sum(len(seen.raw) + _EACH for seen in events)
@@ -90,26 +100,45 @@ class Chunk:
         return gone
 
 
-def _events(arrivals: Arrivals, start: int) -> Iterator[Seen]:
-    """Yield the events from place `start` on, each with the last value it contributed."""
-    values = dict(zip(arrivals.event.tolist(), arrivals.value.index.tolist(), strict=True))
-    texts, uids = arrivals.value.values, arrivals.uid.tobytes()
-    rows = zip(
+class _Columns(NamedTuple):
+    """What is read of single events, as lists: those are looked up faster than arrays."""
+
+    places: dict[bytes, int]
+    time: list[int]
+    arrived: list[int]
+    source: list[int]
+    entity: list[int]
+    value: dict[int, int]
+
+
+def _columns(arrivals: Arrivals, start: int) -> _Columns:
+    """Return the columns of a record whose events from place `start` on are of interest."""
+    ids = arrivals.uid[start:].tobytes()
+    each = [ids[at : at + 16] for at in range(0, len(ids), 16)]
+    return _Columns(
+        dict(zip(each, range(start, start + len(each)), strict=True)),
         arrivals.time.tolist(),
         arrivals.arrived.tolist(),
-        map(arrivals.source.values.__getitem__, arrivals.source.index.tolist()),
-        map(arrivals.entity.values.__getitem__, arrivals.entity.index.tolist()),
-        [0, *arrivals.raw_end.tolist()],
-        arrivals.raw_end.tolist(),
-        strict=False,
+        arrivals.source.index.tolist(),
+        arrivals.entity.index.tolist(),
+        dict(zip(arrivals.event.tolist(), arrivals.value.index.tolist(), strict=True)),
     )
-    for place, row in enumerate(islice(rows, start, None), start):
-        time, arrived, source, entity, begin, end = row
-        if 0 < end - begin <= LARGEST:
-            uid = uids[16 * place : 16 * place + 16]
-            value = texts[values.get(place, 0)] if texts else ""
-            raw = bytes(arrivals.raw[begin:end])
-            yield Seen(uid, time, arrived, source, entity, value, raw)
+
+
+def _event(arrivals: Arrivals, columns: _Columns, place: int) -> Seen | None:
+    """Return an event with the last value it contributed; None where it is not kept."""
+    raw, texts = arrivals.raw_of(place), arrivals.value.values
+    if not 0 < len(raw) <= LARGEST:
+        return None
+    return Seen(
+        arrivals.uid[place].tobytes(),
+        columns.time[place],
+        columns.arrived[place],
+        arrivals.source.values[columns.source[place]],
+        arrivals.entity.values[columns.entity[place]],
+        texts[columns.value.get(place, 0)] if texts else "",
+        raw,
+    )
 
 
 class Evidence:
@@ -147,7 +176,7 @@ class Evidence:
     def get(self, uid: bytes) -> Seen | None:
         """Return an event, if it is still there."""
         for chunk in reversed(self._chunks):
-            found = chunk.known.get(uid)
+            found = chunk.get(uid)
             if found is not None:
                 return found
         return None

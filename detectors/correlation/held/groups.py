@@ -86,8 +86,10 @@ class Runs(NamedTuple):
         The bytes of `rows`.
     marks
         Of each event, the watermark that it brings.
+    code
+        Of each event, its place in `whose`.
     whose
-        Of each event, whose it is; none of the matches of lower correlations.
+        Whose events are; none for the matches of lower correlations.
     """
 
     keys: list[str]
@@ -99,6 +101,7 @@ class Runs(NamedTuple):
     rows: NDArray[np.int64]
     content: bytes
     marks: NDArray[np.int64]
+    code: NDArray[np.int64]
     whose: Sequence[Whose | None]
 
 
@@ -170,32 +173,38 @@ class Groups:
                 self._wait(key, runs, begin, end, late)
                 self.settle(key, clocks.get(tenant_of(key), NOTHING) if clocks else NOTHING)
             return
-        width, kept, held, clock = self.width, self._kept, self.entries, NOTHING
+        width, held, slices, clock = self.width, self.entries, self.slices, NOTHING
         few, step, content = min(self._least, self._most) * width, 8 * width, runs.content
         for key, begin, end, low, high, rising in zip(*runs[:6], strict=True):
             if clocks:
                 clock = clocks.get(tenant_of(key), NOTHING)
             entries = held.pop(key, None)
-            if entries is None:
-                entries = held[key] = array("q")
-            else:
-                held[key] = entries  # as the one touched last
-            size = len(entries)
-            if rising and (not size or entries[size - width] | 3 < low):
-                entries.frombytes(content[begin * step : end * step])
-                size = len(entries)
-                horizon = (high >> SHIFT if high >> SHIFT < clock else clock) - kept
-                if size < few and entries[0] >> SHIFT >= horizon and key not in self.slices:
+            if rising and (entries is None or entries[-width] | 3 < low):
+                if entries is None:
+                    entries = held[key] = array("q", content[begin * step : end * step])
+                else:
+                    held[key] = entries  # as the one touched last
+                    entries.frombytes(content[begin * step : end * step])
+                if (
+                    len(entries) < few
+                    and (clock == NOTHING or entries[0] >= self._horizon(high, clock))
+                    and not (slices and key in slices)
+                ):
                     continue  # most events of most groups
                 times: tuple[int, int] | None = (low >> SHIFT, high >> SHIFT)
             else:
-                became = self._merge(key, runs, begin, end, clock - kept, late)
+                held[key] = array("q") if entries is None else entries
+                became = self._merge(key, runs, begin, end, clock - self._kept, late)
                 entries, times = held[key], _span(runs.rows[begin:end, 0][became == NEW])
-            if times and (len(entries) >= self._least * width or key in self.slices):
+            if times and (len(entries) >= few or key in slices):
                 firings = self._judge(key, entries, times[0], self._over(times[1]))
                 if firings:
                     yield key, firings
             self.settle(key, clock)
+
+    def _horizon(self, newest: int, clock: int) -> int:
+        """Return the stamp before which no window has events, given the newest stamp."""
+        return (min(newest >> SHIFT, clock) - self._kept) << SHIFT
 
     def _merge(
         self, key: str, runs: Runs, begin: int, end: int, floor: int, late: dict[Whose, int]
@@ -208,10 +217,11 @@ class Groups:
         used = admit(held, rows, self.width, floor, self._kept, merged, became)
         self.entries[key] = array("q", merged[:used].tobytes())
         for place in np.flatnonzero(became == LATE).tolist():
-            self._late(runs.whose[begin + place], late)
+            self._late(runs, begin + place, late)
         return became
 
-    def _late(self, whose: Whose | None, late: dict[Whose, int]) -> None:
+    def _late(self, runs: Runs, place: int, late: dict[Whose, int]) -> None:
+        whose = runs.whose[int(runs.code[place])]
         if whose is None:
             self.evictions += 1
         else:
@@ -239,7 +249,8 @@ class Groups:
         ask = (low, until, self._span, self._tumbling, kind, enough, len(self._names))
         view = np.frombuffer(entries, np.int64)
         used = judge(view, self.width, np.array(ask, np.int64), self._found)
-        found = [Firing(*row, float(value)) for *row, value in self._found[:used].tolist()]
+        rows = self._found[:used].tolist()
+        found = [Firing(row[0], row[1], row[2], row[3], float(row[4])) for row in rows]
         if kind == WHICH:
             return self._those(found, self._found[:used, 4].tolist())
         if self.correlation.expression:
@@ -307,10 +318,10 @@ class Groups:
         times = runs.rows[begin:end, 0] >> SHIFT
         fit = (times > done) & (times >= runs.marks[begin:end] - slack)
         for place in np.flatnonzero(~fit).tolist():
-            self._late(runs.whose[begin + place], late)
+            self._late(runs, begin + place, late)
         if not fit.any():
             return
-        rows = runs if fit.all() else runs._replace(rows=runs.rows[begin:end][fit])
+        rows = runs if fit.all() else runs._replace(rows=runs.rows[begin:end][fit])  # none is late
         if rows is not runs:
             begin, end, times = 0, len(rows.rows), times[fit]
         became = self._merge(key, rows, begin, end, NOTHING, late)
