@@ -200,11 +200,17 @@ def risk_explanation(
 
 
 def _clause(part: Mapping[str, Any]) -> str:
-    """Say one matched part: ``eventName is 'CreateUser'``, or with the pattern it met."""
+    """Say one matched part: ``eventName is 'CreateUser'``, or with the pattern it met.
+
+    Of several values only what met the pattern says something.
+    """
     field, value = part.get("field") or "the event", _quoted(part.get("value"))
-    if not part.get("modifiers"):
-        return f"{field} is {value}"
-    return f"{field} {value} ({part['modifiers']} {_quoted(part.get('pattern'))})"
+    modifiers, pattern = part.get("modifiers"), _quoted(part.get("pattern"))
+    if isinstance(part.get("value"), list) and part.get("pattern"):
+        return (
+            f"{field} has one that {modifiers} {pattern}" if modifiers else f"{field} has {pattern}"
+        )
+    return f"{field} {value} ({modifiers} {pattern})" if modifiers else f"{field} is {value}"
 
 
 def _quoted(value: Any) -> str:

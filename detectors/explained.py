@@ -77,7 +77,8 @@ def _contributed(part: Mapping[str, Any]) -> str:
     share = f"{weight:>6.1%}" if isinstance(weight, int | float) else " " * 6
     more = []
     if "points" in part:
-        more.append(f"{part['points']} points")
+        points = part["points"]
+        more.append(f"{points:.2f} points" if isinstance(points, float) else f"{points} points")
     if isinstance(part.get("time"), int):
         more.append(_time(part["time"]))
     if part.get("tactics"):

@@ -23,6 +23,10 @@ TIMEOUT_S = 60.0
 #: The API sends a heartbeat every 15 s; after this long without one it is gone.
 SILENCE_S = 45.0
 RETRY_S = 2.0
+#: Alerts among which the first characters of an id are looked for.
+RECENT = 20_000
+_WHOLE = "00000000-0000-0000-0000-000000000000"
+_BEGINNING = re.compile(r"[0-9a-fA-F]{4}[0-9a-fA-F-]{0,32}\Z")
 _SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 QueryOption = Annotated[
@@ -103,6 +107,29 @@ def _pointer(problem: Mapping[str, Any], query: str) -> str:
     if not columns or len(query) > WIDEST or not query.isprintable():
         return ""
     return f"\n  {query}\n  {' ' * (columns[0] - 1)}^"
+
+
+def alert_id(client: httpx.Client, given: str) -> str:
+    """Return the whole id of an alert of which the first characters are given.
+
+    Raises
+    ------
+    SettingsError
+        It is no beginning of an id, or of none or several of the latest `RECENT` alerts.
+    """
+    if not _BEGINNING.match(given):
+        raise SettingsError(
+            f"expected the id of an alert, or its first 4 characters or more, found {given!r}; "
+            "`sentinel alerts` shows them"
+        )
+    if len(given) == len(_WHOLE):
+        return given
+    recent = pages(client, "/v1/alerts", {"fields": "id"}, RECENT)
+    found = [each["id"] for each in recent if each["id"].startswith(given.lower())]
+    if len(found) != 1:
+        many = f"{len(found)} of them" if found else f"none among the latest {RECENT:,}"
+        raise SettingsError(f"expected one alert whose id begins with {given}, found {many}")
+    return str(found[0])
 
 
 def pages(

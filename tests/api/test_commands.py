@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from streams.sinks.base import AlertEventRow
+
+NOW = int(time.time() * 1000)
 FIELDS = ["id", "time", "tenant", "source", "severity", "score", "rule_id", "title"]
 FIELDS += ["techniques", "entity", "event_uids", "explanation", "status", "count"]
 FIELDS += ["assignee", "disposition", "disposition_reason", "merged_into", "suppression"]
@@ -99,6 +103,34 @@ async def test_an_alert_for_a_person_says_why(sentinel: Sentinel, seed) -> None:
         assert part in result.out
 
 
+async def test_an_alert_for_a_person_says_what_happened_what_else_and_what_to_do(
+    sentinel: Sentinel, seed
+) -> None:
+    ocsf = {
+        "message": "ConsoleLogin by root",
+        "status": "Failure",
+        "src_endpoint": {"ip": "203.0.113.7", "location": {"country": "NZ"}},
+        "enrichments": [{"value": "203.0.113.7", "type": "anonymity", "data": {"flags": ["tor"]}}],
+    }
+    about = AlertEventRow(uuid4().bytes, NOW, NOW, 0.7, "cloudtrail", json.dumps(ocsf), b"{}")
+    entity = f"root {uuid4()}"
+    first = await seed.alert(entity=entity)
+    await seed.write(first._replace(events=[about]))
+    await seed.alert(entity=entity, title="A key was made")
+
+    result = await sentinel("alert", first.id[:18])
+
+    assert result.status == 0
+    for part in (
+        *("ConsoleLogin by root", "203.0.113.7 (NZ, tor)", "Failure"),
+        *("1 more alert(s) share", "sentinel incident ", "A key was made"),
+        f"sentinel events --entity '{entity}' --since ",
+        f"sentinel suppressions add --rule {first.rule_id} --entity '{entity}'",
+        "https://attack.mitre.org/techniques/T1078/004/",
+    ):
+        assert part in result.out
+
+
 async def test_events_are_listed(sentinel: Sentinel, seed, tenant) -> None:
     row = await seed.event(operation="Odd[/]")
     result = await sentinel("events", "--json", "--tenant", tenant)
@@ -124,6 +156,8 @@ async def test_following_prints_alerts_as_they_come(sentinel: Sentinel, seed, te
         (("alerts", "--severity", "awful"), "severity"),
         (("alerts", "--since", "yesterday"), "90m, 12h, 7d"),
         (("alert", "6f1c2a36-3f6e-5f0e-9d3b-0d8f5a0c9b11"), "there is no alert"),
+        (("alert", "6f1c2a36-3f6e"), "found none among the latest"),
+        (("alert", "first"), "or its first 4 characters or more, found 'first'"),
     ],
 )
 async def test_what_the_api_refuses_is_one_line(

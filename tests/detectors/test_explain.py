@@ -68,6 +68,13 @@ def test_rule_says_what_matched() -> None:
     assert said["cold_start"] is False
 
 
+def test_of_several_values_it_says_which_matched() -> None:
+    values = {"field": "a", "value": ["auditctl", "-D"], "modifiers": ""}
+    ends = values | {"modifiers": "endswith", "pattern": "ctl"}
+    said = json.loads(rule_explanation(RULE, {"matched": [values | {"pattern": "-D"}, ends]}))
+    assert said["what"] == "Access key created: a has '-D' and a has one that endswith 'ctl'."
+
+
 def test_the_rule_engine_says_what_this_takes(tmp_path) -> None:
     rule = {
         "title": "Tool",

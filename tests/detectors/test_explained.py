@@ -53,7 +53,7 @@ def text(explanation, **alert):
         (
             risk_explanation("ada", 2.5, 2.0, RISK_PARTS, ["T1098"], ["persistence"], 24),
             ["The risk of ada is 2.50: Key, Rare.",
-             " 70.0%  Key: r1  (0.7 points, 1970-01-01 00:00:00 UTC, persistence)",
+             " 70.0%  Key: r1  (0.70 points, 1970-01-01 00:00:00 UTC, persistence)",
              "threshold     2.0"],
         ),
         (
