@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +16,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from api import docs, errors, routes
 from api.auth import OPEN, Edge, Guard
 from api.conditional import Conditional
-from api.deps import Services
+from api.deps import Database, Services
 from api.identity.access import Identity
 from api.routes.alert_stream import Head
 from api.routes.ingest import Sources
-from sentinel import __version__
+from sentinel import __version__, postgres
 from sentinel.settings import Settings
 
 DESCRIPTION = """\
@@ -56,7 +57,11 @@ def create(settings: Settings) -> FastAPI:
         services = Services(settings)
         app.state.services, app.state.sources = services, Sources()
         app.state.head = Head(services)
+        everywhere = Database(services, postgres.ALL_TENANTS)
+        settling = asyncio.create_task(identity.rates.counts.settle_for_ever(everywhere))
         yield
+        settling.cancel()
+        await asyncio.wait([settling])
         await services.close()
 
     app = FastAPI(

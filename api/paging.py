@@ -40,7 +40,8 @@ def moment(value: datetime) -> str:
     >>> moment(datetime(2026, 1, 31, 12, tzinfo=UTC))
     '2026-01-31T12:00:00.000Z'
     """
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return at.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def encode_cursor(*parts: str | int) -> str:

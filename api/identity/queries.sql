@@ -84,6 +84,19 @@ UPDATE api_keys SET last_used_at = now() WHERE id = $1;
 -- name: limits_of_tenant
 SELECT disabled, events_per_second, requests_per_minute FROM tenants WHERE tenant = $1;
 
+-- name: settle_counts
+-- Adds counts $3 of the keys $1 to their windows, where those have not ended by $4; else new
+-- windows begin, which end at $2. Returns what holds now. What ended a while ago goes.
+WITH over AS (
+  DELETE FROM rate_counts WHERE ends < $4 - 60 AND key <> ALL ($1::text[])
+)
+INSERT INTO rate_counts AS known (key, ends, count)
+SELECT * FROM unnest($1::text[], $2::float8[], $3::bigint[])
+ON CONFLICT (key) DO UPDATE SET
+  count = CASE WHEN known.ends > $4::float8 THEN known.count ELSE 0 END + excluded.count,
+  ends = CASE WHEN known.ends > $4::float8 THEN known.ends ELSE excluded.ends END
+RETURNING key, ends, count;
+
 -- name: set_password
 UPDATE users SET password = $2, secret_until = NULL, updated_at = now() WHERE id = $1;
 

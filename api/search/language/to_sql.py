@@ -38,6 +38,8 @@ _TYPES = {
     Kind.ID: "uuid",
 }
 _PLAIN = re.compile(r"[a-z0-9]+")
+#: A column that is one text, stored as it is.
+_SINGLE = re.compile(r"to_jsonb\(([a-z_.]+)\)")
 
 
 class Sql:
@@ -140,7 +142,8 @@ class Sql:
     def _words(self, field: Field, words: tuple[str, ...]) -> str:
         near = [word for word in words if _PLAIN.fullmatch(word)]
         phrase = self._arg(f"% {' '.join(map(_escaped, words))} %")
-        return self._in_text(field, near, f"LIKE {phrase}")
+        side_by_side = "[^0-9a-z]+".join(words) if len(near) == len(words) else ""
+        return self._in_text(field, near, f"LIKE {phrase}", side_by_side)
 
     def _word_like(self, field: Field, pattern: Pattern) -> str:
         expression = "".join(
@@ -150,14 +153,25 @@ class Sql:
         near = [part for part in pattern if isinstance(part, str) and _PLAIN.fullmatch(part)]
         return self._in_text(field, near, f"~ {self._arg(f' {expression} ')}")
 
-    def _in_text(self, field: Field, near: list[str], test: str) -> str:
-        """Return a test of ``search_text``, after the cheap one for words of ASCII alone."""
+    def _in_text(self, field: Field, near: list[str], test: str, side_by_side: str = "") -> str:
+        """Return a test of ``search_text``, after cheap ones for words of ASCII alone.
+
+        These words must be there in their order, and in a text that is stored as such, not
+        within JSON, whole and `side_by_side`: an expression of what stands between no others.
+        """
         whole = f"public.search_text({field.column}) {test}"
         if not near:
             return f"({whole})"
-        stored = "coalesce(nullif(raw, ''), ocsf::text)" if "raw" in field.column else field.column
-        like = self._arg([f"%{word}%" for word in near], "text[]")
-        cheap = f'lower({stored}::text COLLATE "C") LIKE ALL ({like})'
+        single = _SINGLE.fullmatch(field.column)
+        stored = single[1] if single else f"{field.column}::text"
+        if "raw" in field.column:
+            stored = "coalesce(nullif(raw, ''), ocsf::text)"
+        lower = f'lower({stored} COLLATE "C")'
+        in_order = self._arg("%".join(["", *near, ""]))
+        cheap = f"{lower} LIKE {in_order}"
+        if single and side_by_side:
+            words = self._arg(f"(^|[^0-9a-z]){side_by_side}($|[^0-9a-z])")
+            whole = f"CASE WHEN {lower} ~ {words} THEN {whole} ELSE false END"
         return f"CASE WHEN {cheap} THEN {whole} ELSE false END"
 
     def _arg(self, value: Any, kind: str = "text") -> str:
