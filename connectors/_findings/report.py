@@ -10,7 +10,8 @@ report, ``context`` what the report says around it. The last unit of a scan is
 ``{"at": 120, "scan": {…}, "done": true}``; a scan without findings is that unit alone.
 
 A message of ``raw.<source>`` is a report; a report in an envelope that says what the report
-does not, ``{"scan": {"target": "git.example.com/shop", "time": …, "id": …}, "report": …}``;
+does not, ``{"scan": {"target": "git.example.com/shop", "time": …, "id": …, "scope": …},
+"report": …}``, where ``scope`` is what part of the target it covered (``namespace/shop``);
 or units, one a line. The last is what `messages` makes of a file, because a report may be
 larger than a Kafka message.
 
@@ -40,6 +41,8 @@ MAX_FINDINGS: Final = 5_000_000
 """Findings of one scan; more are no report."""
 NAMESPACE: Final = UUID("5bd1f5a3-55c1-5f0e-9d0e-6a3f0c3f7e51")
 EMPTY: Final = b"{}"
+#: Of the label in ``metadata.labels`` that names the part of the target that a scan covered.
+SCOPE_LABEL: Final = "scope:"
 _MARK: Final = b"\xef\xbb\xbf"
 _UNIT: Final = re.compile(rb'\{"at":\d+,"scan":\{')
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -83,6 +86,9 @@ class Given(NamedTuple):
     ----------
     target, uid
         As in `Scan`.
+    scope
+        What part of the target the scan covered: a namespace, a set of checks or options.
+        It resolves only what scans of the same part found (`streams.sinks.findings`).
     time
         As JSON has it, or None.
     fallback
@@ -91,6 +97,7 @@ class Given(NamedTuple):
 
     target: str = ""
     uid: str = ""
+    scope: str = ""
     time: Any = None
     fallback: int | None = None
 
@@ -165,6 +172,7 @@ def opened(document: Document) -> tuple[Document, Given]:
     return found["report"], Given(
         target=text(said.get("target")),
         uid=text(said.get("id")),
+        scope=text(said.get("scope")),
         time=value(said.get("time")),
     )
 
@@ -206,7 +214,9 @@ def _head(source: str, scan: Scan, given: Given) -> dict[str, Any]:
     # same report sent twice is one scan.
     known_by = uid or (str(when) if said else "") or _digest(scan)
     name = "\x1f".join((source, target, scan.scope, known_by, str(len(scan.findings))))
-    return {
+    name += f"\x1f{given.scope}" if given.scope else ""
+    within = {"within": given.scope} if given.scope else {}
+    return within | {
         "id": str(uuid5(NAMESPACE, name)),
         "time": when,
         "target": target,

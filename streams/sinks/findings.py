@@ -6,6 +6,10 @@ is not the one that gave it its state (`detectors.findings`). A scan is judged, 
 lacks resolved, in the transaction in which the last of its findings arrives, whatever the
 order; it may take as many batches as it likes. Keeps no positions: the caller saves them.
 
+A scan may say what part of its target it covered (`SCOPE_LABEL` in ``metadata.labels``): it
+resolves only what scans of that part found, while one that says nothing covers all. What a
+whole scan has seen is its, though one of a part sees it too.
+
 Taken are events that say which scan they are of (``metadata.correlation_uid``) and their
 number in it (``metadata.sequence``); findings of services that keep states of their own
 (Security Hub, GuardDuty) are events like any other.
@@ -23,6 +27,7 @@ from uuid import UUID
 
 import msgspec
 
+from connectors._findings.report import SCOPE_LABEL
 from connectors._mapper import Mapper
 from detectors.findings import Known, Sighting, missing, seen
 from detectors.suppress.policy import Policy
@@ -57,6 +62,7 @@ FORGET_S: Final = 3600.0
 class _Metadata(msgspec.Struct):
     correlation_uid: str = ""
     sequence: int | None = None
+    labels: list[str] | None = None
 
 
 class _Info(msgspec.Struct):
@@ -94,6 +100,7 @@ class _Part:
 
     time: int = 0
     total: int | None = None
+    scope: str = ""
     rows: dict[int, _Row] = field(default_factory=dict)
 
 
@@ -180,12 +187,16 @@ def _parts(events: Iterable[EventRow]) -> dict[_Key, _Part]:
         except (msgspec.DecodeError, ValueError):
             continue  # no scan of ours
         key = (row.tenant, _storable.text(row.service), _storable.text(row.entity), scan)
+        labels = event.metadata.labels or ()
+        scope = next((each for each in labels if each.startswith(SCOPE_LABEL)), "")
         if row.class_uid == SCAN_ACTIVITY and event.num_detections is not None:
             found[key].total, found[key].time = event.num_detections, row.time
+            found[key].scope = _storable.text(scope.removeprefix(SCOPE_LABEL))
         elif event.metadata.sequence is not None and uid is not None:
             part = found[key]
             part.rows[event.metadata.sequence] = _Row(uid, row, event)
             part.time = part.time or row.time
+            part.scope = _storable.text(scope.removeprefix(SCOPE_LABEL))
     return found
 
 
@@ -200,7 +211,7 @@ async def _write_part(connection: Any, key: _Key, part: _Part, policy: Policy) -
     if not whole:
         return
     if target:
-        await _miss(connection, key, when)
+        await _miss(connection, key, part.scope, when)
     await connection.execute(SQL["judged"], tenant, UUID(scan))
 
 
@@ -220,7 +231,7 @@ async def _see(connection: Any, key: _Key, part: _Part, when: int, policy: Polic
     if changed:
         rows = [(known[uid], changed[uid]) for uid in sorted(changed)]
         columns = _columns(rows, target, policy)
-        await connection.execute(SQL["upsert"], tenant, tool, target, *columns)
+        await connection.execute(SQL["upsert"], tenant, tool, target, *columns, part.scope)
 
 
 def _columns(changed: Sequence[tuple[Known, _Row]], target: str, policy: Policy) -> list[list[Any]]:
@@ -252,10 +263,10 @@ def _suppressed(row: EventRow, target: str, policy: Policy) -> bool:
     return bool(policy.suppressed(said | {"source": row.source}, row.arrived, [row.time]))
 
 
-async def _miss(connection: Any, key: _Key, when: int) -> None:
-    """Resolve what the scan does not have."""
+async def _miss(connection: Any, key: _Key, scope: str, when: int) -> None:
+    """Resolve what the scan does not have though it covered it."""
     tenant, tool, target, scan = key
-    rows = await connection.fetch(SQL["others"], tenant, tool, target, UUID(scan))
+    rows = await connection.fetch(SQL["others"], tenant, tool, target, UUID(scan), scope)
     gone = [
         (row[0], after)
         for row in rows

@@ -25,9 +25,9 @@ ORDER BY uid FOR UPDATE;
 
 -- name: upsert
 INSERT INTO findings AS f (tenant, tool, target, uid, source, class_uid, rule, title, severity_id,
-  suppressed, state, scan, first_seen, last_seen, judged, ocsf)
+  suppressed, state, scan, first_seen, last_seen, judged, ocsf, scope)
 SELECT $1, $2, $3, uid, source, class_uid, rule, title, severity_id, suppressed, state, scan,
-  pg_temp.at(first_seen), pg_temp.at(last_seen), pg_temp.at(judged), ocsf::jsonb
+  pg_temp.at(first_seen), pg_temp.at(last_seen), pg_temp.at(judged), ocsf::jsonb, $17
 FROM unnest($4::uuid[], $5::text[], $6::int[], $7::text[], $8::text[], $9::int[], $10::bool[],
   $11::text[], $12::uuid[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[]
 ) AS n (uid, source, class_uid, rule, title, severity_id, suppressed, state, scan, first_seen,
@@ -38,6 +38,7 @@ ON CONFLICT (tenant, tool, uid) DO UPDATE SET
   suppressed = excluded.suppressed, state = excluded.state, scan = excluded.scan,
   first_seen = excluded.first_seen, last_seen = excluded.last_seen, judged = excluded.judged,
   ocsf = CASE WHEN excluded.judged >= f.judged THEN excluded.ocsf ELSE f.ocsf END,
+  scope = CASE WHEN f.scope = '' AND f.state <> 'resolved' THEN '' ELSE excluded.scope END,
   updated_at = now();
 
 -- name: others
@@ -47,6 +48,7 @@ SELECT uid, state, scan::text,
   (extract(epoch FROM judged) * 1000)::bigint
 FROM findings
 WHERE tenant = $1 AND tool = $2 AND target = $3 AND scan <> $4 AND state <> 'resolved'
+  AND ($5::text = '' OR scope = $5)
 ORDER BY uid FOR UPDATE;
 
 -- name: missing

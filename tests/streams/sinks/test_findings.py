@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -28,9 +29,11 @@ from streams.sinks.findings import FindingsSink
 START = "2026-03-02T09:{minute:02}:00Z"
 
 
-def report(minute: int, cves: Sequence[int], target: str = "shop") -> list[EventRow]:
+def report(
+    minute: int, cves: Sequence[int], target: str = "shop", scope: str = ""
+) -> list[EventRow]:
     """Return the events of a scan of Trivy at a minute, with findings of these numbers."""
-    found = {
+    found: dict[str, Any] = {
         "ArtifactName": target,
         "ArtifactType": "repository",
         "CreatedAt": START.format(minute=minute),
@@ -50,6 +53,8 @@ def report(minute: int, cves: Sequence[int], target: str = "shop") -> list[Event
             }
         ],
     }
+    if scope:
+        found = {"scan": {"scope": scope}, "report": found}
     return rows(json.dumps(found).encode())
 
 
@@ -123,6 +128,29 @@ def test_a_scan_that_finds_nothing_resolves_all_and_one_of_elsewhere_nothing(
 
     assert write(postgres, tenant, report(1, [], target="other")) == {"0001": "new"}
     assert write(postgres, tenant, report(2, [])) == {"0001": "resolved"}
+
+
+def test_a_scan_of_a_part_resolves_only_what_scans_of_that_part_found(
+    postgres: str, tenant: str
+) -> None:
+    """Two namespaces of one cluster, and fewer checks than the night before."""
+    write(postgres, tenant, report(0, [1, 2], scope="namespace/shop"))
+    one = write(postgres, tenant, report(1, [3], scope="namespace/pay"))
+    assert one == {"0001": "new", "0002": "new", "0003": "new"}
+    two = write(postgres, tenant, report(2, [1], scope="namespace/shop"))
+    assert two == {"0001": "recurring", "0002": "resolved", "0003": "new"}
+
+    whole = write(postgres, tenant, report(3, [1, 2, 4]))
+    assert whole == {"0001": "recurring", "0002": "reopened", "0003": "resolved", "0004": "new"}
+    fewer = write(postgres, tenant, report(4, [1], scope="checks=quick"))
+    assert fewer == {
+        "0001": "recurring",
+        "0002": "reopened",
+        "0003": "resolved",
+        "0004": "new",
+    }, "fewer checks resolved what they do not check"
+    assert write(postgres, tenant, report(5, [], scope="checks=quick"))["0001"] == "recurring"
+    assert set(write(postgres, tenant, report(6, [])).values()) == {"resolved"}
 
 
 def test_what_was_scanned_must_be_known(postgres: str, tenant: str) -> None:
