@@ -18,7 +18,7 @@ from typing import IO, Any, ClassVar, Final, NamedTuple
 
 from connectors._findings import frame, identity, report
 from connectors._findings.document import SMALL, whole
-from connectors._findings.report import Document, Scan
+from connectors._findings.report import SCOPE_LABEL, Document, Scan
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.fields import Fields, some
@@ -230,6 +230,8 @@ class ScannerConnector(JsonConnector):
         """Return the OCSF objects of a finding, or of the end of a scan."""
         target = fields.text("scan.target")
         metadata: OCSF = {"correlation_uid": fields.text("scan.id")}
+        if scope := fields.text("scan.within"):
+            metadata["labels"] = [f"{SCOPE_LABEL}{scope}"]
         product = dict(self.product) | some(version=fields.text("scan.version"))
         if summary.class_uid == SCAN_ACTIVITY:
             total = frame.number(fields.get("scan.total"))
