@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
+from detectors.batch_models.live import Shelf
 from detectors.correlation import WINDOW_MS
 from detectors.incidents.risk import Risk
 from detectors.online.dedup import HORIZON, SeenIds, Watermarks
@@ -127,6 +128,8 @@ class Detector:
         With `together`: alerts per entity and week; 0: the threshold decides.
     tunings
         With `together`: returns what tenants have set of models.
+    shelf
+        With `together`: returns the batch models that were promoted.
 
     Notes
     -----
@@ -149,12 +152,13 @@ class Detector:
         together: bool = False,
         budget: float = 0.0,
         tunings: Callable[[], Tunings] = Tunings,
+        shelf: Callable[[], Shelf] = dict,
     ) -> None:
         self._budget = budget
         self._window_ms = window_ms
         self._risk = risk or Risk()
         self._factories = models
-        self._scoring = Scoring(threshold, together, guard, tunings)
+        self._scoring = Scoring(threshold, together, guard, tunings, shelf)
         self._max_tenants = max_tenants
         self._seen = SeenIds(horizon)
         self._watermarks = Watermarks()

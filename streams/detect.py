@@ -6,6 +6,7 @@ all of which live in `detectors.detect.Detector` and are checkpointed with the o
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
+from streams.policy.batch_models import Shelves
 from streams.policy.seeds import path_of
 from streams.policy.suppressions import Board, Reader
 from streams.runtime import telemetry
@@ -192,6 +194,8 @@ class DetectStage(Stage):
         self._partitions = partitions
         self._board = board or Board()
         self._reader = Reader(self._board, settings.postgres, self.name)
+        self._shelves = Shelves(settings.home / "models")
+        self._shelves.look()
         self._models = chosen(settings.models, settings.intel)
         warm()
 
@@ -200,8 +204,10 @@ class DetectStage(Stage):
         await self._reader.open()
 
     async def beside(self) -> None:
-        """Keep that up to date."""
-        await self._reader.run()
+        """Keep that up to date, and the batch models that were promoted."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reader.run())
+            group.create_task(self._shelves.run())
 
     def topics(self) -> list[str]:
         """Return the topic of events."""
@@ -222,6 +228,7 @@ class DetectStage(Stage):
             together=True,
             budget=self._settings.model_budget,
             tunings=lambda: self._board.policy.tunings,
+            shelf=lambda: self._shelves.models,
         )
         seed = path_of(self._settings.home / "seeds", self._partitions, partition)
         if seed.is_file():

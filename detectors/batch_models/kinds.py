@@ -162,6 +162,31 @@ class Trained:
         self.kind, self.contamination = kind, contamination
         self._estimator: Estimator = KINDS[kind](points, contamination, seed)
         self._known = np.sort(self._estimator.oddity(points))
+        self._usual = np.median(points, axis=0)
+
+    def __len__(self) -> int:
+        """Return how many events it learnt from."""
+        return len(self._known)
+
+    def contributions(self, point: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return by how much less odd a point were with each feature as it usually is.
+
+        Parameters
+        ----------
+        point
+            float32[features].
+
+        Returns
+        -------
+        float32[features]
+            In units of the model's own oddity; negative where the feature makes it more usual.
+        """
+        others = np.repeat(point[np.newaxis], len(point) + 1, axis=0)
+        places = np.arange(len(point))
+        others[places, places] = self._usual
+        odd = self._estimator.oddity(others)
+        less: NDArray[np.float32] = (odd[-1] - odd[:-1]).astype(np.float32)
+        return less
 
     def score(self, points: NDArray[np.float32]) -> Scored:
         """Judge events by where their oddity lies among that of the training events."""

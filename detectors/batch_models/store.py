@@ -3,7 +3,10 @@
 ::
 
     <folder>/<tenant>/<source>/<kind>/0001/model.pkl  about.json
-    <folder>/<tenant>/<source>/<kind>/history.json    versions promoted, the live one last
+    <folder>/<tenant>/<source>/<kind>/history.json    what was promoted and rolled back, and when
+
+A step of the history counts for events that arrive from `SETTLE_MS` after it was written, when
+every worker has read it: so all of them, and a replay, score an event with the same version.
 
 A version is written whole beside its place, then renamed. Pickles run code when they are read:
 the folder is the user's own, made so that no one else may write to it.
@@ -16,6 +19,7 @@ import pickle
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +27,9 @@ from detectors.batch_models.kinds import Trained
 from detectors.batch_models.train import Version
 from sentinel.errors import SettingsError
 
+#: Workers look at the folder every two seconds.
+SETTLE_MS: Final = 6000
+HISTORY: Final = "history.json"
 _SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -62,17 +69,34 @@ class Store:
         for path in sorted(self._folder.glob(f"{kind or '*'}/*/about.json")):
             about = json.loads(path.read_bytes())
             history = self._history(about["kind"])
-            rows.append(about | {"live": bool(history) and history[-1] == about["version"]})
+            rows.append(about | {"live": _live(history) == about["version"]})
         return rows
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of which a version was ever promoted."""
+        return sorted(path.parent.name for path in self._folder.glob(f"*/{HISTORY}"))
 
     def live(self, kind: str) -> Trained | None:
         """Return the live model of a kind, if any."""
-        history = self._history(kind)
-        if not history:
+        version = _live(self._history(kind))
+        return None if version is None else self.load(kind, version)
+
+    def load(self, kind: str, version: int) -> Trained | None:
+        """Return a version; None where it is not there or is none."""
+        path = self._folder / kind / f"{version:04d}" / "model.pkl"
+        if not path.is_file():
             return None
-        path = self._folder / kind / f"{history[-1]:04d}" / "model.pkl"
         found = pickle.loads(path.read_bytes())  # noqa: S301 - see the module
         return found if isinstance(found, Trained) else None
+
+    def spans(self, kind: str) -> list[tuple[int, int]]:
+        """Return from which arrival on, in ms since the epoch, which version is live."""
+        history = self._history(kind)
+        return [
+            (step["since"], version)
+            for place, step in enumerate(history)
+            if (version := _live(history[: place + 1])) is not None
+        ]
 
     def promote(self, kind: str, version: int) -> int | None:
         """Make a version live; return the one that was.
@@ -87,9 +111,9 @@ class Store:
             numbers = ", ".join(map(str, known)) or "none"
             raise SettingsError(f"expected a version of {kind} among {numbers}, found {version}")
         history = self._history(kind)
-        before = history[-1] if history else None
+        before = _live(history)
         if before != version:
-            self._write(kind, [*history, version])
+            self._write(kind, history, {"version": version})
         return before
 
     def rollback(self, kind: str) -> int:
@@ -101,18 +125,36 @@ class Store:
             None was.
         """
         history = self._history(kind)
-        if len(history) < 2:
+        stack = _stack(history)
+        if len(stack) < 2:
             raise SettingsError(f"expected an earlier live version of {kind}, found none")
-        self._write(kind, history[:-1])
-        return history[-2]
+        self._write(kind, history, {"rollback": True})
+        return stack[-2]
 
-    def _history(self, kind: str) -> list[int]:
-        path = self._folder / kind / "history.json"
-        history: list[int] = json.loads(path.read_bytes()) if path.is_file() else []
+    def _history(self, kind: str) -> list[dict[str, Any]]:
+        path = self._folder / kind / HISTORY
+        history: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.is_file() else []
         return history
 
-    def _write(self, kind: str, history: list[int]) -> None:
-        path = self._folder / kind / "history.json"
+    def _write(self, kind: str, history: list[dict[str, Any]], step: dict[str, Any]) -> None:
+        since = time.time_ns() // 1_000_000 + SETTLE_MS
+        path = self._folder / kind / HISTORY
         new = path.with_suffix(".new")
-        new.write_text(json.dumps(history))
+        new.write_text(json.dumps([*history, step | {"since": since}]))
         new.replace(path)
+
+
+def _stack(history: list[dict[str, Any]]) -> list[int]:
+    """Return the versions that could be gone back to, the live one last."""
+    found: list[int] = []
+    for step in history:
+        if step.get("rollback"):
+            found.pop()
+        else:
+            found.append(step["version"])
+    return found
+
+
+def _live(history: list[dict[str, Any]]) -> int | None:
+    stack = _stack(history)
+    return stack[-1] if stack else None

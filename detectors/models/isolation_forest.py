@@ -51,6 +51,11 @@ class IsolationForest(Model):
         """Entities dropped since the start."""
         return self._features.evictions
 
+    @property
+    def points(self) -> NDArray[np.float32]:
+        """float32[n, features]: the events of the latest call as points, for batch models."""
+        return self._points
+
     def score_learn(self, batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Score the events at `rows`, learning from each after its score."""
         if not self._since and len(rows):

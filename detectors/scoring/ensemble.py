@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
+from detectors.models.isolation_forest import IsolationForest
 from detectors.online.hashing import Table, find, insert, kernel
 from detectors.online.rarity import combined
 from detectors.online.tail import BINS, BLOCK, tail_decades
@@ -261,6 +262,12 @@ class Ensemble:
         return np.flatnonzero(
             (found.decades >= needed - 1e-9) & (found.parts.max(axis=0, initial=0.0) > 0)
         )
+
+    @property
+    def points(self) -> NDArray[np.float32] | None:
+        """The events of the latest call as points; None where no model here makes them."""
+        found = [model.points for model in self.models if isinstance(model, IsolationForest)]
+        return found[0] if found else None
 
     @property
     def drifts(self) -> int:

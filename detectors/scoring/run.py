@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
+from detectors.batch_models.live import Live, Shelf
 from detectors.explain import model_explanation
 from detectors.online.hashing import hash_column
 from detectors.online.signals import Fold, about, event_of
-from detectors.score import HIGHEST, combine, multipliers, severity
+from detectors.score import DECADES, HIGHEST, combine, multipliers, severity
 from detectors.scoring.ensemble import COLD_HISTORY, Ensemble
 from detectors.suppress.tuning import Tunings
 from schemas.batch import EventBatch
@@ -54,6 +55,8 @@ class Scoring:
         Runs every call into a model.
     tunings
         Returns what tenants have set of models; looked at where they are judged together.
+    shelf
+        Returns the batch models that were promoted; as well.
     """
 
     def __init__(
@@ -62,9 +65,10 @@ class Scoring:
         together: bool,
         guard: Guard,
         tunings: Callable[[], Tunings] = Tunings,
+        shelf: Callable[[], Shelf] = dict,
     ) -> None:
         self._threshold, self._together, self._guard = threshold, together, guard
-        self._tunings = tunings
+        self._tunings, self._shelf = tunings, shelf
         # most events are far below: look closer only at what any multiplier could lift
         self._near = max(threshold / HIGHEST * (1 - 1e-9), np.finfo(np.float64).tiny)
 
@@ -80,6 +84,7 @@ class Scoring:
         errors: list[ModelError] = []
         if self._together:
             self._judge(group, batch, offset, rows, errors, fold)
+            self._promoted(group, batch, offset, rows, errors, fold)
             return errors
         for model in group.models:
             self._model(model, batch, offset, rows, errors, fold)
@@ -129,7 +134,7 @@ class Scoring:
                     alone.add(at)  # it knows its latest row only
         entity, time = hash_column(batch.entity, rows), batch.time[rows].astype(np.int64)
         found = group.judge(anomaly, multipliers(batch, rows), entity, time)
-        bars = self._bars(group, batch, rows)
+        bars = self._bars([model.id for model in group.models], batch, rows)
         for place in group.alerts(found, self._threshold, bars).tolist():
             lead = int(np.argmax(found.parts[:, place]))
             model, row, score = group.models[lead], int(rows[place]), found.score(place)
@@ -140,14 +145,68 @@ class Scoring:
             explain = partial(self._explained, model, batch, offset, row, own, errors, more)
             fold.add(said, event_of(batch, row, offset, score), explain)
 
+    def _promoted(
+        self,
+        group: Ensemble,
+        batch: EventBatch,
+        offset: int,
+        rows: NDArray[np.int64],
+        errors: list[ModelError],
+        fold: Fold,
+    ) -> None:
+        """Let promoted batch models score `rows`, each by itself, and fold what is odd."""
+        shelf = self._shelf()
+        if not shelf or not len(rows):
+            return
+        points = group.points
+        for live in shelf.get((batch.tenant.at(int(rows[0])), batch.source), ()):
+            if points is None or len(points) != len(rows):
+                return
+            versions = live.versions(batch.arrived[rows])
+            anomaly = self._guard(partial(live.anomaly, points, versions))
+            if isinstance(anomaly, Exception):
+                errors.append(ModelError(offset, int(rows[0]), live.id, anomaly))
+                continue
+            scores = combine(anomaly, multipliers(batch, rows))
+            bars = self._bars([live.id], batch, rows)
+            needed = np.full(len(rows), self._threshold)
+            if bars is not None:
+                needed = np.where(np.isnan(bars[0]), needed, bars[0] / DECADES)
+            for place in np.flatnonzero((scores >= needed - 1e-9) & (anomaly > 0)).tolist():
+                row, score = int(rows[place]), float(scores[place])
+                said = about(batch, row, "model", live.id, live.title, ())
+                said["severity_id"] = severity(score)
+                why = partial(
+                    live.explain,
+                    *(batch, row, points[place], int(versions[place]), float(anomaly[place])),
+                )
+                explain = partial(self._why, live, why, batch, offset, row, errors)
+                fold.add(said, event_of(batch, row, offset, score), explain)
+
+    def _why(
+        self,
+        live: Live,
+        why: Callable[[], dict[str, Any]],
+        batch: EventBatch,
+        offset: int,
+        row: int,
+        errors: list[ModelError],
+    ) -> str:
+        """Return the explanation of a batch model; an alert is never lost for want of one."""
+        said = self._guard(why)
+        if isinstance(said, Exception):
+            errors.append(ModelError(offset, row, live.id, said))
+            said = {}
+        uids = [uid_text(batch.uid_of(row))]
+        return model_explanation(live.title, (), batch.entity.at(row), said, uids)
+
     def _bars(
-        self, group: Ensemble, batch: EventBatch, rows: NDArray[np.int64]
+        self, names: list[str], batch: EventBatch, rows: NDArray[np.int64]
     ) -> NDArray[np.float64] | None:
-        """Return the decades that the tenant of `rows` asks of each model; None: as for all."""
+        """Return the decades that the tenant of `rows` asks of models; None: as for all."""
         tunings = self._tunings()
         if not tunings or not len(rows):
             return None
-        names = [model.id for model in group.models]
         return tunings.bars(batch.tenant.at(int(rows[0])), batch.source, names, batch.arrived[rows])
 
     def _scored(

@@ -25,6 +25,10 @@ TOPIC = "stored"
 _QUERY = """
 SELECT raw FROM public.events
 WHERE source = $1 AND tenant = $2 AND time >= $3 AND raw <> ''
+  AND ($5::boolean OR NOT EXISTS (
+    SELECT FROM public.alert_events e JOIN public.alerts a
+      ON (a.tenant, a.id) = (e.tenant, e.alert_id)
+    WHERE e.tenant = $2 AND e.event_uid = events.uid AND a.disposition = 'true_positive'))
 ORDER BY arrived DESC, uid DESC LIMIT $4
 """
 
@@ -35,6 +39,8 @@ def batches(
     paths: Sequence[str] = (),
     since: str | None = None,
     partitions: int = 1,
+    *,
+    attacks: bool = True,
 ) -> list[tuple[int, EventBatch]]:
     """Return events of a source, in order of time, each batch with its events partition.
 
@@ -46,6 +52,8 @@ def batches(
         With stored events: from this time on, or a span back from now such as 14d.
     partitions
         Number of partitions of ``events``.
+    attacks
+        With stored events: also those of alerts that people found right.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def batches(
         reader = Reader(list(paths), cut=connector.records)
         raws = [unit.raw for unit in _offline.units(reader, connector, problems)]
     else:
-        raws = _common.run(_stored(source, tenant, since))
+        raws = _common.run(_stored(source, tenant, since, attacks=attacks))
     normalizer = Normalizer(source, connector, RuleSet.load([]), partitions)
     numbers = list(range(len(raws)))
     units = Units(raws, [tenant] * len(raws), numbers, numbers, [0] * len(raws))
@@ -85,13 +93,13 @@ def _ordered(whole: EventBatch) -> list[EventBatch]:
     return parts
 
 
-async def _stored(source: str, tenant: str, since: str | None) -> list[bytes]:
+async def _stored(source: str, tenant: str, since: str | None, *, attacks: bool) -> list[bytes]:
     """Return the raw text of stored events, oldest first."""
     settings = local.connect(_common.settings(), "postgres")
     start = datetime.fromisoformat(_client.moment(since or "14d") or "")
     pool = await postgres.open_pool(settings.postgres, postgres.API, tenant=tenant, size=1)
     try:
-        rows = await pool.fetch(_QUERY, source, tenant, start, MOST)
+        rows = await pool.fetch(_QUERY, source, tenant, start, MOST, attacks)
     finally:
         await pool.close()
     return [row["raw"].encode() for row in reversed(rows)]

@@ -23,6 +23,9 @@ FromOption = Annotated[
 ]
 
 
+_STREAM = "workers that share SENTINEL_HOME score with it in some seconds"
+
+
 def _store(tenant: str, source: str) -> Any:
     from detectors.batch_models.store import Store
 
@@ -42,13 +45,17 @@ def train(
     seed: Annotated[int, typer.Option(help="Of what is random about it.")] = 42,
     json: JsonOption = False,
 ) -> None:
-    """Train a new version, measured on the latest fifth of the events; promote it yourself."""
+    """Train a new version, measured on the latest fifth of the events; promote it yourself.
+
+    Stored events of alerts that people found right (true_positive) are left out: an attack is
+    not to become usual.
+    """
     from detectors.batch_models.train import points_of
     from detectors.batch_models.train import train as run
     from sentinel.cli import _stored
 
     store = _store(tenant, source)
-    found = _stored.batches(source, tenant, paths or (), since)
+    found = _stored.batches(source, tenant, paths or (), since, attacks=False)
     points = points_of(batch for _, batch in found)
     version = run(points, kind, contamination, seed, store.live(kind))
     number = store.add(version)
@@ -95,9 +102,15 @@ def promote(
     kind: KindOption = "isolation_forest",
     tenant: TenantOption = "default",
 ) -> None:
-    """Make a version the live one."""
+    """Make a version the live one: workers score what arrives with it, a few seconds on.
+
+    What it says is an alert of ``model.batch.<kind>``, by the threshold of all models, or by that
+    of `sentinel rules tune model.batch.<kind> --threshold`.
+    """
     before = _store(tenant, source).promote(kind, version)
-    _common.note(f"{kind} of {source}: version {version} is live, before it {before or 'none'}")
+    _common.note(
+        f"{kind} of {source}: version {version} is live, before it {before or 'none'}; {_STREAM}"
+    )
 
 
 @app.command()
@@ -108,7 +121,43 @@ def rollback(
 ) -> None:
     """Make the version live that was before."""
     version = _store(tenant, source).rollback(kind)
-    _common.note(f"{kind} of {source}: version {version} is live again")
+    _common.note(f"{kind} of {source}: version {version} is live again; {_STREAM}")
+
+
+@app.command()
+def compare(
+    version: Annotated[int, typer.Argument(help="Number of the challenger.")],
+    source: SourceOption,
+    paths: Paths = None,
+    kind: KindOption = "isolation_forest",
+    since: FromOption = "14d",
+    tenant: TenantOption = "default",
+    json: JsonOption = False,
+) -> None:
+    """Compare a version with the live one on events later than any that either learnt from."""
+    from detectors.batch_models.train import compare as run
+    from detectors.batch_models.train import measure, points_of
+    from sentinel.cli import _stored
+    from sentinel.errors import SettingsError
+
+    store = _store(tenant, source)
+    live, challenger = store.live(kind), store.load(kind, version)
+    if live is None or challenger is None:
+        raise SettingsError(f"expected a live {kind} of {source} and a version {version}")
+    rows = store.versions(kind)
+    last = max(row["to"] for row in rows if row["live"] or row["version"] == version)
+    points = points_of(b for _, b in _stored.batches(source, tenant, paths or (), since))
+    held = points.x[points.time > last]
+    if len(held) < 2:
+        raise SettingsError(f"expected events later than {_day(last)} UTC, found none")
+    found = {"held_back": len(held), **(run(challenger, live, held) or {})}
+    found |= {f"{name}_live": value for name, value in measure(live, held).items()}
+    found |= measure(challenger, held)
+    if json:
+        _common.print_json(found)
+        return
+    title = f"Version {version} against the live one, after {_day(last)} UTC"
+    _common.print_table(title, ("figure", "value"), list(found.items()))
 
 
 @app.command()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
 
+import asyncpg
 import numpy as np
 import pytest
 
@@ -13,6 +19,8 @@ from sentinel.cli import _stored
 from sentinel.cli.app import run
 from sentinel.settings import Settings
 from streams.detect import DetectStage
+from streams.sinks.base import AlertEventRow, AlertRow, EventRow, Rows
+from streams.sinks.postgres import PostgresSink
 
 SOURCE = ("--source", "cloudtrail")
 
@@ -91,6 +99,73 @@ def test_a_seed_equals_having_streamed(home, logs, capsys) -> None:
 def json_state(snapshot: bytes) -> bytes:
     """Return the models' part of a snapshot: all that follows the name of the tenant."""
     return snapshot[snapshot.index(b"default\x1fcloudtrail") :].partition(b"evicted")[0]
+
+
+def test_a_challenger_is_compared_on_events_later_than_both_learnt_from(
+    home, logs, tmp_path, capsys
+) -> None:
+    events = json.loads(Path(logs).read_bytes())
+    (tmp_path / "early.json").write_text(json.dumps(events[:300]))
+    early = str(tmp_path / "early.json")
+    rows(capsys, "train", early, *SOURCE)
+    assert run(["models", "promote", "1", *SOURCE]) == 0
+    assert "score with it in some seconds" in capsys.readouterr().err
+    rows(capsys, "train", early, *SOURCE, "--seed", "7")
+    (found,) = rows(capsys, "compare", "2", logs, *SOURCE)
+    assert found["held_back"] == 100
+    assert -1 <= found["rank_correlation"] <= 1
+    assert {"flagged_share", "flagged_share_live", "top_in_common"} <= found.keys()
+    assert run(["models", "compare", "2", early, *SOURCE]) == 1
+    assert "expected events later than 2026-03-02 09:04" in capsys.readouterr().err
+
+
+async def test_stored_events_seed_and_train_and_attacks_are_not_learnt_from(
+    home, logs, postgres, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("SENTINEL_POSTGRES", postgres)
+    tenant = f"tenant-{uuid4().hex}"
+    mine = (*SOURCE, "--tenant", tenant)
+    sink = PostgresSink(Settings(postgres=postgres))
+    await sink.open()
+    now = time.time_ns() // 1_000_000
+    parts = _stored.batches("cloudtrail", tenant, [logs])
+    stored = [
+        EventRow(tenant, batch.uid_of(row), now + number * 100 + row, now + number * 100 + row,
+                 "cloudtrail", 6003, 1, 1, 1, batch.entity.at(row), batch.operation.at(row), "",
+                 "", batch.raw_of(row), None)
+        for number, (_, batch) in enumerate(parts) for row in range(len(batch))
+    ]  # fmt: skip
+    evidence = [AlertEventRow(row.uid, now, now, 0.7, "cloudtrail", "{}", b"{}")
+                for row in stored[:5]]  # fmt: skip
+    alert = AlertRow(tenant=tenant, id=str(uuid4()), kind="rule", rule_id="r", title="R",
+                     source="cloudtrail", severity_id=4, score=0.7, techniques=[], entity="u",
+                     explanation="{}", count=5, first_seen=now, last_seen=now,
+                     events=evidence)  # fmt: skip
+    await sink.write(Rows(events=stored, alerts=[alert]))
+    await sink.close()
+    called = partial(asyncio.to_thread, run)
+    assert await called(["models", "seed", *mine]) == 0
+    assert "400 events learnt" in capsys.readouterr().err
+    (seeded,) = (home / "seeds").glob("*.bin")
+    stream = Detector(online_models(), 0.6, together=True)
+    for offset, (_, batch) in enumerate(parts):
+        stream.process(batch, offset)
+    cut = f"{tenant}\x1fcloudtrail".encode()
+    one, other = seeded.read_bytes(), stream.snapshot()
+    assert (
+        one[one.index(cut) :].partition(b"evicted")[0]
+        == (other[other.index(cut) :].partition(b"evicted")[0])
+    ), "a seed from the store equals having streamed"
+    assert await called(["models", "train", *mine, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["events"] == 400
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("SELECT set_config('sentinel.tenant', '*', false)")
+    await connection.execute(
+        "UPDATE alerts SET disposition = 'true_positive' WHERE tenant = $1", tenant
+    )
+    await connection.close()
+    assert await called(["models", "train", *mine, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["events"] == 395
 
 
 def test_nothing_to_learn_from_is_said(home, tmp_path, capsys) -> None:
