@@ -148,6 +148,7 @@ class Supervised:
         self._spawning = threading.Lock()
         self._error = ""
         self._late = False  # killed by us, as it was not ready in time
+        self._unstarted = ""  # why not
         self._thread = threading.Thread(target=self._run, name=service.name, daemon=True)
 
     @property
@@ -217,7 +218,7 @@ class Supervised:
         try:
             while not self._stopping.is_set():
                 began = time.monotonic()
-                was_ready = self._once()
+                was_ready, self._unstarted = self._attempt()
                 if self._stopping.is_set():
                     return
                 if time.monotonic() - began > STEADY_S:
@@ -231,11 +232,19 @@ class Supervised:
                 if self._stopping.wait(delay):
                     return
                 self.restarts += was_ready
-        except OSError as error:
-            self._error = f"{self.name} cannot be started: {error}"
         finally:
             self._ready.clear()
             self._over.set()
+
+    def _attempt(self) -> tuple[bool, str]:
+        """Run the process once; return whether it had become ready, or why it did not start.
+
+        A full disk, or too many processes, may pass: it is tried again like a crash.
+        """
+        try:
+            return self._once(), ""
+        except OSError as error:
+            return False, str(error)
 
     def _once(self) -> bool:
         """Run the process once, to its end; return whether it had become ready."""
@@ -286,6 +295,8 @@ class Supervised:
         return False
 
     def _death(self) -> str:
+        if self._unstarted:
+            return f"{self.name} cannot be started: {self._unstarted}"
         if self._late:
             return f"{self.name} was not ready within {self.service.start_s:.0f} s and was killed"
         code = self._process.returncode if self._process else None
@@ -310,7 +321,7 @@ def _signal_group(process: subprocess.Popen[Any], number: int, *, whole: bool = 
 
 def write_pid(path: Path, pid: int) -> None:
     """Note a process so that `reap` can find it after a crash of the supervisor."""
-    with suppress(psutil.NoSuchProcess):
+    with suppress(psutil.NoSuchProcess, OSError):  # a full disk must not end what just started
         path.write_text(f"{pid} {psutil.Process(pid).create_time()}\n")
 
 

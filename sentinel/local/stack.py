@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import IO, Any, Self
@@ -231,10 +232,12 @@ class Stack:
         speaking = threading.Lock()
 
         def tell(message: str) -> None:
-            with speaking:
+            # the thread that supervises tells it, and must not end for want of space
+            with speaking, suppress(OSError):
                 report(message)
-            if (self.home / "stack.json").exists():
-                self.note()
+            with suppress(OSError):
+                if (self.home / "stack.json").exists():
+                    self.note()
 
         return tell
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -273,3 +274,30 @@ def test_what_is_never_ready_is_killed_and_said_to_be(tmp_path):
     wait_for(lambda: said)
     part.stop()
     assert said[0].startswith("late was not ready within 1 s and was killed; restarting in 0.5 s")
+
+
+def test_what_cannot_be_started_again_is_tried_until_it_can(tmp_path):
+    """As on a full disk, where not even its log can be opened."""
+    said: list[str] = []
+    steady = Service(
+        "steady", [sys.executable, "-c", "import time; time.sleep(60)"], lambda: True, backoff_s=0.1
+    )
+    part = Supervised(steady, tmp_path, said.append)
+    part.start()
+    part.wait_ready()
+    part.log.unlink()
+    part.log.mkdir()
+    part.kill()
+    wait_for(lambda: any("steady cannot be started: [Errno 21]" in line for line in said))
+    part.log.rmdir()
+    part.wait_ready()
+    part.stop()
+
+
+def test_a_report_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
+    def full(message: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "stack.json").touch()
+    monkeypatch.setattr(Stack, "note", full)
+    Stack(Settings(home=tmp_path))._serialised(full)("kafka is up")
