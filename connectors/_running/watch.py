@@ -2,8 +2,10 @@
 
 A thread of ``sentinel connector run``. Every five minutes it takes the counts of normalize's
 ledger, by tenant and source (`rates`), and every ten a sample of the newest messages of each
-``raw.*`` topic (`shape`). What it finds goes to ``raw.health``, from which rules alert. What it
-learnt is kept with the positions, and claimed like one: of several processes one watches.
+``raw.*`` topic, whose shape is learnt by tenant too (`shape`): events of one tenant must not
+hide a change in those of another. Of a tenant that sends little, samples add up. What it finds
+goes to ``raw.health``, from which rules alert. What it learnt is kept with the positions, and
+claimed like one: of several processes one watches.
 
 Where normalize stands still, so do its counts: that looks like silence of all sources, and
 somebody should look then too.
@@ -15,17 +17,19 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from connectors._running import health
+from connectors._running.config import DEFAULT_TENANT
+from connectors._running.delivery import TENANT_HEADER
 from connectors._running.positions import Positions
-from connectors._running.rates import Change, Key, Rates
-from connectors._running.shape import Shape
+from connectors._running.rates import MOST, Change, Key, Rates
+from connectors._running.shape import SAMPLE, Shape
 from connectors.base import Connector
 from sentinel import log, postgres, topics
 from sentinel.errors import FencedError, KafkaError, RecordError, SentinelError
@@ -38,6 +42,8 @@ KEY: Final = "sentinel-watch"  # keys of inputs have a slash
 LOOK_S: Final = 300.0
 #: Messages of a sample, events of them, and seconds to get it.
 MESSAGES, EVENTS, SAMPLE_S = 400, 2000, 10.0
+#: Events of one tenant and source that wait to be a sample.
+WAITING: Final = SAMPLE
 #: Bytes of what is learnt that are kept; shapes that would make it more are learnt anew.
 MOST_BYTES: Final = 800_000
 _COUNTS: Final = "SELECT ledger FROM public.checkpoints WHERE stage = 'normalize'"
@@ -60,7 +66,10 @@ class Watch(threading.Thread):
         self._sources = {name: cls for name, cls in sources.items() if name != "health"}
         self._stop_asked = threading.Event()
         self._rates = Rates()
-        self._shapes: dict[str, Shape] = {}
+        self._shapes: dict[Key, Shape] = {}
+        self._waiting: dict[Key, list[Any]] = {}
+        #: Where the last sample of a partition ended: no message is looked at twice.
+        self._ends: dict[tuple[str, int], int] = {}
         self._round = 0
 
     def stop(self) -> None:
@@ -98,8 +107,8 @@ class Watch(threading.Thread):
             with Producer(self._settings, queue_mib=8) as producer:
                 for change in changes:
                     _say_rate(producer, change)
-                for source, told in shapes.items():
-                    _say_shape(producer, source, told)
+                for key, told in shapes.items():
+                    _say_shape(producer, key, told)
 
     def _counts(self) -> dict[Key, int]:
         """Return how many events normalize has taken, by tenant and source."""
@@ -112,8 +121,8 @@ class Watch(threading.Thread):
                     found[row["tenant"], row["source"]] += int(row.get("in", 0))
         return dict(found)
 
-    def _changed(self) -> Iterator[tuple[str, dict[str, list[str]]]]:
-        """Yield the sources whose shape changed, and how."""
+    def _changed(self) -> Iterator[tuple[Key, dict[str, list[str]]]]:
+        """Yield the tenants and sources whose shape changed, and how."""
         consumer = Consumer(
             client_config(self._settings)
             | {"group.id": "sentinel.watch", "enable.auto.commit": False}
@@ -124,46 +133,78 @@ class Watch(threading.Thread):
                 topic = there.get(topics.raw(name))
                 if topic is None or self._stop_asked.is_set():
                     continue
-                values = _newest(consumer, topic.topic, list(topic.partitions))
-                shape = self._shapes.setdefault(name, Shape())
-                if told := shape.add(_events(cls(), values)):
-                    yield name, told
+                messages = _newest(consumer, topic.topic, list(topic.partitions), self._ends)
+                for tenant, values in _by_tenant(messages).items():
+                    if told := self._take((tenant, name), _events(cls(), values)):
+                        yield (tenant, name), told
         finally:
             consumer.close()
 
+    def _take(self, key: Key, events: Iterator[Any]) -> dict[str, list[str]]:
+        """Take events into the shape once they are enough for a sample; return what changed."""
+        if key not in self._shapes and len(self._shapes) >= MOST:
+            return {}
+        waiting = self._waiting.setdefault(key, [])
+        waiting += events
+        if len(waiting) < WAITING:
+            return {}
+        del self._waiting[key]
+        return self._shapes.setdefault(key, Shape()).add(waiting)
+
     def _snapshot(self) -> dict[str, Any]:
-        state = {"rates": self._rates.snapshot(), "shapes": {}}
-        for name, shape in self._shapes.items():
-            trial = {**state["shapes"], name: shape.snapshot()}
-            if len(msgspec.json.encode(trial)) < MOST_BYTES // 2:
-                state["shapes"] = trial
-        return state
+        shapes: list[Any] = []
+        size = 0
+        for key, shape in self._shapes.items():
+            learnt = [*key, shape.snapshot()]
+            size += len(msgspec.json.encode(learnt))
+            if size < MOST_BYTES // 2:
+                shapes.append(learnt)
+        return {"rates": self._rates.snapshot(), "shapes": shapes}
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._rates.restore(state.get("rates", {}))
-        for name, shape in state.get("shapes", {}).items():
-            self._shapes[name] = Shape()
-            self._shapes[name].restore(shape)
+        shapes = state.get("shapes", ())
+        if isinstance(shapes, dict):  # as earlier versions kept them: by source alone
+            shapes = [[DEFAULT_TENANT, name, shape] for name, shape in shapes.items()]
+        for tenant, name, shape in shapes:
+            self._shapes[tenant, name] = Shape()
+            self._shapes[tenant, name].restore(shape)
 
 
-def _newest(consumer: Consumer, topic: str, partitions: list[int]) -> list[bytes]:
-    """Return the newest messages of a topic."""
+def _newest(
+    consumer: Consumer, topic: str, partitions: list[int], ends: dict[tuple[str, int], int]
+) -> list[Message]:
+    """Return the newest messages of a topic that were not looked at yet; note where they end."""
     share = max(1, MESSAGES // len(partitions))
     places, wanted = [], 0
     for number in partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-        if high > low:
-            places.append(TopicPartition(topic, number, max(low, high - share)))
-            wanted += min(share, high - low)
+        # A topic that was made anew begins at 0 again.
+        seen = min(ends.get((topic, number), 0), high)
+        start = max(low, high - share, seen)
+        ends[topic, number] = high
+        if high > start:
+            places.append(TopicPartition(topic, number, start))
+            wanted += high - start
     if not places:
         return []
     consumer.assign(places)
-    found: list[bytes] = []
+    found: list[Message] = []
     deadline = time.monotonic() + SAMPLE_S
     while len(found) < wanted and time.monotonic() < deadline:
         messages = consumer.consume(wanted - len(found), 0.5)
-        found += [m.value() or b"" for m in messages if m.error() is None]
+        found += [message for message in messages if message.error() is None]
     consumer.unassign()
+    return found
+
+
+def _by_tenant(messages: Iterable[Message]) -> dict[str, list[bytes]]:
+    """Return the values of messages by the tenant that their header names."""
+    found: dict[str, list[bytes]] = {}
+    for message in messages:
+        named = dict(message.headers() or ()).get(TENANT_HEADER)
+        tenant = named.decode("utf-8", "replace") if isinstance(named, bytes) else ""
+        found.setdefault(tenant or DEFAULT_TENANT, []).append(message.value() or b"")
     return found
 
 
@@ -199,8 +240,9 @@ def _say_rate(producer: Producer, change: Change) -> None:
     )
 
 
-def _say_shape(producer: Producer, source: str, told: Mapping[str, list[str]]) -> None:
+def _say_shape(producer: Producer, key: Key, told: Mapping[str, list[str]]) -> None:
     """Say that fields of a source changed."""
+    tenant, source = key
     text = "; ".join(f"{kind}: {', '.join(what[:10])}" for kind, what in told.items())
     message = f"fields of {source} changed: {text}"
-    health.say(producer, "drift", source, message, details=told, same=[text])
+    health.say(producer, "drift", source, message, tenant=tenant, details=told, same=[tenant, text])
