@@ -124,6 +124,7 @@ class Options(BaseModel):
     batch_wait_s: float = Field(0, ge=0, le=3600, description="How long a batch may fill.")
     timeout_s: float = Field(15, ge=0.1, le=30, description="Longest time for one request.")
     amendments: bool = Field(True, description="Tell of alerts that grow, not only of new ones.")
+    changes: bool = Field(True, description="Tell when somebody changes the status of an alert.")
     subject: Template = Field("", description="Of messages to people: `${severity}: ${title}`.")
     template: Template = Field("", description="Text of messages to people; see `docs`.")
     urgent: Severity | None = Field(

@@ -1,5 +1,8 @@
 """What follows a delivery: escalation until somebody acknowledges, tickets closed on both sides.
 
+Whoever was told of an alert is told when its status changes: ``alert.resolved`` when it is
+over, else ``alert.updated``, with ``change``: from whom, when. Tickets are resolved instead.
+
 An alert counts as acknowledged when its status is no longer ``new``. A ticket that somebody
 resolves over there resolves the alert here, which the alert's history tells; an alert that is
 resolved here resolves its tickets, by a delivery like any other.
@@ -17,15 +20,17 @@ from uuid import UUID
 import orjson
 
 from sentinel import log, postgres
-from sentinel.subscribers.kinds import TICKETS
+from sentinel.subscribers.kinds import ONE_BY_ONE, TICKETS
 from sentinel.subscribers.model import Subscription
 from streams.deliveries import outbox
 from streams.deliveries.outbox import Row
-from streams.deliveries.payload import ESCALATED, RESOLVED
+from streams.deliveries.payload import ESCALATED, RESOLVED, UPDATED, moment
 
 SQL = postgres.queries(Path(__file__).with_suffix(".sql"))
 #: Between two looks at an open ticket.
 CHECK: Final = timedelta(seconds=60)
+#: Statuses of an alert that is over.
+CLOSED: Final = frozenset({"resolved", "false_positive"})
 Known = Mapping[UUID, Subscription]
 Closed = Callable[[Subscription, Sequence[str]], Awaitable[set[str]]]
 _log = log.get("streams.deliveries.follow_up")
@@ -62,6 +67,29 @@ async def resolve_tickets(connection: Any, known: Known, now: datetime) -> int:
             if (target := known.get(row["subscription_id"])) is not None and target.enabled
         ]
         return len(await outbox.insert(connection, found, now))
+
+
+async def tell_changes(connection: Any, known: Known, now: datetime) -> int:
+    """Write down who is to be told that the status of an alert changed; return how many are."""
+    async with connection.transaction():
+        seen = await connection.fetchval(SQL["told_changes"])
+        last = None if seen is None else await connection.fetchval(SQL["next_changes"], seen)
+        if last is None:
+            return 0  # nothing new, or another process tells it
+        rows: list[Row] = []
+        for row in await connection.fetch(SQL["changes"], seen, last):
+            target = known.get(row["subscription_id"])
+            if target is None or target.kind in ONE_BY_ONE or not target.enabled:
+                continue
+            if target.options.changes:
+                kind = RESOLVED if row["status"] in CLOSED else UPDATED
+                data = orjson.loads(row["payload"])["data"] | {
+                    "status": row["status"],
+                    "change": {"by": row["actor"], "at": moment(row["at"])},
+                }
+                rows.append(outbox.row(target, kind, data, row["id"], now))
+        await connection.execute(SQL["changes_told"], last)
+        return len(await outbox.insert(connection, rows, now))
 
 
 async def look_at_tickets(connection: Any, known: Known, closed: Closed, now: datetime) -> int:

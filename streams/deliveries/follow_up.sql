@@ -70,3 +70,31 @@ INSERT INTO alert_history (tenant, alert_id, actor, action, detail)
 SELECT tenant, id, $3, 'change', jsonb_build_object(
   'status', jsonb_build_array(status, 'resolved'), 'ticket', $4::text)
 FROM changed;
+
+-- name: told_changes
+SELECT seen FROM told_changes FOR UPDATE SKIP LOCKED;
+
+-- name: next_changes
+-- The last of the next changes after $1.
+SELECT max(id) FROM (
+  SELECT id FROM alert_history WHERE id > $1 ORDER BY id LIMIT 500) AS following;
+
+-- name: changes
+-- What people made of alerts after $1, until $2, and what was last told of these, to whom.
+SELECT h.id, h.actor, h.at, h.status, d.subscription_id, d.payload
+FROM (
+  SELECT id, tenant, alert_id, actor, at,
+    CASE WHEN action = 'merged_into' THEN 'resolved'
+      ELSE coalesce(detail -> 'status' ->> 'to', detail -> 'status' ->> 1) END AS status
+  FROM alert_history
+  WHERE id > $1 AND id <= $2 AND action IN ('change', 'merged_into')) AS h
+CROSS JOIN LATERAL (
+  SELECT DISTINCT ON (subscription_id) subscription_id, payload FROM deliveries
+  WHERE alert_tenant = h.tenant AND alert_id = h.alert_id
+    AND type IN ('alert.created', 'alert.amended')
+  ORDER BY subscription_id, seq DESC) AS d
+WHERE h.status IS NOT NULL
+ORDER BY h.id;
+
+-- name: changes_told
+UPDATE told_changes SET seen = $1;

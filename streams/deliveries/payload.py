@@ -1,7 +1,7 @@
 """What subscribers are told of an alert: the record without its events, bounded.
 
 A message is ``{"type", "timestamp", "data"}``, as Standard Webhooks recommends. Types:
-``alert.created``, ``alert.amended``, ``alert.escalated``, ``alert.resolved``,
+``alert.created``, ``alert.amended``, ``alert.escalated``, ``alert.resolved``, ``alert.updated``,
 ``alert.opinions`` (what services outside say, in ``data.opinions``) and ``alert.batch``, whose
 data is ``{"items": [...]}`` of the former; ``sentinel.ping`` tests;
 ``neural.event`` is one of ``schemas/neural_event.schema.json``, beside an alert's fields.
@@ -21,6 +21,7 @@ from sentinel.subscribers.model import SEVERITIES
 
 CREATED, AMENDED = "alert.created", "alert.amended"
 ESCALATED, RESOLVED = "alert.escalated", "alert.resolved"
+UPDATED = "alert.updated"
 OPINIONS = "alert.opinions"
 BATCH, PING = "alert.batch", "sentinel.ping"
 NEURAL = "neural.event"

@@ -119,12 +119,13 @@ class Sender:
         await self._ask()
 
     async def follow_up(self) -> None:
-        """Escalate what nobody acknowledged, and resolve the tickets of what is over."""
+        """Escalate what nobody acknowledged, tell of changes, resolve tickets of what is over."""
         async with self._pool.acquire() as connection:
             known = await self._book.read(connection)
             now = self._now()
             await follow_up.escalate(connection, known, now)
             await follow_up.resolve_tickets(connection, known, now)
+            await follow_up.tell_changes(connection, known, now)
 
     async def _ask(self) -> None:
         """Look whether somebody resolved a ticket over there."""

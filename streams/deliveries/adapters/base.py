@@ -10,7 +10,7 @@ from sentinel.subscribers.kinds import Channel
 from sentinel.subscribers.model import Options, fill
 from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http, Reply
-from streams.deliveries.payload import ESCALATED, OPINIONS, PING, RESOLVED
+from streams.deliveries.payload import ESCALATED, OPINIONS, PING, RESOLVED, UPDATED
 
 C = TypeVar("C", bound=Channel)
 SUBJECT: Final = "[${severity}] ${title}"
@@ -144,6 +144,7 @@ class Adapter(ABC, Generic[C]):
 def values(item: Item) -> Mapping[str, Any]:
     """Return what a template may name: the alert's fields and the ``type``."""
     marks = {RESOLVED: "Resolved: ", ESCALATED: "Not acknowledged: ", PING: ""}
+    marks[UPDATED] = f"Now {str(item.data.get('status', '')).replace('_', ' ')}: "
     marks[OPINIONS] = f"{'; '.join(map(str, item.data.get('opinions', ())))}: "
     title = marks.get(item.type, "") + str(item.data.get("title", ""))
     return {**item.data, "type": item.type, "title": title}

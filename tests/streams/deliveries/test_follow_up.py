@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sentinel.testing.server import reply
@@ -27,6 +29,38 @@ def alerts(world):
             await world.pool.execute(ALERT, *key, status)
 
     return store
+
+
+async def changed(world, alert, status, by="user:ada"):
+    """Change a status as the API does."""
+    detail = json.dumps({"status": {"from": "new", "to": status}})
+    sql = "INSERT INTO alert_history (tenant, alert_id, actor, action, detail)"
+    values = "VALUES ($1, $2::uuid, $3, 'change', $4::jsonb)"
+    await world.pool.execute(f"{sql} {values}", alert["tenant"], alert["id"], by, detail)
+
+
+async def test_who_was_told_of_an_alert_is_told_what_becomes_of_it(world, alert, alerts):
+    await world.subscribe()
+    quiet = {"url": f"{world.server.url}/quiet"}
+    await world.subscribe(name="quiet", config=quiet, changes=False)
+    new, unknown = alert(world.tenant), alert(world.tenant)
+    for each in (new, unknown):
+        await alerts(each)
+    await world.tell(new)
+    await later(world, 1)
+    await changed(world, new, "in_progress")
+    await changed(world, unknown, "in_progress")
+    await later(world, 1)
+    await later(world, 1)
+    await changed(world, new, "false_positive", by="user:eve")
+    await later(world, 1)
+    told = world.sent("/hook")
+    assert [each["type"] for each in told] == ["alert.created", "alert.updated", "alert.resolved"]
+    assert [each["data"]["status"] for each in told] == ["new", "in_progress", "false_positive"]
+    assert [each["data"].get("change", {}).get("by") for each in told] == [
+        *(None, "user:ada", "user:eve")
+    ]
+    assert [each["type"] for each in world.sent("/quiet")] == ["alert.created"]
 
 
 async def later(world, seconds):
