@@ -20,6 +20,7 @@ from api.deps import Database, Services
 from api.identity.access import Identity
 from api.routes.alert_stream import Head
 from api.routes.ingest import Sources
+from api.work import feedback
 from sentinel import __version__, postgres
 from sentinel.settings import Settings
 
@@ -58,10 +59,14 @@ def create(settings: Settings) -> FastAPI:
         app.state.services, app.state.sources = services, Sources()
         app.state.head = Head(services)
         everywhere = Database(services, postgres.ALL_TENANTS)
-        settling = asyncio.create_task(identity.rates.counts.settle_for_ever(everywhere))
+        beside = [
+            asyncio.create_task(identity.rates.counts.settle_for_ever(everywhere)),
+            asyncio.create_task(feedback.send(services)),  # what waits since the last run
+        ]
         yield
-        settling.cancel()
-        await asyncio.wait([settling])
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
         await services.close()
 
     app = FastAPI(

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
+from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 import detectors.rules
 from api.deps import DatabaseDep, Services, ServicesDep, Text
+from api.errors import Problem
 from api.paging import decode_cursor, encode_cursor, json_response, moment, page
 from api.permissions import allow
 from api.search import SEVERITIES
@@ -49,6 +51,21 @@ class Rules(BaseModel):
 
     items: list[Rule]
     next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+class RuleDetail(Rule):
+    """One Sigma rule as it was written, and what it found."""
+
+    description: str = Field(examples=["Somebody made a key for a user that is not theirs."])
+    false_positives_known: list[str] = Field(
+        description="As its author names them.", examples=[["Automation of accounts"]]
+    )
+    references: list[str] = Field(examples=[["https://attack.mitre.org/techniques/T1098/001/"]])
+    condition: str = Field(examples=["selection and not filter"])
+    fields: list[str] = Field(description="That it reads.", examples=[["eventName"]])
+    written: str = Field(
+        description="The file it is in; empty where that is gone.", examples=["title: Access key"]
+    )
 
 
 class OnlineModel(BaseModel):
@@ -134,19 +151,53 @@ async def list_rules(
         and staged in {None, rule.staged}
         and (not fired or rule.id in counts)
     ]
-    items = [
-        {
-            "id": rule.id,
-            "title": rule.title,
-            "severity": SEVERITIES[min(max(rule.severity_id, 1), 5) - 1],
-            "logsource": {name: value for name, value in rule.logsource._asdict().items() if value},
-            "techniques": list(rule.techniques),
-            "staged": rule.staged,
-            **_counted(counts.get(rule.id)),
-        }
-        for rule in chosen[:limit]
-    ]
+    items = [_shown(rule, counts) for rule in chosen[:limit]]
     return page(items, encode_cursor(items[-1]["id"]) if len(chosen) > limit else None)
+
+
+@router.get(
+    "/rules/{rule_id}", response_model=RuleDetail, dependencies=[Depends(allow("rules:read"))]
+)
+async def one_rule(
+    database: DatabaseDep,
+    services: ServicesDep,
+    rule_id: Annotated[str, PathParameter(max_length=200)],
+    tenant: Annotated[Text, Query(description="Whose alerts are counted.")] = None,
+) -> Response:
+    """Show one Sigma rule in use: what it looks for, as it was written, and what it found."""
+    found = next((rule for rule in await _rules(services) if rule.id == rule_id), None)
+    if found is None:
+        raise Problem(404, f"there is no rule {rule_id}; GET /v1/rules lists them")
+    detail = {
+        "description": found.description,
+        "false_positives_known": list(found.falsepositives),
+        "references": list(found.references),
+        "condition": found.condition,
+        "fields": sorted(found.fields),
+        "written": await asyncio.to_thread(_written, Path(found.path)),
+    }
+    return json_response(_shown(found, await _counts(database, tenant)) | detail)
+
+
+def _shown(rule: Sigma, counts: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule as lists show it."""
+    return {
+        "id": rule.id,
+        "title": rule.title,
+        "severity": SEVERITIES[min(max(rule.severity_id, 1), 5) - 1],
+        "logsource": {name: value for name, value in rule.logsource._asdict().items() if value},
+        "techniques": list(rule.techniques),
+        "staged": rule.staged,
+        **_counted(counts.get(rule.id)),
+    }
+
+
+def _written(path: Path) -> str:
+    """Return the text of a rule's file, empty where it was removed since it was read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 @router.get("/models", response_model=Models, dependencies=[Depends(allow("models:read"))])

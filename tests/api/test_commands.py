@@ -221,3 +221,20 @@ async def test_an_export_is_written_whole_or_not_at_all(
     broken = await sentinel("export", "alerts", "-o", str(tmp_path / "x.csv"), "-q", "foo:1")
     assert "expected a field" in broken.err
     assert {each.name for each in left(tmp_path)} == {"alerts.csv"}
+
+
+async def test_searches_are_kept_run_and_removed(sentinel: Sentinel, seed, tenant) -> None:
+    row = await seed.alert(entity="CORP/alice")
+    await seed.alert(entity="bob")
+    name = f"Alice of {tenant}"
+    kept = await sentinel("searches", "save", name, f"user:alice AND tenant:{tenant}", "--json")
+    assert kept.status == 0, kept.err
+    found = await sentinel("searches", "run", name, "--json")
+    assert [each["id"] for each in found.rows] == [row.id]
+    listed = await sentinel("searches", "list", "--json")
+    assert name in [each["name"] for each in listed.rows]
+    wrong = await sentinel("searches", "save", "x", "foo:1")
+    assert "expected a field" in wrong.err
+    assert (await sentinel("searches", "remove", name)).status == 0
+    gone = await sentinel("searches", "run", name)
+    assert "expected the name of a saved search" in gone.err

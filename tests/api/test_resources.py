@@ -14,7 +14,7 @@ import pytest
 from api.routes.entities import Entities, Happenings
 from api.routes.findings import Exceptions, FindingDetail, Findings
 from api.routes.incidents import IncidentDetail, Incidents
-from api.routes.rules import Models, Rules, Sources
+from api.routes.rules import Models, RuleDetail, Rules, Sources
 from api.routes.searches import Searches
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -158,6 +158,12 @@ async def test_rules_models_and_sources_say_what_they_found(client, seed, tenant
     assert [each["id"] for each in found] == [each["id"] for each in rules]
     fired = [each for each in found if each["alerts"]]
     assert [(each["id"], each["alerts"]) for each in fired] == [(rules[0]["id"], 1)]
+    one = await client.get(f"/v1/rules/{rules[0]['id']}", params={"tenant": tenant})
+    RuleDetail.model_validate(one.json())
+    assert one.json()["alerts"] == 1
+    assert rules[0]["title"] in one.json()["written"]
+    missing = await client.get("/v1/rules/none")
+    assert (missing.status_code, missing.json()["instance"]) == (404, "/v1/rules/none")
     only = await everything(client, "/v1/rules", Rules, product="aws")
     assert {each["logsource"]["product"] for each in only} == {"aws"}
     models = await everything(client, "/v1/models", Models, tenant=tenant)
