@@ -59,6 +59,6 @@ def test_the_default_ensemble_beats_rivers_trees_and_keeps_up_with_offline_fores
         assert auroc > found["half_space_trees"]["auroc"], name
         assert auroc > found["scikit_learn_offline"]["auroc"] - 0.03, name
     assert report["sets"]["cardio"]["published"]["river_half_space_trees_auroc_ap"] == (
-        0.843,
-        0.364,
+        0.755,
+        0.298,
     )

@@ -129,9 +129,81 @@ def test_sigma_regression(tmp_path, rules, capsys) -> None:
         "passed": 1,
         "failed": 1,
         "without events in JSON": 0,
+        "of rules that are not loaded": 0,
     }
     assert found["failures"][0]["test"].endswith("bad")
     assert "matched nothing" in found["failures"][0]["reason"]
+
+
+WINDOWS = """
+title: {title}
+id: {id}
+logsource: {{product: windows}}
+detection:
+  selection: {selection}
+  condition: selection
+level: high
+"""
+
+
+def windows_event(number: int | dict[str, object], **parts: object) -> str:
+    system = {
+        "Provider": {"#attributes": {"Name": "Example-Provider"}},
+        "EventID": number,
+        "Channel": "Example",
+        "Security": None,
+    }
+    space = {"#attributes": {"xmlns": "http://schemas.example.com/event"}}
+    return json.dumps({"Event": {**space, "System": system, **parts}}, indent=2)
+
+
+def test_windows_events_have_the_fields_of_rules_and_are_counted(tmp_path, capsys) -> None:
+    tests = {
+        "sysmon": (
+            "{EventID: 1, CommandLine|contains: whoami}",
+            windows_event(1, EventData={"CommandLine": "whoami /all"}),
+        ),
+        "security": (
+            "{Image|endswith: cmd.exe, ParentImage|endswith: winword.exe}",
+            windows_event(4688, EventData={"NewProcessName": "C:/cmd.exe",
+                                           "ParentProcessName": "C:/winword.exe"}),
+        ),
+        "cleared": (
+            "{Provider_Name: Example-Provider, SubjectUserName: admin}",
+            windows_event(1102, UserData={"LogFileCleared": {"SubjectUserName": "admin"}}),
+        ),
+        "classic": (
+            "{EventID: 600, Data|contains: Set-MpPreference}",
+            windows_event({"#attributes": {"Qualifiers": 0}, "#text": 600},
+                          EventData={"Data": {"#text": ["a", "x Set-MpPreference 1"]}}),
+        ),
+        "named": (
+            "{TargetName: x}",
+            windows_event(9, EventData={"Data": [
+                {"#attributes": {"Name": "TargetName"}, "#text": "x"}]}),
+        ),
+    }  # fmt: skip
+    (tmp_path / "rules").mkdir()
+    for place, (name, (selection, event_)) in enumerate(tests.items()):
+        ident = f"11111111-2222-4333-8444-{place:012}"
+        rule = WINDOWS.format(title=name, id=ident, selection=selection)
+        (tmp_path / "rules" / f"{name}.yml").write_text(rule)
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        wanted = 3 if name == "named" else 2
+        (folder / "info.yml").write_text(
+            f"rule_metadata: [{{id: {ident}}}]\n"
+            f"regression_tests_info: [{{type: evtx, match_count: {wanted}, path: x.evtx}}]\n"
+        )
+        (folder / f"{ident}.json").write_text(f"{event_}\n{event_}\n")  # one after the other
+    (tmp_path / "data/other").mkdir()
+    (tmp_path / "data/other/info.yml").write_text("rule_metadata: [{id: elsewhere}]")
+    (tmp_path / "data/other/event.json").write_text(windows_event(1))
+    found = report(capsys, "sigma", tmp_path / "data", "--rules", tmp_path / "rules")
+    summary = found["summary"]
+    assert (summary["passed"], summary["of rules that are not loaded"]) == (4, 1)
+    (failure,) = found["failures"]
+    assert failure["reason"] == "expected 3 matches, found 2"
 
 
 def test_missing_data_is_said(capsys) -> None:
