@@ -12,7 +12,8 @@ Sources: Google Cloud, "AuditLog", "LogEntry", "Audit logs for Google Workspace"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from connectors._google import audit
@@ -42,6 +43,9 @@ _SPELLINGS: Final = {
     "new_value": (f"{_P}metadata.event.parameter.value",),
 }
 _LOG: Final = "data.protoPayload.logName"
+_EVENTS: Final = f"{_P}metadata.event"
+#: How Workspace names the parameters of its events (``ROLE_NAME``); no field of an entry is so.
+_PARAMETER: Final = re.compile("[A-Z][A-Z0-9_]+")
 
 
 class GcpAudit(JsonConnector):
@@ -81,8 +85,11 @@ class GcpAudit(JsonConnector):
         )
 
     def decoder(self, fields: frozenset[str]) -> JsonDecoder:
-        """Return a decoder; rules name a log without the project that it belongs to."""
-        made = super().decoder(fields)
+        """Return a decoder; rules name a log without its project, parameters by their names."""
+        named = {field for field in fields if _PARAMETER.fullmatch(field)}
+        made = super().decoder(fields | {_EVENTS} if named else fields)
+        for field in named:
+            made.compute(field, _parameter(made.plain(_EVENTS), field))
         log = made.plain("logName")
         made.compute(_LOG, lambda event: _log_names(log(event)))
         return made
@@ -141,3 +148,12 @@ def _log_names(name: Any) -> list[str] | None:
         return None
     short = name.rpartition("/logs/")[2]
     return [name, short, short.replace("%2F", "/")]
+
+
+def _parameter(events: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    """Return a function from a decoded entry to a parameter of Workspace's events in it."""
+
+    def find(event: Any) -> Any:
+        return audit.parameters({"metadata": {"event": events(event)}}).get(name)
+
+    return find

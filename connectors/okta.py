@@ -12,7 +12,7 @@ Source: Okta Developer, "System Log API" and "Event types".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from connectors._json.connector import JsonConnector
@@ -33,14 +33,24 @@ _SEVERITY: Final = {"DEBUG": 1, "INFO": 1, "WARN": 3, "ERROR": 4}
 #: EventBridge's and an event hook's envelope, and what is in the latter.
 _OUTER: Final = Envelope(inner=("data", "detail"))
 _INNER: Final = Envelope(lists=("events",))
-#: Keys as data lakes write them, and as Okta does.
+#: Keys as data lakes write them, and as Okta does, at any depth.
 _LOWER: Final = {
     name.lower(): name
     for name in (
         *("authenticationContext", "debugContext", "displayMessage", "eventType"),
-        *("legacyEventType", "securityContext"),
+        *("legacyEventType", "securityContext", "alternateId", "displayName", "detailEntry"),
+        *("ipAddress", "userAgent", "rawUserAgent", "geographicalContext", "postalCode"),
+        *("ipChain", "externalSessionId", "rootSessionId", "authenticationStep"),
+        *("authenticationProvider", "credentialProvider", "credentialType", "debugData"),
+        *("requestUri", "requestId", "threatSuspected", "asNumber", "asOrg", "isProxy"),
+        *("changeDetails", "dtHash", "deviceFingerprint", "logOnlySecurityData"),
     )
 }
+_DEPTH: Final = 8
+_COUNTRY: Final = (
+    "client.geographicalContext.country",
+    "client.geographicalcontext.country",
+)
 
 
 class Okta(JsonConnector):
@@ -54,8 +64,14 @@ class Okta(JsonConnector):
     reads: ClassVar[frozenset[str]] = frozenset(
         {"actor.alternateId", "actor.id", "client.geographicalContext.country"}
         | {"client.ipAddress", "client.userAgent.rawUserAgent", "eventType", "eventtype"}
-        | {"outcome.result", "published", "severity", "uuid"}
+        | {"outcome.result", "published", "severity", "uuid", "actor.alternateid"}
+        | {"client.geographicalcontext.country", "client.ipaddress"}
+        | {"client.useragent.rawuseragent"}
     )
+
+    def spellings(self, field: str) -> Sequence[str]:
+        """Return the field as data lakes spell it."""
+        return (field.lower(),) if field != field.lower() else ()
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the events of a message; envelopes are looked for where their keys occur."""
@@ -70,7 +86,7 @@ class Okta(JsonConnector):
         if not operation:
             raise MappingError("missing_field", "expected the text eventType, found none")
         class_uid, activity_id = classify(operation)
-        login = text("actor.alternateId")
+        login = text("actor.alternateId", "actor.alternateid")
         finding = class_uid == DETECTION_FINDING
         return Summary(
             native_id=text("uuid") or None,
@@ -82,14 +98,24 @@ class Okta(JsonConnector):
             entity=login if login and login != "unknown" else text("actor.id"),
             operation=operation,
             service="okta",
-            src_ip=text("client.ipAddress"),
-            user_agent=text("client.userAgent.rawUserAgent"),
-            region=text("client.geographicalContext.country"),
+            src_ip=text("client.ipAddress", "client.ipaddress"),
+            user_agent=text("client.userAgent.rawUserAgent", "client.useragent.rawuseragent"),
+            region=text(*_COUNTRY),
         )
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the event's class; see `connectors._okta.ocsf_map`."""
-        record = fields.record
-        for lower in _LOWER.keys() & record.keys():
-            record.setdefault(_LOWER[lower], record.pop(lower))
+        if "eventtype" in fields.record:
+            _respell(fields.record, _DEPTH)
         return ocsf_map.objects(fields, summary)
+
+
+def _respell(value: Any, depth: int) -> None:
+    """Give keys in lower case the names that Okta has for them, in place."""
+    for each in value if isinstance(value, list) else (value,):
+        if isinstance(each, dict):
+            for lower in _LOWER.keys() & each.keys():
+                each.setdefault(_LOWER[lower], each.pop(lower))
+            if depth:
+                for inner in each.values():
+                    _respell(inner, depth - 1)

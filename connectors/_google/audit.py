@@ -134,7 +134,7 @@ def _call(payload: dict[str, Any], actor: OCSF, summary: Summary) -> OCSF:
 
 
 def _authentication(payload: dict[str, Any], actor: OCSF, summary: Summary) -> OCSF:
-    found = _parameters(payload)
+    found = parameters(payload)
     target = took(payload, "resourceName")
     mfa = found.get("is_second_factor")
     kind = found.get("login_type", "")
@@ -149,7 +149,7 @@ def _authentication(payload: dict[str, Any], actor: OCSF, summary: Summary) -> O
     )
 
 
-def _parameters(payload: dict[str, Any]) -> dict[str, str]:
+def parameters(payload: dict[str, Any]) -> dict[str, str]:
     """Return the parameters of Workspace's event in an entry, as text."""
     found: dict[str, str] = {}
     events = items(opened(table(payload.get("metadata")).get("event")))
@@ -164,7 +164,7 @@ def _parameters(payload: dict[str, Any]) -> dict[str, str]:
 
 
 def _account(payload: dict[str, Any], actor: OCSF, summary: Summary) -> OCSF:
-    found = _parameters(payload)
+    found = parameters(payload)
     target = took(payload, "resourceName")
     name = found.get("USER_EMAIL") or found.get("affected_email_address") or _account_name(target)
     del summary
@@ -181,7 +181,7 @@ def _account_name(resource: str) -> str:
 
 def _group(payload: dict[str, Any], actor: OCSF, summary: Summary) -> OCSF:
     del actor
-    found = _parameters(payload)
+    found = parameters(payload)
     name = found.get("GROUP_EMAIL") or took(payload, "resourceName") or summary.operation
     user = found.get("USER_EMAIL", "")
     return some(
@@ -195,7 +195,7 @@ def _access(payload: dict[str, Any], actor: OCSF, summary: Summary) -> OCSF:
     wanted = "ADD" if summary.activity_id == 1 else "REMOVE"
     chosen = [one for one in deltas if one.get("action") == wanted] or deltas
     roles = [text(one.get("role")) for one in chosen if text(one.get("role"))]
-    found = _parameters(payload)
+    found = parameters(payload)
     user = member(chosen[0].get("member")) if chosen else None
     name = found.get("USER_EMAIL", "")
     if user is None:
@@ -211,7 +211,7 @@ def _access(payload: dict[str, Any], actor: OCSF, summary: Summary) -> OCSF:
 
 def _finding(event: OCSF, payload: dict[str, Any], summary: Summary) -> OCSF:
     """Return what Google says it noticed of an account."""
-    found = _parameters(payload)
+    found = parameters(payload)
     who = found.get("affected_email_address") or summary.entity or "unknown"
     evidence = {
         "user": some(name=who, email_addr=email(who)),

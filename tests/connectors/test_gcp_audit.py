@@ -108,3 +108,23 @@ def test_rules_name_a_log_without_its_project():
 
     assert "cloudaudit.googleapis.com/activity" in decoder.getter(field)(event)
     assert decoder.getter("gcp.audit.method_name")(event) == "m.Get"
+
+
+def test_rules_name_parameters_of_workspace_events_as_the_reports_api_does():
+    """So one rule holds for both ways on which such an event comes in."""
+    event = {
+        "eventName": "ASSIGN_ROLE",
+        "parameter": [
+            {"name": "USER_EMAIL", "value": "eve@example.com"},
+            {"name": "ROLE_NAME", "value": "_SEED_ADMIN_ROLE"},
+        ],
+    }
+    raw = entry(serviceName="admin.googleapis.com", metadata={"event": [event]})
+    fields = {"ROLE_NAME", "USER_EMAIL", "ORG_NAME", "eventName", "setting_name"}
+    decoder = GcpAudit().decoder(frozenset(fields))
+    decoded = decoder.decode(raw if isinstance(raw, bytes) else json.dumps(raw).encode())
+    found = {field: decoder.getter(field)(decoded) for field in fields}
+    assert found["ROLE_NAME"] == "_SEED_ADMIN_ROLE"
+    assert found["USER_EMAIL"] == "eve@example.com"
+    assert found["ORG_NAME"] is None
+    assert found["eventName"] in ("ASSIGN_ROLE", ["ASSIGN_ROLE"])

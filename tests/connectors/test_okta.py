@@ -83,6 +83,35 @@ def test_rules_find_fields_inside_lists():
     assert decoder.getter("target.displayName")(decoder.decode(raw)) == ["Admin", "B"]
 
 
+def lowered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name.lower(): lowered(each) for name, each in value.items()}
+    return [lowered(each) for each in value] if isinstance(value, list) else value
+
+
+def test_an_event_with_all_keys_in_lower_case_is_the_same_event():
+    whole = event(
+        securityContext={"isProxy": True, "asNumber": 64496},
+        debugContext={"debugData": {"requestUri": "/login"}},
+        displayMessage="User login to Okta",
+        target=[{"id": "1", "type": "User", "alternateId": "ada@example.com", "displayName": "A"}],
+        client={
+            "ipAddress": "192.0.2.1",
+            "userAgent": {"rawUserAgent": "curl/8", "os": "Linux", "browser": "UNKNOWN"},
+            "geographicalContext": {"country": "Germany", "city": "Berlin", "postalCode": "10115"},
+        },
+    )
+    fields = ("eventType", "securityContext.isProxy", "debugContext.debugData.requestUri")
+    decoder = CONNECTOR.decoder(frozenset(fields))
+    raws = [json.dumps(each).encode() for each in (whole, lowered(whole))]
+    own, lake = map(decoder.decode, raws)
+    assert CONNECTOR.summarise(own) == CONNECTOR.summarise(lake)
+    assert CONNECTOR.summarise(lake).src_ip == "192.0.2.1"
+    for field in fields:
+        assert decoder.getter(field)(lake) == decoder.getter(field)(own) is not None
+    assert CONNECTOR.to_ocsf(raws[0]) == CONNECTOR.to_ocsf(raws[1])
+
+
 def panther() -> list[dict[str, Any]]:
     """Return the events of Panther's rule tests that are Okta's, not results of its queries."""
     path = DATA / "panther" / "okta_rules.jsonl"

@@ -18,6 +18,7 @@ from sentinel.errors import RecordError, RuleError
 from sentinel.registry import discover
 from streams.normalizer import Normalizer, Units
 
+REFUSED = "the source refuses the event"
 #: How many problems of one case are told.
 TOLD = 3
 
@@ -55,18 +56,36 @@ def run_cases(rules: Path, cases: Path) -> Iterator[Outcome]:
 
 
 class _Bench:
-    """One rule, and the decoder of the source that it is for."""
+    """One rule, and every source that it is for."""
 
     def __init__(self, rule: Rule, sources: list[Connector]) -> None:
-        fitting = [
-            (source, selected)
+        self._ways = [
+            _Way(source, selected)
             for source in sources
             if (selected := RuleSet([rule]).select(source.logsources)).rules
         ]
-        if not fitting:
+        if not self._ways:
             raise RuleError(f"no source has events of the log source {'/'.join(rule.logsource)}")
-        self.source, selected = fitting[0]
-        self.decoder = self.source.decoder(selected.rules[0].fields)
+
+    def problem(self, case: Case) -> str:
+        """Run a case; return what is wrong, or "".
+
+        A case does not say of which source its event is: one that should match has to in one
+        of them; one that should not must not in any.
+        """
+        found = [way.problem(case) for way in self._ways]
+        if case.match:
+            return "" if "" in found else found[0]
+        taken = [problem for problem in found if not problem.startswith(REFUSED)]
+        return next(filter(None, taken), "") if taken else found[0]
+
+
+class _Way:
+    """A rule, and the decoder of one source that it is for."""
+
+    def __init__(self, source: Connector, selected: RuleSet) -> None:
+        self.source = source
+        self.decoder = source.decoder(selected.rules[0].fields)
         self.matcher = selected.reading(self.decoder)
 
     def problem(self, case: Case) -> str:
@@ -74,7 +93,7 @@ class _Bench:
         try:
             events = [self.decoder.decode(raw) for raw in self._events(case.data)]
         except RecordError as error:
-            return f"the source refuses the event: {error.detail}"
+            return f"{REFUSED}: {error.detail}"
         matched = bool(self.matcher.match(events))
         for _, _, failure in self.matcher.errors:
             return f"the rule failed: {type(failure).__name__}: {failure}"
