@@ -1,6 +1,21 @@
+-- name: partition
+-- Where events of today are made, before there is a partition of today.
+CREATE TABLE bench_events (LIKE events INCLUDING DEFAULTS);
+
+-- name: attach
+-- Makes that the partition of today, as events_partition() would have; builds its indexes.
+DO $$
+BEGIN
+  EXECUTE format('ALTER TABLE bench_events RENAME TO events_%s',
+    to_char(current_date, 'YYYYMMDD'));
+  EXECUTE format('ALTER TABLE events ATTACH PARTITION events_%s FOR VALUES FROM (%L) TO (%L)',
+    to_char(current_date, 'YYYYMMDD'), current_date, current_date + 1);
+END
+$$;
+
 -- name: events
 -- $1 events of today, spread over a day; 5,000 entities.
-INSERT INTO events (
+INSERT INTO bench_events (
   tenant, uid, day, time, arrived, source, class_uid, activity_id, status_id, severity_id,
   entity, operation, service, src_ip, raw)
 SELECT 'default', md5('e' || n)::uuid, current_date, now() - n * ('1 day'::interval / $1::int),
