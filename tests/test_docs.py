@@ -1,4 +1,4 @@
-"""README and CONTRIBUTING say what is so: settings, topics, commands, fields, links."""
+"""README, REFERENCE and CONTRIBUTING say what is so: settings, topics, commands, fields, links."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from streams.runtime.letterbox import Letter
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(ROOT.glob("*.md"))
 README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "REFERENCE.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 #: What a line of a console block may begin with, besides commands of ours.
 TOOLS = {
@@ -38,6 +39,7 @@ TOOLS = {
     "git",
     "head",
     "kcat",
+    "source",
     "tail",
     ".venv/bin/pre-commit",
 }
@@ -70,7 +72,7 @@ def table(text: str) -> list[list[str]]:
 
 
 def test_every_setting_is_in_the_table_with_its_default():
-    rows = table(section(README, "Settings"))
+    rows = table(section(REFERENCE, "Settings"))
     shown = {name.strip("`"): default.strip("`") for name, default, meaning in rows if meaning}
     expected = {}
     for name, field in Settings.model_fields.items():
@@ -151,12 +153,13 @@ def test_every_metric_has_help(metric):
 # --- commands, the API, fields
 
 
-def test_every_command_and_every_path_of_the_api_is_in_the_readme(tmp_path):
+def test_every_command_and_every_path_of_the_api_is_in_the_reference(tmp_path):
+    commands = section(REFERENCE, "Commands")
     for name in app.build().commands:
-        assert f"sentinel {name}" in README, f"the README does not say what `{name}` is"
+        assert f"`sentinel {name}" in commands, f"REFERENCE.md does not say what `{name}` is"
     for path, methods in create(Settings(home=tmp_path)).openapi()["paths"].items():
         for method in methods:
-            assert f"`{method.upper()} {path}`" in README
+            assert f"`{method.upper()} {path}`" in REFERENCE
 
 
 def console_lines() -> Iterator[Any]:
@@ -193,6 +196,8 @@ def assert_make(words: list[str]) -> None:
 
 def assert_sentinel(words: list[str]) -> None:
     """Check that a command and its options exist."""
+    if words == ["--help"]:
+        return
     command: Any = app.build().commands[words[0]].load()
     rest = words[1:]
     if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
@@ -200,15 +205,18 @@ def assert_sentinel(words: list[str]) -> None:
     known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     used = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"}
     assert used <= known, f"sentinel {words[0]} has no {used - known}"
+    needed = [param.opts for param in command.params if param.required and param.opts[0][0] == "-"]
+    assert all(used & set(names) for names in needed), f"sentinel {words[0]} needs {needed}"
 
 
 def fields(command: str) -> list[str]:
-    """Return the fields of a command's JSON as the README lists them."""
-    rows = {row[0].strip("`"): row[1] for row in table(section(README, "What scripts can rely on"))}
+    """Return the fields of a command's JSON as the reference lists them."""
+    listed = table(section(REFERENCE, "What scripts can rely on"))
+    rows = {row[0].strip("`"): row[1] for row in listed}
     return re.findall(r"`(\w+)`", rows[f"{command} --json"])
 
 
-def test_fields_of_json_are_those_of_the_readme():
+def test_fields_of_json_are_those_of_the_reference():
     """That commands print what the API sends is shown by ``tests/api``."""
     assert fields("alerts") == fields("alert ID") == list(Alert.model_fields)
     assert fields("events") == list(Event.model_fields)

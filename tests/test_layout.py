@@ -39,7 +39,7 @@ DISCOVERED = (
 TOP = {
     *PACKAGES,
     *("infra", "bench", "tests", "docker-compose.yml", "pyproject.toml", "Makefile"),
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
+    *("README.md", "REFERENCE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
     *("requirements.txt", "requirements-dev.txt"),
 }
 #: Where anything may be raised and one failure must not stop the rest. Everywhere else the
