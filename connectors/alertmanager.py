@@ -59,7 +59,17 @@ class Alertmanager(JsonConnector):
     reads: ClassVar[frozenset[str]] = frozenset(
         {"status", "endsAt", "fingerprint", "labels.severity", "labels.job", *_WHO, *_HOST}
     )
+    own: ClassVar[frozenset[str]] = frozenset({"fingerprint", "startsAt", "endsAt"})
     envelope: ClassVar[Envelope] = Envelope(("alerts",))
+
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: an alert that fires and its end are two events."""
+        fingerprint, start = event.text("fingerprint"), event.text("startsAt")
+        resolved = event.text("status") == "resolved"
+        when = event.get("endsAt") if resolved else start
+        state = "resolved" if resolved else "firing"
+        native_id = f"{fingerprint}/{start}/{state}" if fingerprint else None
+        return native_id, milliseconds(when, "startsAt or endsAt")
 
     def columns_of(self, event: View) -> Summary:
         """Return the columns; it acted what the alert is about."""
@@ -67,11 +77,10 @@ class Alertmanager(JsonConnector):
         if not name:
             raise MappingError("missing_field", "expected a name in labels.alertname, found none")
         resolved = event.text("status") == "resolved"
-        fingerprint, start = event.text("fingerprint"), event.text("startsAt")
-        state = "resolved" if resolved else "firing"
+        native_id, when = self.identity_of(event)
         return Summary(
-            native_id=f"{fingerprint}/{start}/{state}" if fingerprint else None,
-            time=milliseconds(event.get("endsAt") if resolved else start, "startsAt or endsAt"),
+            native_id=native_id,
+            time=when,
             class_uid=DETECTION_FINDING,
             activity_id=_CLOSE if resolved else _CREATE,
             status_id=_RESOLVED if resolved else _NEW,

@@ -30,10 +30,11 @@ from sentinel.errors import MappingError
 _INFORMATIONAL: Final = 1
 _STATUS: Final = {"success": 1, "failure": 2, "timeout": 2, "clienterror": 2}
 _SPELLED: Final = Spelled(
-    *("activityDateTime", "activityDisplayName", "operationName", "id", "loggedByService"),
+    *("activityDisplayName", "operationName", "loggedByService"),
     *("result", "userAgent", "initiatedBy.user.userPrincipalName", "initiatedBy.user.id"),
     *("initiatedBy.user.displayName", "initiatedBy.app.displayName", "initiatedBy.app.appId"),
     *("initiatedBy.app.servicePrincipalId", "initiatedBy.user.ipAddress"),
+    own=("id", "activityDateTime"),
 )
 _CONSENT: Final = "ConsentContext.IsAdminConsent"
 _TARGETS: Final = ("targetResources", "properties.targetResources", "TargetResources")
@@ -55,6 +56,7 @@ class AzureAudit(JsonConnector):
         {*_SPELLED.paths(), "operationName", "operationname", "result", "resultType"}
         | {"callerIpAddress", "calleripaddress"}
     )
+    own: ClassVar[frozenset[str]] = _SPELLED.own()
 
     def spellings(self, field: str) -> Sequence[str]:
         """Return the names of `field` in the other spellings."""
@@ -69,10 +71,21 @@ class AzureAudit(JsonConnector):
             made.compute(_CONSENT, lambda event: _modified(event, ways))
         return made
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time, as the event's spelling calls them."""
+        at, get = _SPELLED.of(event), event.get
+        when = get(at["activityDateTime"]) or get("time") or get("TimeGenerated")
+        problem = "activityDateTime, time or TimeGenerated"
+        return event.text(at["id"]) or None, milliseconds(when, problem)
+
+    def besides(self, event: View) -> str:
+        """Return which spelling the event has: its times tell."""
+        return _SPELLED.of(event)["id"]
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is the user who acted, else the application."""
         at = _SPELLED.of(event)
-        text, get = event.text, event.get
+        text = event.text
         operation = text(at["activityDisplayName"], at["operationName"])
         operation = operation or text("operationName", "operationname")
         if not operation:
@@ -87,10 +100,8 @@ class AzureAudit(JsonConnector):
         result = text(at["result"], "result", "resultType").lower()
         class_uid, activity_id = classify(operation)
         address = text(at[user + "ipAddress"], "callerIpAddress", "calleripaddress")
-        when = get(at["activityDateTime"]) or get("time") or get("TimeGenerated")
         return Summary(
-            text(at["id"]) or None,
-            milliseconds(when, "activityDateTime, time or TimeGenerated"),
+            *self.identity_of(event),
             class_uid,
             activity_id,
             _STATUS.get(result, 0),

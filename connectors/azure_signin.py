@@ -36,11 +36,18 @@ _SEVERITY: Final = {"low": 2, "medium": 3, "high": 4}
 _LOGON: Final = 1
 _CREATE: Final = 1
 _SPELLED: Final = Spelled(
-    *("createdDateTime", "detectedDateTime", "activityDateTime", "id", "userPrincipalName"),
-    *("userId", "servicePrincipalName", "servicePrincipalId", "appDisplayName", "appId"),
+    *(
+        "userPrincipalName",
+        "userId",
+        "servicePrincipalName",
+        "servicePrincipalId",
+        "appDisplayName",
+        "appId",
+    ),
     *("resourceDisplayName", "ipAddress", "userAgent", "clientAppUsed", "status.errorCode"),
     *("location.countryOrRegion", "riskLevelDuringSignIn", "riskLevel", "riskState"),
     *("riskEventType", "resultType", "status.additionalDetails", "status.failureReason"),
+    own=("id", "createdDateTime", "detectedDateTime", "activityDateTime"),
 )
 _OUTER: Final = frozenset({"resultType", "resulttype", "callerIpAddress", "calleripaddress"})
 _OKAY: Final = frozenset({"0", "Success", "success"})
@@ -63,6 +70,7 @@ class AzureSignin(JsonConnector):
     envelope: ClassVar[Envelope] = Envelope(lists=("records", "value"))
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "host", "security_control")
     reads: ClassVar[frozenset[str]] = frozenset({*_SPELLED.paths(), *_OUTER})
+    own: ClassVar[frozenset[str]] = _SPELLED.own()
 
     def spellings(self, field: str) -> Sequence[str]:
         """Return the names of `field` in the other spellings."""
@@ -77,12 +85,22 @@ class AzureSignin(JsonConnector):
             made.compute("Status", lambda event: _outcome(View(event, getters), own(event)))
         return made
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time, as the event's spelling calls them."""
+        at, get = _SPELLED.of(event), event.get
+        when = get(at["createdDateTime"]) or get(at["detectedDateTime"])
+        when = when or get(at["activityDateTime"]) or get("time") or get("TimeGenerated")
+        problem = "createdDateTime, time or TimeGenerated"
+        return event.text(at["id"]) or None, milliseconds(when, problem)
+
+    def besides(self, event: View) -> str:
+        """Return which spelling the event has: its times tell."""
+        return _SPELLED.of(event)["id"]
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is the user, else the service principal, else the app."""
         at = _SPELLED.of(event)
-        text, get = event.text, event.get
-        when = get(at["createdDateTime"]) or get(at["detectedDateTime"])
-        when = when or get(at["activityDateTime"]) or get("time") or get("TimeGenerated")
+        text = event.text
         entity = text(at["userPrincipalName"], at["userId"], at["servicePrincipalName"])
         entity = entity or text(at["servicePrincipalId"], at["appDisplayName"], at["appId"])
         threat = text(at["riskEventType"])
@@ -96,8 +114,7 @@ class AzureSignin(JsonConnector):
         level = text(at["riskLevelDuringSignIn"], at["riskLevel"])
         address = text(at["ipAddress"], "callerIpAddress", "calleripaddress")
         return Summary(
-            text(at["id"]) or None,
-            milliseconds(when, "createdDateTime, time or TimeGenerated"),
+            *self.identity_of(event),
             DETECTION_FINDING if threat else AUTHENTICATION,
             _CREATE if threat else _LOGON,
             _status(code) if not threat else risk.STATES.get(text(at["riskState"]), 0),

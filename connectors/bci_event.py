@@ -41,6 +41,8 @@ class BciEvent(JsonConnector):
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource("sentinel", "", "bci"),)
     product: ClassVar[Mapping[str, Any]] = {"name": "Sentinel", "vendor_name": "Sentinel"}
     required: ClassVar[Mapping[str, type]] = {"kind": str, "session": str, "time": str}
+    idents: ClassVar[tuple[str, ...]] = ("id",)
+    times: ClassVar[tuple[str, ...]] = ("time",)
     reads: ClassVar[frozenset[str]] = frozenset({"id", "bank", "bad"})
 
     def columns_of(self, event: View) -> Summary:

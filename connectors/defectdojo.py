@@ -43,11 +43,13 @@ class DefectDojo(ScannerConnector):
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="defectdojo"),)
     looks_at: ClassVar[frozenset[str]] = frozenset(
         {
-            *("context.type", "finding.title", "finding.severity", "finding.date", "finding.cve"),
+            *("context.type", "finding.title", "finding.severity", "finding.cve"),
             *("finding.vuln_id_from_tool", "finding.vulnerability_ids", "finding.active"),
             *(f"finding.{name}" for name in (*_SUPPRESSED, "is_mitigated", "cwe")),
         }
     )
+
+    times: ClassVar[tuple[str, ...]] = ("finding.date",)
 
     def scans(self, document: Document) -> Iterable[Scan]:
         """Take a document apart."""
@@ -83,7 +85,6 @@ class DefectDojo(ScannerConnector):
             of_word(unit.get("finding.severity")),
             rule[:256],
             status,
-            time=unit.get("finding.date"),
         )
 
     def finding(self, fields: Fields, columns: Summary) -> Finding:

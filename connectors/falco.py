@@ -53,6 +53,8 @@ _OUT: Final = "output_fields"
 _USERS: Final = ("ka.user.name", "ct.user", "okta.actor.alternateID", "github.user")
 _SOURCES: Final = ("fd.cip", "ct.srcip", "ka.sourceips")
 _AGENTS: Final = ("ka.useragent", "ct.useragent", "proc.pexepath", "proc.pname")
+_HOST_USERS: Final = ("user.name", "user.uid")
+_WANTED: Final = (*_USERS, *_HOST_USERS, *_SOURCES, *_AGENTS)
 
 
 class Falco(JsonConnector):
@@ -64,6 +66,7 @@ class Falco(JsonConnector):
         {"hostname", "priority", "rule", "source", "time", "uuid"}
     )
     looks_into: ClassVar[frozenset[str]] = frozenset({_OUT})
+    own: ClassVar[frozenset[str]] = frozenset({"time", "uuid", _OUT})
 
     def decoder(self, fields: frozenset[str]) -> JsonDecoder:
         """Return a decoder; the fields of an alert have dots in their names."""
@@ -75,18 +78,29 @@ class Falco(JsonConnector):
                 made.compute(field, _inside(whole, name))
         return made
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time; where the time is damaged, that of the event behind it."""
+        when = moment(event.get("time"))
+        if when is None:
+            when = milliseconds(_out(event).get("evt.time") or event.get("time"), "time")
+        return event.text("uuid") or None, when
+
+    def besides(self, event: View) -> Any:
+        """Return what the columns are made of, of the fields that the rule asked for."""
+        return list(map(_out(event).get, _WANTED))
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; who acted is the user of the host, or of the log that Falco read."""
         rule = event.text("rule")
         if not rule:
             raise MappingError("missing_field", "expected the text rule of a Falco alert")
-        found = event.get(_OUT)
-        out: dict[str, Any] = found if found.__class__ is dict else {}
+        out = _out(event)
         inside = rule.startswith(_INTERNAL) and _BLIND not in rule
         host = event.text("hostname")
+        native_id, when = self.identity_of(event)
         return Summary(
-            native_id=event.text("uuid") or None,
-            time=_time(event.get("time"), out),
+            native_id=native_id,
+            time=when,
             class_uid=BASE_EVENT if inside else DETECTION_FINDING,
             activity_id=OTHER if inside else _CREATE,
             status_id=_UNKNOWN if inside else _NEW,
@@ -104,6 +118,11 @@ class Falco(JsonConnector):
         return ocsf_map.objects(fields, summary)
 
 
+def _out(event: View) -> dict[str, Any]:
+    found = event.get(_OUT)
+    return found if found.__class__ is dict else {}
+
+
 def _first(out: dict[str, Any], names: tuple[str, ...]) -> str:
     for name in names:  # not a generator: this runs several times an event
         value = out.get(name)
@@ -112,18 +131,11 @@ def _first(out: dict[str, Any], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _time(value: Any, out: dict[str, Any]) -> int:
-    """Return the alert's time; where it is damaged, that of the event behind it."""
-    if (found := moment(value)) is not None:
-        return found
-    return milliseconds(out.get("evt.time") or value, "time")
-
-
 def _entity(out: dict[str, Any], host: str) -> str:
     """Return the user of an audit log, else ``host/user``, else the host."""
     if acting := _first(out, _USERS):
         return acting
-    user = _first(out, ("user.name", "user.uid"))
+    user = _first(out, _HOST_USERS)
     return f"{host}/{user}" if host and user else host or user
 
 

@@ -36,6 +36,8 @@ _NAMES: Final = (
 #: Where the fields are of a finding alone, and of one in a notification.
 _ALONE: Final = {name: name for name in _NAMES}
 _INSIDE: Final = {name: f"finding.{name}" for name in _NAMES}
+#: Of which only id, time, and whether it is new are made.
+_OWN: Final = ("name", "canonicalName", "eventTime", "createTime")
 
 
 class GcpScc(JsonConnector):
@@ -54,6 +56,7 @@ class GcpScc(JsonConnector):
     reads: ClassVar[frozenset[str]] = frozenset(
         {*_NAMES, *_INSIDE.values(), "resource.location", "resource.name"}
     )
+    own: ClassVar[frozenset[str]] = frozenset(at[name] for at in (_ALONE, _INSIDE) for name in _OWN)
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the findings of a message; see `connectors._google.envelope`."""
@@ -65,10 +68,23 @@ class GcpScc(JsonConnector):
             return (field.removeprefix("finding."),)
         return (f"finding.{field}",)
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: a finding is an event of its own whenever it is updated."""
+        at, get = _at(event), event.get
+        when = milliseconds(get(at["eventTime"]) or get(at["createTime"]), "eventTime")
+        name = event.text(at["name"], at["canonicalName"])
+        return f"{name}@{when}" if name else None, when
+
+    def besides(self, event: View) -> bool:
+        """Return whether a finding is new."""
+        at, get = _at(event), event.get
+        created = get(at["createTime"])
+        updated = get(at["eventTime"]) or created
+        return created in (None, updated) or moment(created) in (None, moment(updated))
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is who did it, else the resource it was found in."""
-        at = _INSIDE if event.get("finding.category") is not None else _ALONE
-        text, get = event.text, event.get
+        at, text = _at(event), event.text
         category = text(at["category"])
         if not category:
             problem = (
@@ -76,17 +92,12 @@ class GcpScc(JsonConnector):
                 "findings of Security Command Center"
             )
             raise MappingError("missing_field", problem)
-        created = get(at["createTime"])
-        when = milliseconds(get(at["eventTime"]) or created, "eventTime")
         closed = text(at["state"]) == "INACTIVE"
-        name = text(at["name"], at["canonicalName"])
-        fresh = created is None or moment(created) in (None, when)
         status = _SUPPRESSED if text(at["mute"]) == "MUTED" else _NEW
         return Summary(
-            f"{name}@{when}" if name else None,
-            when,
+            *self.identity_of(event),
             scc.CLASSES.get(text(at["findingClass"]), DETECTION_FINDING),
-            _CLOSE if closed else _CREATE if fresh else _UPDATE,
+            _CLOSE if closed else _CREATE if self.besides(event) else _UPDATE,
             _RESOLVED if closed else status,
             _SEVERITY.get(text(at["severity"]), 0),
             text(at["access.principalEmail"], at["resourceName"], "resource.name"),
@@ -100,3 +111,8 @@ class GcpScc(JsonConnector):
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the finding's class; see `connectors._google.scc`."""
         return scc.objects(fields, summary)
+
+
+def _at(event: View) -> Mapping[str, str]:
+    """Return where the fields of a finding are."""
+    return _INSIDE if event.get("finding.category") is not None else _ALONE

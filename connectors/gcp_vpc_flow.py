@@ -50,6 +50,9 @@ class GcpVpcFlow(JsonConnector):
     }
     product: ClassVar[Mapping[str, Any]] = {"name": "VPC Flow Logs", "vendor_name": "Google"}
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "security_control")
+    own: ClassVar[frozenset[str]] = frozenset(
+        {"insertId", "timestamp", "receiveTimestamp", "jsonPayload.end_time"}
+    )
     reads: ClassVar[frozenset[str]] = frozenset(
         {"insertId", "timestamp", "receiveTimestamp", "jsonPayload.end_time"}
         | {f"{_C}{name}" for name in ("src_ip", "dest_ip", "dest_port", "protocol")}
@@ -64,9 +67,16 @@ class GcpVpcFlow(JsonConnector):
         """Return what an entry calls a `field` of firewall rules."""
         return _SPELLINGS.get(field, ())
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: an ``insertId`` is of one log and time alone."""
+        get, uid = event.get, event.text("insertId")
+        found = get("timestamp") or get("jsonPayload.end_time") or get("receiveTimestamp")
+        when = milliseconds(found, "timestamp")
+        return f"{uid}@{when}" if uid else None, when
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; the entity is where the flow came from."""
-        text, get = event.text, event.get
+        text = event.text
         src, dst = text(_C + "src_ip"), text(_C + "dest_ip")
         if not src or not dst:
             problem = (
@@ -74,17 +84,13 @@ class GcpVpcFlow(JsonConnector):
                 "send entries of VPC flow logs"
             )
             raise MappingError("missing_field", problem)
-        when = milliseconds(
-            get("timestamp") or get("jsonPayload.end_time") or get("receiveTimestamp"), "timestamp"
-        )
-        uid, decision = text("insertId"), text("jsonPayload.disposition")
+        decision = text("jsonPayload.disposition")
         denied = decision == "DENIED"
         protocol = text(_C + "protocol")
         name = flow.PROTOCOLS.get(whole(protocol) or -1, protocol)
         activity = _REFUSE if denied else _OPEN if decision else _TRAFFIC
         return Summary(
-            f"{uid}@{when}" if uid else None,
-            when,
+            *self.identity_of(event),
             NETWORK_ACTIVITY,
             activity,
             2 if denied else 1,

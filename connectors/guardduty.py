@@ -54,6 +54,7 @@ class GuardDuty(JsonConnector):
         {"accountId", "createdAt", "region", "severity", "updatedAt"}
         | {"service.archived", "service.count"}
     )
+    own: ClassVar[frozenset[str]] = frozenset({"createdAt", "id", "updatedAt"})
     looks_into: ClassVar[frozenset[str]] = frozenset(
         {ACTION, RESOURCE, USER, *KEY, *ENTITIES, *REMOTES}
     )
@@ -62,23 +63,34 @@ class GuardDuty(JsonConnector):
         """Return the findings of a message, those of boto3 in GuardDuty's spelling."""
         return [_spelled(unit) for unit in super().split(value)]
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: every update of a finding is an event."""
+        uid = event.text("id")
+        when = milliseconds(event.get("updatedAt") or event.get("createdAt"), "updatedAt")
+        return f"{uid}@{when}" if uid else None, when
+
+    def besides(self, event: View) -> tuple[bool, str]:
+        """Return whether a finding is new, and its id where it is the entity."""
+        created, count = event.get("createdAt"), event.get("service.count")
+        updated = event.get("updatedAt") or created
+        first = created in (None, updated) and count in (None, 1)
+        return first, "" if event.text("accountId") else event.text("id")
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns of a finding; raise MappingError where it has no time."""
         text = event.text
-        updated = event.get("updatedAt") or event.get("createdAt")
-        when = milliseconds(updated, "updatedAt")
+        native_id, when = self.identity_of(event)
         archived = event.get("service.archived") is True
-        count = event.get("service.count")
-        first = event.get("createdAt") in (None, updated) and count in (None, 1)
+        first, uid = self.besides(event)
         account, region, kind = text("accountId"), text("region"), text("type")
         return Summary(
-            native_id=f"{text('id')}@{when}" if text("id") else None,
+            native_id=native_id,
             time=when,
             class_uid=DETECTION_FINDING,
             activity_id=_CLOSE if archived else _CREATE if first else _UPDATE,
             status_id=_ARCHIVED if archived else _NEW,
             severity_id=severity(event.get("severity")),
-            entity=entity(event.get, account, region) or text("id"),
+            entity=entity(event.get, account, region) or uid,
             operation=kind,
             service="guardduty.amazonaws.com",
             src_ip=remote(event.get),

@@ -36,6 +36,8 @@ class Health(JsonConnector):
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource("sentinel", "", "health"),)
     product: ClassVar[Mapping[str, Any]] = {"name": "Sentinel", "vendor_name": "Sentinel"}
     required: ClassVar[Mapping[str, type]] = {"kind": str, "source": str, "time": str}
+    idents: ClassVar[tuple[str, ...]] = ("id",)
+    times: ClassVar[tuple[str, ...]] = ("time",)
     reads: ClassVar[frozenset[str]] = frozenset({"id", "input"})
 
     def columns_of(self, event: View) -> Summary:

@@ -53,6 +53,8 @@ _NAMES: Final = (
     *("P1Sender", "Recipients", "ClientIP", "ClientIPAddress", "ActorIpAddress", "SenderIp"),
     "Client_IPAddress",
 )
+#: What `_identity` takes, in its order.
+_IDENTITY: Final = ("Id", "OfficeId", "CreationTime", "TimeGenerated")
 _row: Final = attrgetter(*_NAMES)
 _SPELLINGS: Final = {
     "ApplicationId": ("AppId", "ClientAppId"),
@@ -78,6 +80,7 @@ class M365(JsonConnector):
     }
     product: ClassVar[Mapping[str, Any]] = {"name": "Microsoft 365", "vendor_name": "Microsoft"}
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "host")
+    own: ClassVar[frozenset[str]] = frozenset({"CreationTime", "Id", "OfficeId", "TimeGenerated"})
     reads: ClassVar[frozenset[str]] = frozenset({*_NAMES, *_COLUMNS})
 
     def records(self, stream: IO[bytes], time_ms: int | None = None) -> Iterator[bytes]:
@@ -102,6 +105,10 @@ class M365(JsonConnector):
         made.compute("RequestType", lambda event: _extended(extended(event), "RequestType"))
         return made
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time."""
+        return _identity(*map(event.get, _IDENTITY))
+
     def summarise(self, event: Any) -> Summary:
         """Return the columns; the entity is the record's ``UserId``."""
         return _columns(*_row(event))
@@ -116,6 +123,10 @@ class M365(JsonConnector):
         for column in _COLUMNS.keys() & record.keys():
             record.setdefault(_COLUMNS[column], record.pop(column))
         return ocsf_map.objects(fields, summary)
+
+
+def _identity(uid: Any, row: Any, created: Any, generated: Any) -> tuple[str | None, int]:
+    return text(uid) or text(row) or None, milliseconds(created or generated, "CreationTime")
 
 
 def _columns(
@@ -147,8 +158,7 @@ def _columns(
     return tuple.__new__(
         Summary,
         (
-            text(uid) or text(row) or None,
-            milliseconds(created or generated, "CreationTime"),
+            *_identity(uid, row, created, generated),
             class_uid,
             activity_id,
             status,

@@ -53,6 +53,7 @@ class NsgFlow(JsonConnector):
     }
     envelope: ClassVar[Envelope] = Envelope(lists=("records",))
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "security_control")
+    own: ClassVar[frozenset[str]] = frozenset({"time"})
     reads: ClassVar[frozenset[str]] = frozenset({*_NAMES, "mac", "resource"})
 
     def split(self, value: bytes) -> Iterable[bytes]:
@@ -69,6 +70,10 @@ class NsgFlow(JsonConnector):
             units = flow.flows(found) if isinstance(found, dict) else []
             yield from units or (record,)
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return the time; a flow has no id."""
+        return None, _time(event.get("time"))
+
     def summarise(self, event: Any) -> Summary:
         """Return the columns; the entity is where the flow came from."""
         return _columns(*_row(event))
@@ -80,6 +85,10 @@ class NsgFlow(JsonConnector):
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of Network Activity; see `connectors._azure.flow`."""
         return flow.objects(fields, summary)
+
+
+def _time(when: Any) -> int:
+    return milliseconds(when if when.__class__ is str else text(when), "a flow's first value")
 
 
 def _columns(
@@ -101,12 +110,11 @@ def _columns(
         )
     allowed = action == "allow"
     activity = _ACTIVITIES.get(text(state), _TRAFFIC) if allowed else _REFUSE
-    time = milliseconds(when if when.__class__ is str else text(when), "a flow's first value")
     return tuple.__new__(
         Summary,
         (
             None,
-            time,
+            _time(when),
             NETWORK_ACTIVITY,
             activity,
             1 if allowed else 2,

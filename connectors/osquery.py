@@ -76,6 +76,11 @@ _CATEGORIES: Final = {
     "socket": "network_connection",
 }
 _COLUMNS: Final = "columns"
+#: What the summary is made of, of the columns, beside what a row is about.
+_WANTED: Final = (
+    *("username", "user", "uid", "auid", "host", "remote_address", "local_address", "tty"),
+    *("path", "target_path", "action"),
+)
 _TAXONOMY: Final[dict[str, tuple[str, ...]]] = {
     "CommandLine": ("columns.cmdline", "columns.command_line"),
     "CurrentDirectory": ("columns.cwd",),
@@ -108,6 +113,7 @@ class Osquery(JsonConnector):
         | {"severity", "unixTime"}
     )
     looks_into: ClassVar[frozenset[str]] = frozenset({_COLUMNS})
+    own: ClassVar[frozenset[str]] = frozenset({"calendarTime", "unixTime", _COLUMNS})
 
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the rows of a message, each as a differential result."""
@@ -129,10 +135,22 @@ class Osquery(JsonConnector):
         """Return the Sigma category of what the row is about."""
         return _CATEGORIES.get(about(event.text("name"), event.get(_COLUMNS)), "")
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return when it happened, where the table says so, else when it was asked for."""
+        row = _row(event)
+        own = moment(text(row.get("time")) or None) if "eid" in row else None
+        return None, own or milliseconds(
+            event.get("unixTime") or event.get("calendarTime"), "unixTime"
+        )
+
+    def besides(self, event: View) -> Any:
+        """Return what a row is about, and what the summary says of it."""
+        row = _row(event)
+        return about(event.text("name"), row), list(map(row.get, _WANTED))
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns; who acted is ``host/user``, else the host."""
-        found = event.get(_COLUMNS)
-        row: dict[str, Any] = found if found.__class__ is dict else {}
+        row = _row(event)
         name, message = event.text("name"), event.text("message")
         if not name and not message:
             raise MappingError("missing_field", "expected the name of a query, or a message")
@@ -143,9 +161,10 @@ class Osquery(JsonConnector):
         who = _first(row, "username", "user") or event.text("decorations.username")
         who = who or _first(row, "uid", "auid")
         source = address(_first(row, "host", "remote_address")) if kind == "session" else ""
+        native_id, when = self.identity_of(event)
         return Summary(
-            native_id=None,
-            time=_time(event, row),
+            native_id=native_id,
+            time=when,
             class_uid=class_uid,
             activity_id=activity_id,
             status_id=_NEW if class_uid == DETECTION_FINDING else _SUCCESS if known else _UNKNOWN,
@@ -161,6 +180,11 @@ class Osquery(JsonConnector):
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the objects of the row's class; see `connectors._osquery.ocsf_map`."""
         return ocsf_map.objects(fields, summary)
+
+
+def _row(event: View) -> dict[str, Any]:
+    found = event.get(_COLUMNS)
+    return found if found.__class__ is dict else {}
 
 
 def _initiated(row: Any) -> str | None:
@@ -197,12 +221,6 @@ def _severity(class_uid: int, level: str) -> int:
     if class_uid == DETECTION_FINDING:
         return 4
     return _SEVERITIES.get(level, 1)
-
-
-def _time(event: View, row: dict[str, Any]) -> int:
-    """Return when it happened, where the table says so, else when it was asked for."""
-    own = moment(text(row.get("time")) or None) if "eid" in row else None
-    return own or milliseconds(event.get("unixTime") or event.get("calendarTime"), "unixTime")
 
 
 def _operation(row: dict[str, Any], name: str, action: str) -> str:

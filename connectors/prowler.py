@@ -27,7 +27,16 @@ from connectors.base import OCSF, LogSource, Summary
 from schemas.ocsf import COMPLIANCE_FINDING
 
 #: What the columns need.
-_COLUMNS: Final = ("check", "result", "severity", "muted", "time", "region")
+#: What columns are made of, and where it is in each shape.
+_COLUMNS: Final = ("check", "severity", "muted", "region")
+_PATHS: Final = {
+    kind: {
+        name: tuple(f"finding.{path}" for path in shape.get(name, ()))
+        for name in (*_COLUMNS, "time")
+    }
+    for kind, shape in SHAPES.items()
+}
+_NOWHERE: Final[dict[str, tuple[str, ...]]] = dict.fromkeys(_COLUMNS, ())
 _MUTED: Final = frozenset({"true", "suppressed", "muted"})
 _PROVIDERS: Final = {"aws": "AWS", "azure": "Azure", "gcp": "GCP", "kubernetes": "Kubernetes"}
 #: OCSF ``account.type_id``.
@@ -43,36 +52,32 @@ class Prowler(ScannerConnector):
 
     product: ClassVar[Mapping[str, Any]] = {"name": "Prowler", "vendor_name": "Prowler"}
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource(product="prowler"),)
-    looks_at: ClassVar[frozenset[str]] = frozenset(
-        {"context.kind"}
-        | {
-            f"finding.{path}"
-            for shape in SHAPES.values()
-            for name in _COLUMNS
-            for path in shape.get(name, ())
-        }
+    times: ClassVar[tuple[str, ...]] = tuple(
+        dict.fromkeys(path for paths in _PATHS.values() for path in paths["time"])
     )
+    own: ClassVar[frozenset[str]] = frozenset(
+        path for paths in _PATHS.values() for name in _COLUMNS for path in paths[name]
+    )
+    looks_at: ClassVar[frozenset[str]] = own | {"context.kind"}
 
     def scans(self, document: Document) -> Iterable[Scan]:
         """Take a report apart: one scan an account."""
         return shapes.scans(document)
 
+    def besides(self, event: View) -> list[str]:
+        """Return the values of `_COLUMNS` in the shape that a finding has."""
+        paths = _PATHS.get(event.text("context.kind"), _NOWHERE)
+        return [event.text(*paths[name]) for name in _COLUMNS]
+
     def finding_columns(self, unit: View) -> Columns:
         """Return the columns."""
-        shape = SHAPES.get(unit.text("context.kind"), {})
-        said = {
-            name: unit.text(*(f"finding.{path}" for path in shape.get(name, ())))
-            for name in ("check", "severity", "muted", "region")
-        }
-        muted = said["muted"].lower() in _MUTED
-        moments = (unit.get(f"finding.{path}") for path in shape.get("time", ()))
+        check, severity, muted, region = self.besides(unit)
         return Columns(
             COMPLIANCE_FINDING,
-            of_word(said["severity"]),
-            said["check"],
-            SUPPRESSED if muted else NEW,
-            time=next((when for when in moments if when), None),
-            region=said["region"],
+            of_word(severity),
+            check,
+            SUPPRESSED if muted.lower() in _MUTED else NEW,
+            region=region,
         )
 
     def finding(self, fields: Fields, columns: Summary) -> Finding:

@@ -45,6 +45,7 @@ class SecurityHub(JsonConnector):
         | {"RecordState", "Region", "Resources.Region", "Severity.Label", "Severity.Normalized"}
         | {"UpdatedAt", "Workflow.Status"}
     )
+    own: ClassVar[frozenset[str]] = frozenset({"CreatedAt", "Id", "UpdatedAt"})
     looks_into: ClassVar[frozenset[str]] = frozenset(
         {"Resources.Id", "Types", "Vulnerabilities.Id", *ocsf_map.SOURCES}
     )
@@ -58,23 +59,33 @@ class SecurityHub(JsonConnector):
             for finding in (cut(unit) if unit != value and b'"findings"' in unit else (unit,))
         ]
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: every update of a finding is an event."""
+        uid = event.get("Id")
+        when = milliseconds(event.get("UpdatedAt") or event.get("CreatedAt"), "UpdatedAt")
+        return f"{uid}@{when}" if uid else None, when
+
+    def besides(self, event: View) -> tuple[bool, str]:
+        """Return whether a finding is new, and its id where nothing else names its rule."""
+        fresh = event.get("CreatedAt") in (None, event.get("UpdatedAt"))
+        return fresh, "" if event.text("GeneratorId") else event.get("Id")
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns of a finding; raise MappingError where it has no time."""
         get, text = event.get, event.text
-        updated, created = get("UpdatedAt"), get("CreatedAt")
-        when = milliseconds(updated or created, "UpdatedAt")
+        native_id, when = self.identity_of(event)
+        fresh, uid = self.besides(event)
         status_id = status(text("Workflow.Status"), text("RecordState"))
         types = texts(get("Types"))
-        uid = get("Id")
         class_uid = class_of(types, get("Vulnerabilities.Id"), text("Compliance.Status"))
         source = ""
         if class_uid == DETECTION_FINDING:
             source = next((ip for path in ocsf_map.SOURCES if (ip := address(get(path)))), "")
         return Summary(
-            native_id=f"{uid}@{when}" if uid else None,
+            native_id=native_id,
             time=when,
             class_uid=class_uid,
-            activity_id=activity(status_id, created, updated),
+            activity_id=activity(status_id, fresh),
             status_id=status_id,
             severity_id=severity(get("Severity.Label"), get("Severity.Normalized")),
             entity=_first(get("Resources.Id")) or text("AwsAccountId"),

@@ -29,17 +29,31 @@ _ENVELOPE: Final = frozenset(
 
 
 class Spelled:
-    """Paths of an event's fields in each of the three spellings."""
+    """Paths of an event's fields in each of the three spellings.
 
-    def __init__(self, *names: str) -> None:
+    Parameters
+    ----------
+    names
+        Of the fields, as Graph spells them.
+    own
+        More fields, those that id and time are made of.
+    """
+
+    def __init__(self, *names: str, own: tuple[str, ...]) -> None:
+        names += own
         graph = {name: name for name in names}
         inside = {name: f"properties.{name}" for name in names}
         table = {name: _column(name) for name in names}
         self._spellings: tuple[Mapping[str, str], ...] = (graph, inside, table)
+        self._own = frozenset(at[name] for at in self._spellings for name in own)
 
     def paths(self) -> Iterable[str]:
         """Return every path in every spelling, and the two that tell which one it is."""
         return {"time", "TimeGenerated", *(p for names in self._spellings for p in names.values())}
+
+    def own(self) -> frozenset[str]:
+        """Return every path that id and time are made of."""
+        return self._own | {"time", "TimeGenerated"}
 
     def of(self, event: View) -> Mapping[str, str]:
         """Return where the fields of `event` are."""

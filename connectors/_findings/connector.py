@@ -58,8 +58,6 @@ class Columns(NamedTuple):
     status_id
         OCSF status of a finding: new, suppressed (someone accepted it), resolved (the report
         itself says that it is gone).
-    time
-        Of the finding itself, as the report spells it; None: that of the scan.
     region
         As in `Summary`.
     """
@@ -68,7 +66,6 @@ class Columns(NamedTuple):
     severity_id: int
     rule: str
     status_id: int = NEW
-    time: Any = None
     region: str = ""
 
 
@@ -117,11 +114,15 @@ class ScannerConnector(JsonConnector):
     whole: ClassVar[bool] = True
     #: Fields of a unit that `finding_columns` looks at.
     looks_at: ClassVar[frozenset[str]] = frozenset()
+    #: Those of them that are the time of the finding itself, the first of them that says
+    #: something; an event without is of the time of its scan.
+    times: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """Name the fields that are decoded: the scan's, and what the subclass looks at."""
         super().__init_subclass__()
-        cls.reads = cls.looks_at | _SCAN_FIELDS
+        cls.reads = cls.looks_at | _SCAN_FIELDS | set(cls.times)
+        cls.own |= {"at", *cls.times}
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,9 +176,16 @@ class ScannerConnector(JsonConnector):
         given = given._replace(fallback=time_ms)
         return report.units(str(self.product["name"]), self.scans(inner), given)
 
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time: the number in the scan, and when the finding was seen."""
+        scan = self._scan(event.get("scan"))
+        when = next(filter(None, map(event.get, self.times)), None) if self.times else None
+        time = None if when is None else moment(when)
+        return f"{scan.uid}:{event.get('at')}", scan.time if time is None else time
+
     def columns_of(self, event: View) -> Summary:
         """Return the columns: of the scan where this unit ends one, else of the finding."""
-        scan, at = self._scan(event.get("scan")), event.get("at")
+        scan = self._scan(event.get("scan"))
         if event.get("done") is True:
             found, activity = _DONE, COMPLETED
         else:
@@ -186,12 +194,13 @@ class ScannerConnector(JsonConnector):
             raise MappingError(
                 "missing_field",
                 f"expected a finding of {self.product['name']} with the id of its rule or "
-                f"vulnerability, found number {at!s:.20} of scan {scan.uid!s:.40} without one",
+                f"vulnerability, found number {event.get('at')!s:.20} of scan {scan.uid!s:.40}"
+                " without one",
             )
-        time = None if found.time is None else moment(found.time)
+        native_id, time = self.identity_of(event)
         return Summary(
-            native_id=f"{scan.uid}:{at}",
-            time=scan.time if time is None else time,
+            native_id=native_id,
+            time=time,
             class_uid=found.class_uid,
             activity_id=activity,
             status_id=found.status_id,

@@ -54,7 +54,8 @@ class JsonConnector(Connector):
         `idents`, its time the first value at `times`, and no other column is made of them.
         Then the other columns are worked out once for events that are alike in the rest of
         `reads`; see `connectors._json.memo`. Where they say it otherwise, `own` names the
-        paths that only id and time are made of, and `identity_of` returns the two.
+        paths that only id and time are made of, and `identity_of` returns the two. What the
+        other columns need of `own` all the same, `besides` returns.
     envelope
         How messages wrap events.
     profiles
@@ -85,6 +86,14 @@ class JsonConnector(Connector):
         values = map(event.get, self.times)
         when = next(filter(None, values), None)
         return event.text(*self.idents) or None, milliseconds(when, self.times[0])
+
+    def besides(self, event: View) -> Any:
+        """Return what of `own` the columns other than id and time are made of; here nothing.
+
+        Override where they are made of a little of what hardly ever comes again: whether two
+        times are equal, some values of a big object.
+        """
+        del event
 
     @abstractmethod
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
@@ -141,12 +150,20 @@ class JsonConnector(Connector):
         memo = self._memos.get(kind)
         getters = self._getters[kind]
         if memo is None:
-            values = together(kind, getters.keys() - own, own, getters)
-            memo = self._memos[kind] = Memo(values, self.summarise)
+            memo = self._memos[kind] = Memo(self._values(kind, own, getters), self.summarise)
         found = memo.columns(events)
         if found is None:
             return super().columns(events)
         return [*self._identities(events, getters), *found]
+
+    def _values(
+        self, kind: type, own: frozenset[str], getters: Mapping[str, Callable[[Any], Any]]
+    ) -> Callable[[Any], Any]:
+        """Return a function from an event to all that columns but id and time are made of."""
+        rest, besides = together(kind, getters.keys() - own, own, getters), self.besides
+        if type(self).besides is JsonConnector.besides:
+            return rest
+        return lambda event: (rest(event), besides(View(event, getters)))
 
     def _identities(
         self, events: Sequence[Any], getters: Mapping[str, Callable[[Any], Any]]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
 
 from connectors.base import Columns, Summary
 from schemas.batch import Strings
-from schemas.typed import Getter, attribute
+from schemas.typed import Getter
 
 #: Combinations remembered, and bytes of one; then all are forgotten.
 MOST: Final = 1 << 14
@@ -100,26 +100,58 @@ def together(
 ) -> Getter:
     """Return a function from a decoded event to all that it has at `paths`, and maybe more.
 
-    That is the objects on the way to them, which are quicker to get; not where anything of
-    `own` is in one.
+    That is the objects on the way to them, which are quicker to get, without what of `own` is
+    in one.
 
     Parameters
     ----------
     kind
         Class of decoded events.
     """
-    apart = {path.partition(".")[0] for path in own}
-    whole: dict[str, None] = {}
-    single: list[Getter] = []
-    for path in sorted(paths):
-        top = path.partition(".")[0]
-        if top in apart:
-            single.append(getters[path])
-            continue
-        whole[attribute(top)] = None
-        if top != path and hasattr(kind, attribute(path)):  # a key that has the dots in it
-            whole[attribute(path)] = None
+    own = frozenset(own)
+    single = [getters[path] for path in paths if path.partition(".")[0] in own]
+    rest = _rest(kind, [path for path in paths if path.partition(".")[0] not in own], own)
     if not single:
-        return attrgetter(*whole)
-    top_values = attrgetter(*whole) if whole else lambda _: ()
-    return lambda event: (top_values(event), [get(event) for get in single])
+        return rest
+    return lambda event: (rest(event), [get(event) for get in single])
+
+
+def _rest(kind: type, paths: Iterable[str], own: Iterable[str]) -> Getter:
+    """Return a function from an object of `kind` to what is on the way to `paths`, less `own`."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    wanted, without = _below(paths), _below(own)
+    whole = dict.fromkeys(path for path in paths if path in fields)  # keys with dots in them too
+    parts: list[Getter] = []
+    for name in sorted(wanted):
+        kinds = (fields[name].type, *get_args(fields[name].type))
+        struct = next(filter(_is_struct, kinds), None)
+        if name in without and struct is not None:
+            below = _rest(struct, wanted[name], without[name])
+            parts.append(_inside(attrgetter(fields[name].name), struct, below))
+        else:
+            whole[name] = None
+    values = attrgetter(*(fields[name].name for name in sorted(whole))) if whole else lambda _: ()
+    return (lambda event: (values(event), [get(event) for get in parts])) if parts else values
+
+
+def _below(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return what follows the first name of each path, by that name; paths of one name have none.
+
+    >>> _below(["a", "b.c", "b.d.e"])
+    {'b': ['c', 'd.e']}
+    """
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        name, dot, rest = path.partition(".")
+        if dot:
+            found.setdefault(name, []).append(rest)
+    return found
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _inside(get: Getter, struct: type, below: Getter) -> Getter:
+    """Return what looks `below` the object that `get` gives; what is none stays as it is."""
+    return lambda event: below(value) if (value := get(event)).__class__ is struct else value

@@ -75,11 +75,11 @@ def status(workflow: str, record: str) -> int:
     return ARCHIVED if record == "ARCHIVED" else _WORKFLOW.get(workflow, NEW)
 
 
-def activity(status_id: int, created: Any, updated: Any) -> int:
+def activity(status_id: int, fresh: bool) -> int:
     """Return the OCSF activity."""
     if status_id in (RESOLVED, ARCHIVED):
         return CLOSE
-    return CREATE if created in (None, updated) else UPDATE
+    return CREATE if fresh else UPDATE
 
 
 def attacks(types: Any) -> list[OCSF]:

@@ -50,7 +50,9 @@ def mapped(connector: JsonConnector, unit: bytes) -> Summary | None:
 def put(event: Any, path: str, value: Any) -> None:
     *way, last = path.split(".")
     for name in way:
-        event = event.setdefault(name, {})
+        if not isinstance(event.get(name), dict):
+            event[name] = {}
+        event = event[name]
     event[last] = value
 
 
