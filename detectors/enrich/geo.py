@@ -1,9 +1,15 @@
 """Where an address is, and whose: databases in MaxMind's format, of any provider.
 
 Source: "MaxMind DB File Format Specification" 2.0; field names of GeoIP2 and GeoLite2 (City,
-Country, Enterprise, ASN, ISP, Anonymous-IP), DB-IP Lite, which are the same, and IPinfo Lite,
-which has them flat. Sentinel ships no database: those that packages carry were years old when
-this was written, and where an address is changes in months.
+Country, Enterprise, ASN, ISP, Anonymous-IP), DB-IP Lite, which are the same, and IPinfo Lite and
+ip-location-db (IPtoASN, in the public domain), which have them flat.
+
+Sentinel ships no database. Of the packages for Python that carry one (looked for in November
+2026), maxminddb-geolite2 and its kind are of 2018 and 2019, IPToCC is as old, and geoip2fast is
+of June 2024, pickled, and of GeoLite2, whose licence asks that it be renewed within 30 days: a
+release that pins it would break that. A country that is years wrong is worse than none. Those that
+are kept up to date under a free licence (ip-location-db, DB-IP Lite) are no packages for Python:
+put their ``.mmdb`` into the folder ``geo``, they are taken up while events flow.
 """
 
 from __future__ import annotations
