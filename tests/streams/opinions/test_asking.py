@@ -13,6 +13,7 @@ from sentinel.errors import SettingsError
 from sentinel.settings import Settings
 from sentinel.subscribers.model import Options, Subscription
 from sentinel.testing.server import cut, failed, malformed, throttled
+from streams.deliveries.service import Deliveries
 from streams.opinions import config
 from streams.opinions.follow_up import follow_up
 
@@ -286,3 +287,23 @@ def test_a_file_that_is_wrong_is_refused_with_the_reason(tmp_path, monkeypatch, 
     with pytest.raises(SettingsError, match=reason):
         config.load(path)
     assert not Settings().opinions, "something leaves the machine though nobody asked for it"
+
+
+async def test_the_stage_that_delivers_asks_beside_it(world, postgres, tmp_path):
+    """As a worker runs it; without the setting nobody is asked."""
+    world.double.known |= {BAD: 12}
+    asking = await world.asking("virustotal")
+    await asking.look()
+    home = Settings(home=tmp_path, postgres=postgres, deliver_allow="127.0.0.1")
+    quiet = await Deliveries.open(home)
+    assert quiet._opinions is None
+    await quiet.close()
+    ident = await world.alert(BAD)
+    settings = home.model_copy(update={"opinions": str(next(tmp_path.glob("*.yml")))})
+    deliveries = await Deliveries.open(settings)
+    task = asyncio.create_task(deliveries.run())
+    async with asyncio.timeout(30):
+        await world.answered(ident, "virustotal")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await deliveries.close()
