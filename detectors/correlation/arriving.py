@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.correlation.held.clocks import Owners
-from detectors.correlation.held.groups import NOTHING, Firing, Groups, Runs, Whose
+from detectors.correlation.held.coming import NOTHING, Firing, Runs, Whose
+from detectors.correlation.held.groups import Groups
 from detectors.correlation.held.windows import SHIFT
 from detectors.correlation.plan import Tree
 from detectors.correlation.rules import Correlation

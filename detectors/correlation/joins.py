@@ -28,8 +28,9 @@ import numpy as np
 from detectors.correlation.arriving import Call, Change, arrive, encoding
 from detectors.correlation.fold import MAX_OPEN, WINDOW_MS, alert_id
 from detectors.correlation.held.clocks import NOTHING, Clocks
+from detectors.correlation.held.coming import Firing, Slice, tenant_of
 from detectors.correlation.held.evidence import ROOM, Evidence, Seen
-from detectors.correlation.held.groups import Firing, Groups, Slice, tenant_of
+from detectors.correlation.held.groups import Groups
 from detectors.correlation.held.marks import ID, derived_id, marked
 from detectors.correlation.held.windows import MEMBERS, SHIFT
 from detectors.correlation.plan import Plan, Tree

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.correlation.held.groups import Whose
+from detectors.correlation.held.coming import Whose
 from schemas.joins import Arrivals
 
 #: Time of arrival after which a source that sends nothing holds no clock back, ms.

@@ -17,14 +17,13 @@ which `evictions` counts.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.correlation.held import sketch
+from detectors.correlation.held.coming import NOTHING, Firing, Runs, Slice, Whose, tenant_of
 from detectors.correlation.held.kernels import (
     BITS,
     COUNT,
@@ -36,10 +35,9 @@ from detectors.correlation.held.kernels import (
     WHICH,
     admit,
     judge,
-    sketch_in,
 )
+from detectors.correlation.held.older import halve, with_older
 from detectors.correlation.held.windows import (
-    MEMBERS,
     SHIFT,
     Entries,
     first,
@@ -52,79 +50,11 @@ from detectors.correlation.held.windows import (
 )
 from detectors.correlation.plan import Node
 from detectors.correlation.rules import Correlation
-from schemas.joins import SEPARATOR
 
 #: Events kept of one group.
 MOST: Final = 4096
-#: Sketches or counts kept of one group; beyond them the oldest two become one.
-SLICES: Final = 16
 #: Sets of rules of which is remembered whether a condition over rules holds for them.
 MET: Final = 4096
-#: Before any event.
-NOTHING: Final = -(1 << 48)
-
-#: Tenant and source.
-Whose = tuple[str, str]
-
-
-class Runs(NamedTuple):
-    """Events on their way into the groups of one correlation, those of a group side by side.
-
-    Attributes
-    ----------
-    keys
-        Of the groups.
-    begins, ends
-        Of each group, where its events begin and end in what follows.
-    lows, highs
-        Of each group, the first and the last stamp.
-    rising
-        Of each group, whether each event is newer than the one before.
-    rows
-        int64[events, width]: stamp, halves of the id, and the value where it matters.
-    content
-        The bytes of `rows`.
-    marks
-        Of each event, the watermark that it brings.
-    code
-        Of each event, its place in `whose`.
-    whose
-        Whose events are; none for the matches of lower correlations.
-    """
-
-    keys: list[str]
-    begins: list[int]
-    ends: list[int]
-    lows: list[int]
-    highs: list[int]
-    rising: list[bool]
-    rows: NDArray[np.int64]
-    content: bytes
-    marks: NDArray[np.int64]
-    code: NDArray[np.int64]
-    whose: Sequence[Whose | None]
-
-
-class Firing(NamedTuple):
-    """The condition holds at `time` for the events at places `start` to `end` of the group.
-
-    `window` is when that began; `value` what the condition compared.
-    """
-
-    time: int
-    start: int
-    end: int
-    window: int
-    value: float
-
-
-class Slice(msgspec.Struct, array_like=True):
-    """Older events, of which only their number is known, or about how many values they had."""
-
-    newest: int
-    count: int
-    registers: bytes
-    marked: int = 0
 
 
 class Groups:
@@ -256,7 +186,7 @@ class Groups:
         if self.correlation.expression:
             values = [self._value(entries, *each[1:3]) for each in found]
         elif slices:
-            values = [self._with(each, slices, view) for each in found]
+            values = [with_older(each, slices, view, self._least) for each in found]
         else:
             return found
         return [
@@ -283,21 +213,6 @@ class Groups:
                 self.correlation.expression, lambda name: bool(matched >> self._names[name] & 1)
             )
         return met
-
-    def _with(
-        self, each: Firing, slices: Iterable[Slice], entries: NDArray[np.int64]
-    ) -> float | None:
-        """Return what a window measures with older events, or None where that is too little."""
-        older = [part for part in slices if part.newest >= each.window]
-        value = each.value
-        if older and self._kind == COUNT:
-            value += sum(part.count for part in older)
-        elif older:
-            parts = [np.frombuffer(part.registers, np.uint8) for part in older]
-            registers = sketch.union(parts)
-            sketch_in(entries, each.start, each.end, registers)
-            value = max(value, sketch.estimate(registers))
-        return value if value >= self._least else None
 
     def _value(self, entries: Entries, start: int, end: int) -> float | None:
         """Return what the condition compares, or None where it does not hold."""
@@ -443,42 +358,10 @@ class Groups:
 
     def _shrink(self, key: str, entries: Entries) -> None:
         """Let the older half of a group go; keep of it what its correlation can do with."""
-        width, kind = self.width, self.correlation.kind
-        half = (len(entries) // width - self._most // 2) * width
-        gone = entries[:half]
-        del entries[:half]
-        if kind not in ("event_count", "value_count") or not self.correlation.growing:
-            kept = array("q")
-            if kind == "temporal":  # of each rule, the last match is what can still count
-                last = {(gone[at] >> 2) & MEMBERS: at for at in range(0, half, width)}
-                for at in sorted(last.values()):
-                    kept.extend(gone[at : at + width])
-                entries[:0] = kept
-            self.evictions += (half - len(kept)) // width
-            return
-        newest = gone[half - width] >> SHIFT
-        registers = b""
-        if kind == "value_count":
-            registers = sketch.registers(np.array(gone[3::4], np.int64)).tobytes()
         slices = self.slices.setdefault(key, [])
-        slices.append(Slice(newest, half // width, registers))
-        if len(slices) > SLICES:
-            older, newer = slices[0], slices[1]
-            slices[:2] = [_merged(older, newer)]
-
-
-def _merged(older: Slice, newer: Slice) -> Slice:
-    registers = b""
-    if older.registers:
-        parts = [np.frombuffer(each.registers, np.uint8) for each in (older, newer)]
-        registers = sketch.union(parts).tobytes()
-    count = older.count + newer.count
-    return Slice(newer.newest, count, registers, older.marked | newer.marked)
-
-
-def tenant_of(key: str) -> str:
-    """Return the tenant of a group."""
-    return key.partition(SEPARATOR)[0]
+        self.evictions += halve(self.correlation, entries, self.width, self._most, slices)
+        if not slices:
+            del self.slices[key]
 
 
 def _span(stamps: NDArray[np.int64]) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from schemas.compiled import kernel
+from schemas.columns.compiled import kernel
 
 #: What became of an event, see `admit`.
 KNOWN, NEW, LATE = range(3)

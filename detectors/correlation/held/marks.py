@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from detectors.correlation.held.groups import Firing
+from detectors.correlation.held.coming import Firing
 from detectors.correlation.held.kernels import mark
 from detectors.correlation.held.windows import Entries
 from schemas.joins import SEPARATOR
