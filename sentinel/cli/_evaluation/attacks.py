@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detectors.correlation import WINDOW_MS
+from detectors.correlation.offline import correlate
 from detectors.detect import Detector, warm
 from detectors.scoring.choose import online_models
 from detectors.sigma import RuleSet
@@ -59,6 +60,7 @@ class Run:
         cache = self._settings.home / "cache"
         loaded = RuleSet.load([own_rules(), *rules], cache=cache)
         self._normalizer = Normalizer(SOURCE, self._connector, loaded, 1)
+        self._plan = loaded.plan
         self._background = self._batches(background) if background else []
 
     def _batches(self, paths: Iterable[str]) -> list[EventBatch]:
@@ -83,7 +85,10 @@ class Run:
         return whole.split(order, sizes, 0, count)
 
     def _detect(self, batches: Sequence[EventBatch]) -> list[Hit]:
-        """Return every signal on every event, after the background has been learnt."""
+        """Return every signal on every event, after the background has been learnt.
+
+        Correlations see these events alone: their windows are short, the background is earlier.
+        """
         detector = Detector(
             online_models(),
             self._settings.model_threshold,
@@ -101,9 +106,9 @@ class Run:
             for signal in detector.process(batch, number).signals:
                 if number < len(self._background):
                     continue
-                for event in signal["events"]:
-                    said = (signal["kind"], signal["rule_id"], signal["entity"])
-                    hits.append(Hit(*said, event["uid"], event["time"], event["score"]))
+                hits += _hits(signal)
+        for alert in correlate(self._plan, batches):
+            hits += _hits(alert)
         return hits
 
     def techniques(self, paths: Sequence[Path]) -> dict[str, Any]:
@@ -162,6 +167,12 @@ class Run:
             "techniques": [],
             "summary": _ranked(np.array(scores), bad) | _alerts(batches, hits, attackers),
         }
+
+
+def _hits(signal: Mapping[str, Any]) -> list[Hit]:
+    """Return the events of a signal or alert."""
+    said = (signal["kind"], signal["rule_id"], signal["entity"])
+    return [Hit(*said, event["uid"], event["time"], event["score"]) for event in signal["events"]]
 
 
 def _reason(managed: int, operations: list[str]) -> str:
