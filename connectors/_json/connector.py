@@ -76,6 +76,7 @@ class JsonConnector(Connector):
         self._getters = _Getters()
         self._memos: dict[type, Memo] = {}
         self._core = self.decoder(frozenset())
+        self._mapped = self.reads | self.required.keys()
 
     @abstractmethod
     def columns_of(self, event: View) -> Summary:
@@ -208,4 +209,4 @@ class JsonConnector(Connector):
             "version": VERSION,
         }
         event |= some(observables=observables(event))
-        return event | some(unmapped=fields.left({*self.reads, *self.required}))
+        return event | some(unmapped=fields.left(self._mapped))

@@ -32,9 +32,11 @@ def is_address(value: str) -> bool:
 
 def text(value: Any) -> str:
     """Return a text or whole number as text; anything else is an empty text."""
-    if value.__class__ is str:
-        return str(value)
-    return str(value) if value.__class__ is int else ""
+    kind = value.__class__
+    if kind is str:
+        found: str = value
+        return found
+    return str(value) if kind is int else ""
 
 
 def address(value: Any) -> str:
@@ -72,6 +74,8 @@ def items(value: Any) -> list[dict[str, Any]]:
 
 def texts(value: Any) -> list[str]:
     """Return the texts of a list of texts, or the one text that stands in its place."""
+    if value is None:  # as it is most of the time
+        return []
     found = value if value.__class__ is list else [value]
     return [item for item in map(text, found) if item]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from connectors.base import OCSF
@@ -37,22 +38,31 @@ MOST: Final = 32
 
 
 def observables(
-    event: OCSF, paths: Sequence[Path] = PATHS, most: int | None = MOST
+    event: OCSF, paths: tuple[Path, ...] = PATHS, most: int | None = MOST
 ) -> list[dict[str, Any]]:
     """Return the ``observables`` of an event: those at `paths` and the ids of its resources.
 
     At most so many; None: all of them.
     """
     found: dict[tuple[int, str], dict[str, Any]] = {}
-    for path, type_id, kind in paths:
-        value: Any = event
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, str) and value:
+    for first, names, path, type_id, kind in _steps(paths):
+        value: Any = event.get(first)
+        if value is None:  # as most are
+            continue
+        for name in names:
+            value = value.get(name) if value.__class__ is dict else None
+        if value.__class__ is str and value and (type_id, value) not in found:
             row = {"name": path, "type": kind, "type_id": type_id, "value": value}
-            found.setdefault((type_id, value), row)
+            found[type_id, value] = row
     for index, item in enumerate(event.get("resources", ())):
         if uid := item.get("uid"):
             row = {"name": f"resources[{index}].uid", "type": "Resource UID", "type_id": 10}
             found.setdefault((10, uid), row | {"value": uid})
     return list(found.values())[:most]
+
+
+@cache
+def _steps(paths: tuple[Path, ...]) -> list[tuple[str, Sequence[str], str, int, str]]:
+    """Return the first name of each path, the others, and what `paths` says of it."""
+    names = [path.split(".") for path, _, _ in paths]
+    return [(name[0], name[1:], *path) for name, path in zip(names, paths, strict=True)]

@@ -18,8 +18,11 @@ _decode: Final = msgspec.json.Decoder().decode
 
 def said(fields: Fields, *paths: str) -> str:
     """Return the first text (or number as text) at `paths`; all of them count as mapped."""
-    found = [text(fields.get(path)) for path in paths]
-    return next(filter(None, found), "")
+    found = ""
+    for path in paths:
+        value = text(fields.get(path))
+        found = found or value
+    return found
 
 
 def found(fields: Fields, *paths: str) -> Any:
