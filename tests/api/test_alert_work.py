@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from confluent_kafka import Consumer
 
@@ -138,6 +140,42 @@ async def test_one_stands_for_others(client, seed) -> None:
     assert chain.status_code == 409
 
 
+def published(kafka: str, alert: str) -> Any:
+    """Return what the topic `feedback` says of an alert."""
+    config = {"bootstrap.servers": kafka, "group.id": uuid4().hex, "auto.offset.reset": "earliest"}
+    consumer = Consumer(config)
+    consumer.subscribe([FEEDBACK])
+    try:
+        while True:
+            message = consumer.poll(30)
+            assert message is not None
+            told = json.loads(message.value())
+            if told["alert_id"] == alert:
+                return told
+    finally:
+        consumer.close()
+
+
+@pytest.mark.e2e
+async def test_feedback_that_waits_leaves_with_the_next_start(
+    connect, kafka, postgres, home, tenant
+) -> None:
+    settings = Settings(home=home, postgres=postgres, kafka=kafka, elasticsearch="")
+    create_topics(settings, [])
+    alert = str(uuid4())
+    owner = await asyncpg.connect(postgres)
+    await owner.execute("SELECT set_config('sentinel.tenant', '*', false)")
+    body = json.dumps({"alert_id": alert})
+    sql = "INSERT INTO feedback_outbox (tenant, key, body) VALUES ($1, $2, $3)"
+    await owner.execute(sql, tenant, alert, body)
+    async with connect(application=create(settings)):
+        assert await asyncio.to_thread(published, kafka, alert) == {"alert_id": alert}
+        sql = "SELECT count(*) FROM feedback_outbox WHERE key = $1"
+        while await owner.fetchval(sql, alert):  # noqa: ASYNC110 # nothing says when it is gone
+            await asyncio.sleep(0.05)
+    await owner.close()
+
+
 @pytest.mark.e2e
 async def test_a_disposition_is_published_with_its_reason(
     connect, seed, kafka, postgres, home
@@ -149,18 +187,7 @@ async def test_a_disposition_is_published_with_its_reason(
         reason = "Planned key rotation"
         found = await changed(client, row.id, status="false_positive", reason=reason)
     assert (found["disposition"], found["disposition_reason"]) == ("false_positive", reason)
-    config = {"bootstrap.servers": kafka, "group.id": uuid4().hex, "auto.offset.reset": "earliest"}
-    consumer = Consumer(config)
-    consumer.subscribe([FEEDBACK])
-    try:
-        while True:
-            message = consumer.poll(30)
-            assert message is not None
-            told = json.loads(message.value())
-            if told["alert_id"] == row.id:
-                break
-    finally:
-        consumer.close()
+    told = published(kafka, row.id)
     assert told["disposition"] == "false_positive"
     assert told["reason"] == reason
     assert told["rule_id"] == "rule-1"
