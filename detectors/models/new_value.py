@@ -84,7 +84,10 @@ class NewValue(Model):
                 "compared_with": f"{history:,} earlier events of {batch.entity.at(row)}",
                 "events": history,
                 "since": int(self._found.since[at]),
-                "rarity": {name: round(float(decades[FIELDS.index(name)]), 2) for name in names},
+                "rarity": {
+                    name: f"about 1 in {round(10 ** float(decades[FIELDS.index(name)])):,}"
+                    for name in names
+                },
             },
             "cold_start": history < COLD_EVENTS,
             "quiet": f"Having seen this {' and '.join(names) or 'value'} of the entity before.",

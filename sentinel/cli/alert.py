@@ -20,7 +20,6 @@ FIELDS = ("severity", "score", "rule_id", "techniques", "entity", "source", "ten
 #: Shown only where people have said something.
 WORK = ("assignee", "disposition", "disposition_reason", "merged_into")
 SCREEN = 20
-Text = Annotated[str | None, typer.Option()]
 
 
 def command(
@@ -38,7 +37,7 @@ def command(
         typer.Option(help="true_positive, benign, false_positive or undetermined; with --reason."),
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; detection learns from it.")] = None,
-    comment: Text = None,
+    comment: Annotated[str | None, typer.Option(help="What to add to its timeline.")] = None,
     merge: Annotated[
         list[UUID] | None, typer.Option(help="An alert that this one stands for; repeat it.")
     ] = None,
@@ -111,6 +110,7 @@ def _show(alert: dict[str, Any], incident: Mapping[str, Any] | None) -> None:
     for name in FIELDS:
         value = alert[name]
         text = " ".join(value) if isinstance(value, list) else str(value)
+        text = f"{value:.2f}" if isinstance(value, float) else text
         console.print(f"  {name:<11} {escape(text)}", soft_wrap=True)
     for name in WORK:
         if alert[name]:
