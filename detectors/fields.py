@@ -19,7 +19,7 @@ import msgspec
 from detectors.engine import condition as c
 from detectors.engine.witness.index import clauses_of
 
-#: Fields of look-ups (`detectors.enrich.fields`), the same for every source.
+#: Fields of look-ups (`streams.policy.known`), the same for every source.
 KNOWN: Final = "intel."
 
 

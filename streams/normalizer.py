@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from connectors.base import Columns, Connector
 from detectors.correlation import WINDOW_MS, extract
 from detectors.enrich.enricher import Enricher
-from detectors.enrich.fields import Knowing, asks, own
 from detectors.explain import rule_explanation
 from detectors.match import Matcher
 from detectors.online.signals import Subject, subject
@@ -30,6 +29,7 @@ from schemas.columns.records import Texts
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
+from streams.policy.known import Knowing, asks, own
 from streams.policy.suppressions import Board
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin
@@ -141,7 +141,7 @@ class Normalizer:
     board
         Has what tenants set of rules.
     enricher
-        Gives what look-ups know; asked once rules want it (`detectors.enrich.fields`).
+        Gives what look-ups know; asked once rules want it (`streams.policy.known`).
     """
 
     def __init__(

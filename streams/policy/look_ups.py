@@ -1,6 +1,6 @@
 """What is known of the addresses and names in an event: for rules, and where it becomes OCSF.
 
-Rules that ask for it (`detectors.enrich.fields`) get it in normalize. The rest is off the hot
+Rules that ask for it (`streams.policy.known`) get it in normalize. The rest is off the hot
 path: an alert's evidence is written out once, with what was known at that time,
 so that whoever looks at it later sees what Sentinel saw. Nothing is asked of the network.
 """

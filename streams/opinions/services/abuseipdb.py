@@ -15,7 +15,7 @@ AGE_DAYS: Final = 90
 BAD: Final = 50
 
 
-class AbuseIpDb(Service):
+class AbuseIpDbAdapter(Service):
     """The check of one address; it has no pages."""
 
     title = "AbuseIPDB"

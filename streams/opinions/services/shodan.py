@@ -14,7 +14,7 @@ MOST: Final = 8
 """Ports, tags and vulnerabilities that are named; the rest is counted."""
 
 
-class Shodan(Service):
+class ShodanAdapter(Service):
     """One host; ``minify`` leaves the banners out, and there are no pages."""
 
     title = "Shodan"

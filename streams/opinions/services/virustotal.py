@@ -16,7 +16,7 @@ _PAGES: Final = {IP: "ip-address", DOMAIN: "domain", HASH: "file"}
 _JUDGED: Final = ("harmless", "malicious", "suspicious", "undetected")
 
 
-class VirusTotal(Service):
+class VirusTotalAdapter(Service):
     """One object's report; reports have no pages."""
 
     title = "VirusTotal"
