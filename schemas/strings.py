@@ -48,9 +48,12 @@ class Strings(NamedTuple):
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Return the strings at `rows`, with just the values that they use."""
-        used, index = np.unique(self.index[rows], return_inverse=True)
-        values = list(map(self.values.__getitem__, used.tolist()))
-        return type(self)(values, index.astype(np.int32))
+        codes = self.index[rows]
+        places = np.zeros(len(self.values), np.int32)  # marked, not sorted: codes are few
+        places[codes] = 1
+        used = np.flatnonzero(places)
+        places[used] = np.arange(len(used), dtype=np.int32)
+        return type(self)(list(map(self.values.__getitem__, used.tolist())), places[codes])
 
     def split(self, order: NDArray[np.int64], ends: NDArray[np.int64]) -> list[Strings]:
         """Return the parts of `order` that end at `ends`, each with just the values it uses."""
