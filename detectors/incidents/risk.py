@@ -32,8 +32,9 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -137,39 +138,48 @@ class Risk:
         if math.isinf(self._threshold):
             return  # switched off
         found = [
-            (event["origin"], event["row"], signal["rule_id"], signal, event)
+            (event["origin"], event["row"], signal["rule_id"], key, weight, signal, event)
             for signal in fold.signals.values()
             if signal["kind"] in {"rule", "model"} and signal["entity"] and not signal.get("staged")
+            for key, weight in [(_key(signal), _weight(tuple(signal["techniques"])))]
             for event in signal["events"]
         ]
-        found.sort(key=lambda each: each[:3])
-        for _, same in groupby(found, key=lambda each: each[:2]):
-            news = [(signal, event) for *_, signal, event in same if self._add(signal, event)]
+        found.sort(key=itemgetter(0, 1, 2))
+        for _, same in groupby(found, key=itemgetter(0, 1)):
+            news = [each[-2:] for each in same if self._add(*each[2:])]
             if news:
-                self._judge(*news[0], fold)
+                signal, event = news[0]
+                self._judge(signal, event, fold)
 
     def risk(self, tenant: str, entity: str, time: int) -> float:
         """Return the risk of an entity at `time`, 0 where nothing is known of it."""
         state = self._entities.get(f"{tenant}\x1f{entity}")
         return self._sum(self._faded(state, max(time, state.now)))[0] if state else 0.0
 
-    def _add(self, signal: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    def _add(
+        self,
+        rule: str,
+        key: str,
+        weight: float,
+        signal: Mapping[str, Any],
+        event: Mapping[str, Any],
+    ) -> bool:
         """Count one event of a signal; return whether that changed anything."""
-        state = self._state(f"{signal['tenant']}\x1f{signal['entity']}")
+        state = self._state(key)
         time = min(event["time"], event["arrived"])
         state.now = max(state.now, time)
-        points = event["score"] * _weight(signal["techniques"])
-        known = state.parts.get(signal["rule_id"])
+        points = event["score"] * weight
+        known = state.parts.get(rule)
         if known and known.points * self._decay(time - known.time) >= RENEWED * points:
             return False  # it counts for as much already
-        state.parts[signal["rule_id"]] = Part(
+        state.parts[rule] = Part(
             signal["kind"], signal["title"], time, points, list(signal["techniques"])
         )
         return True
 
     def _judge(self, signal: Mapping[str, Any], event: Mapping[str, Any], fold: Fold) -> None:
         """Alert where the risk of the entity of an event reaches the threshold."""
-        state = self._state(f"{signal['tenant']}\x1f{signal['entity']}")
+        state = self._state(_key(signal))
         parts = self._faded(state, state.now)
         total, tactics = self._sum(parts)
         if total < self._threshold or not self._due(state, total):
@@ -198,7 +208,7 @@ class Risk:
         return state
 
     def _decay(self, age: int) -> float:
-        return float(0.5 ** (max(age, 0) / self._half_life))
+        return float(0.5 ** (age / self._half_life)) if age > 0 else 1.0
 
     def _faded(self, state: State, now: int) -> list[tuple[str, float, Part]]:
         """Return id, points at `now` and part of what still counts, largest first."""
@@ -263,10 +273,21 @@ class Risk:
         self._entities, self.evictions = OrderedDict(items), evictions
 
 
-def _tactics(techniques: Iterable[str]) -> set[str]:
+def _key(signal: Mapping[str, Any]) -> str:
+    """Return what the risk of a signal's entity is kept by."""
+    return f"{signal['tenant']}\x1f{signal['entity']}"
+
+
+def _tactics(techniques: Iterable[str]) -> frozenset[str]:
     """Return one tactic of each technique, its first: a technique of four is not four stages."""
-    return {found[0] for each in techniques if (found := tactics_of([each]))}
+    return _first_tactics(tuple(techniques))
 
 
-def _weight(techniques: Iterable[str]) -> float:
+@lru_cache(maxsize=1 << 12)  # those of rules and models, and there are so many of these
+def _first_tactics(techniques: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(found[0] for each in techniques if (found := tactics_of([each])))
+
+
+@lru_cache(maxsize=1 << 12)
+def _weight(techniques: tuple[str, ...]) -> float:
     return max((WEIGHTS[tactic] for tactic in _tactics(techniques)), default=NO_TACTIC)

@@ -28,9 +28,10 @@ def tail_decades(score: Any, bins: Any, blocks: Any, total: Any) -> Any:
     place = np.int64(min(max(score, 0.0), 1.0) * (BINS - 1e-9))
     block = place // BLOCK
     above = np.int64(0)
-    for i in range(block + 1, BLOCK):
+    # unsigned: numba checks signed indices for wrapping, and then adds up one by one
+    for i in range(np.uint64(block + 1), np.uint64(BLOCK)):
         above += blocks[i]
-    for i in range(place, (block + 1) * BLOCK):
+    for i in range(np.uint64(place), np.uint64((block + 1) * BLOCK)):
         above += bins[i]
     decades = math.log10((total[0] + 1.0) / (above + 1.0))
     bins[place] += 1
