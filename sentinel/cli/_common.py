@@ -19,6 +19,8 @@ from sentinel.settings import Settings
 
 T = TypeVar("T")
 
+TenantFilter = Annotated[str | None, typer.Option(help="Only what belongs to this tenant.")]
+UntilFilter = Annotated[str | None, typer.Option(help="As --since.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 #: Where no one looks, a table is not cut to 80 columns.

@@ -18,7 +18,6 @@ COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cy
 SCREEN = 50
 
 Words = Annotated[list[str] | None, typer.Option("--severity", help="Any of these; repeat it.")]
-Filter = Annotated[str | None, typer.Option()]
 
 
 def command(
@@ -30,15 +29,17 @@ def command(
     since: Annotated[
         str | None, typer.Option(help="Time, or a span back from now such as 12h.")
     ] = None,
-    until: Filter = None,
+    until: _common.UntilFilter = None,
     severity: Words = None,
     min_severity: Annotated[str | None, typer.Option(help="This or worse.")] = None,
     rule: Annotated[str | None, typer.Option(help="Id of the rule or model.")] = None,
     entity: Annotated[str | None, typer.Option(help="Who did it, in full.")] = None,
     source: Annotated[str | None, typer.Option(help="Such as cloudtrail.")] = None,
     technique: Annotated[str | None, typer.Option(help="ATT&CK id, and below.")] = None,
-    status: Filter = None,
-    tenant: Filter = None,
+    status: Annotated[
+        str | None, typer.Option(help="Such as new, in_progress or resolved.")
+    ] = None,
+    tenant: _common.TenantFilter = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most alerts; default: all, 50 on a screen.")
     ] = None,

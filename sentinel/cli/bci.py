@@ -221,8 +221,8 @@ def monitor_command(
 @app.command("synth")
 def synth_command(
     out: Annotated[Path, typer.Option(help="File to make, .ns5 or .ns6.")],
-    channels: Annotated[int, typer.Option(min=1, max=4096)] = 32,
-    seconds: Annotated[float, typer.Option(min=0.1, max=36_000)] = 60.0,
+    channels: Annotated[int, typer.Option(min=1, max=4096, help="How many.")] = 32,
+    seconds: Annotated[float, typer.Option(min=0.1, max=36_000, help="How long.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
     pitch: Annotated[float, typer.Option(min=1, help="µm between electrodes.")] = 400.0,
     hash_uv: Annotated[float, typer.Option(min=0, help="Largest background spike, µV.")] = 0.0,

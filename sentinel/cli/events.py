@@ -12,7 +12,6 @@ from sentinel.cli._common import JsonOption
 COLUMNS = ("time", "source", "entity", "operation", "service", "src_ip", "uid")
 #: Rows of a table for a person, unless told otherwise; JSON has them all.
 SCREEN = 50
-Filter = Annotated[str | None, typer.Option()]
 
 
 def command(
@@ -20,15 +19,15 @@ def command(
     since: Annotated[
         str | None, typer.Option(help="Time, or a span back from now such as 12h.")
     ] = None,
-    until: Filter = None,
+    until: _common.UntilFilter = None,
     uid: Annotated[str | None, typer.Option(help="The event with this id.")] = None,
     source: Annotated[str | None, typer.Option(help="Such as cloudtrail.")] = None,
     entity: Annotated[str | None, typer.Option(help="Who did it, in full.")] = None,
     operation: Annotated[str | None, typer.Option(help="What was done, in full.")] = None,
-    service: Filter = None,
-    src_ip: Filter = None,
+    service: Annotated[str | None, typer.Option(help="Whose operation it was.")] = None,
+    src_ip: Annotated[str | None, typer.Option(help="Address it came from.")] = None,
     min_severity: Annotated[str | None, typer.Option(help="This or worse.")] = None,
-    tenant: Filter = None,
+    tenant: _common.TenantFilter = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most events; default: all, 50 on a screen.")
     ] = None,

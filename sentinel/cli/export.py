@@ -37,7 +37,7 @@ def command(
         str | None, typer.Option(help="Time, or a span back from now such as 12h.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="As --since.")] = None,
-    tenant: Annotated[str | None, typer.Option()] = None,
+    tenant: _common.TenantFilter = None,
 ) -> None:
     """Export everything that a search finds, to --out or to standard output.
 

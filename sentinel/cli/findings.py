@@ -29,8 +29,6 @@ ORDER BY severity_id DESC, last_seen DESC, tenant, tool, uid
 LIMIT $6
 """
 
-Filter = Annotated[str | None, typer.Option()]
-
 
 def command(
     state: Annotated[
@@ -40,7 +38,7 @@ def command(
     source: Annotated[str | None, typer.Option(help="Such as trivy.")] = None,
     target: Annotated[str | None, typer.Option(help="What was scanned, in full.")] = None,
     suppressed: Annotated[bool, typer.Option(help="Also those that someone accepted.")] = False,
-    tenant: Filter = None,
+    tenant: _common.TenantFilter = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most findings; default: all, 50 on a screen.")
     ] = None,

@@ -29,8 +29,6 @@ ORDER BY last_seen DESC, id DESC
 LIMIT $6
 """
 
-Filter = Annotated[str | None, typer.Option()]
-
 
 def command(
     since: Annotated[
@@ -39,8 +37,8 @@ def command(
     min_severity: Annotated[str, typer.Option(help="This or worse.")] = "informational",
     min_alerts: Annotated[int, typer.Option(min=1, help="Only those of so many alerts.")] = 1,
     entity: Annotated[str | None, typer.Option(help="Who did it, in full.")] = None,
-    status: Filter = None,
-    tenant: Filter = None,
+    status: Annotated[str | None, typer.Option(help="open or resolved.")] = None,
+    tenant: _common.TenantFilter = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most incidents; default: all, 50 on a screen.")
     ] = None,

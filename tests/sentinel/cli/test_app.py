@@ -115,6 +115,19 @@ def test_every_command_of_ours_has_help(capsys):
         assert "Usage:" in capsys.readouterr().out
 
 
+def test_every_parameter_of_ours_says_what_it_is():
+    def silent(name, command):
+        command = command.load() if isinstance(command, app.LazyCommand) else command
+        for each, below in getattr(command, "commands", {}).items():
+            yield from silent(f"{name} {each}", below)
+        for parameter in command.params:
+            if not getattr(parameter, "help", None):
+                yield f"{name} {parameter.name}"
+
+    commands = app.build().commands.items()
+    assert [lacking for name, command in commands for lacking in silent(name, command)] == []
+
+
 def test_help_is_quick_and_light():
     """A person waits for it: no library of ours that computes or connects is imported."""
     probe = (
