@@ -1,4 +1,4 @@
-"""Compiled building blocks: the `kernel` decorator, stable string hashes, a bounded table.
+"""Compiled building blocks: stable string hashes, a bounded table; `kernel` compiles them.
 
 A `Table` maps 64-bit keys to rows of columns that compiled loops read and write. It never
 grows: the loop stops before the first key that does not fit, `Table.age` drops the least
@@ -8,18 +8,16 @@ event whatever the batch boundaries, a replay ends in the same state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from schemas.batch import Strings
+from schemas.columns.compiled import kernel as kernel
 from sentinel.errors import SchemaError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: Distinct strings whose hash is remembered by the process (about 200 B each).
 HASH_MEMO = 65_536
@@ -27,15 +25,6 @@ HASH_MEMO = 65_536
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-
-
-def kernel(signature: str) -> Callable[[F], F]:
-    """Compile a function for one `signature`, when it is imported, cached on disk.
-
-    The signature is stated so that no call can trigger a second compilation, and
-    floating point is strict so that scores do not depend on how loops were vectorised.
-    """
-    return cast("Callable[[F], F]", njit(signature, cache=True, nogil=True, error_model="numpy"))
 
 
 class _Hashes:

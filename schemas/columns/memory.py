@@ -11,15 +11,15 @@ Second", section 3.1).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
+from schemas.columns.compiled import kernel as kernel
 
 #: Bytes that may be read behind the last one.
 PAD = bytes(64)
@@ -28,12 +28,6 @@ _PRIME_2, _PRIME_3 = np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9
 _ONE, _3, _8, _29, _32 = map(np.uint64, (1, 3, 8, 29, 32))
 _intrinsic = cast("Callable[[Callable[..., Any]], Any]", intrinsic)
 _WIDTH = 32
-
-
-def kernel(signature: str, *, inline: bool = False) -> Callable[[F], F]:
-    """Compile a function for one `signature`, when it is imported, cached on disk."""
-    compiled = njit(signature, cache=True, nogil=True, error_model="numpy", forceinline=inline)
-    return cast("Callable[[F], F]", compiled)
 
 
 def address(array: NDArray[Any]) -> np.uint64:
