@@ -30,6 +30,9 @@ from sentinel.local.stack import environment_for_children
 from streams.runtime import migrate
 
 USERS, SECONDS, WARM_S, PROCESSES = 150, 10.0, 3.0, 2
+#: Requests a second that are offered in `api.paced`: users who never pause wait for one another,
+#: 150 of them for 150 ms on average where 1,000 are answered a second.
+OFFERED = 1050
 EVENTS_PER_ALERT = 25
 AT_ONCE = 500_000
 SQL = postgres.queries(Path(__file__).parent / "_with" / "api.sql")
@@ -56,11 +59,13 @@ def run(context: Context) -> Iterator[Row]:
             idle = served.rss_mib()
             ours = _load(context, served, _mix(ids)) | {"idle_mib": idle}
             ours["loaded_mib"] = served.rss_mib()
+            paced = _load(context, served, _mix(ids), every_s=USERS / OFFERED)
             health = _load(context, served, {"health": ["/health"]}, users=1, seconds=2.0)
         with _serving("constant", env | {"BENCH_SIZE": str(size)}) as served:
             plain = _load(context, served, {"constant": ["/"]})
         yield {"name": "api.mix", "events": context.events, "alerts": alerts, **ours}
         ratio = plain["requests_per_s"] / max(1, ours["requests_per_s"])
+        yield {"name": "api.paced", "offered_per_s": OFFERED, **paced}
         yield {"name": "api.constant", **plain, "x_ours": round(ratio, 2)}
         yield {"name": "api.health", "p95_ms": health["p95_ms"]}
         yield {"name": "api.database", **_database(stack.postgres, ids)}
@@ -163,7 +168,7 @@ def _serving(what: str, env: dict[str, str], processes: int = PROCESSES) -> Iter
     started = [subprocess.Popen(command, cwd=ROOT, env=whole) for _ in range(processes)]
     served = _Served(port, started)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         ready = 0
         while ready < 4 * processes and time.monotonic() < deadline:
             try:
@@ -193,12 +198,13 @@ def _load(
     mix: dict[str, list[str]],
     users: int = USERS,
     seconds: float = SECONDS,
+    every_s: float = 0.0,
 ) -> dict[str, Any]:
     """Put users on what is served; return what they saw, and the CPU time of a request."""
     paths = {name: {"weight": WEIGHTS.get(name, 1), "paths": found} for name, found in mix.items()}
     plan = {"url": served.url, "token": TOKEN, "users": users, "mix": paths}
     file = context.temporary() / "plan.json"
-    file.write_text(json.dumps(plan | {"seconds": seconds, "warm_s": WARM_S}))
+    file.write_text(json.dumps(plan | {"seconds": seconds, "warm_s": WARM_S, "every_s": every_s}))
     before = served.cpu_s()
     subprocess.run([sys.executable, "-m", "bench._with.load", str(file)], cwd=ROOT, check=True)
     result: dict[str, Any] = json.loads(file.with_suffix(".result").read_text())

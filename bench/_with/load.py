@@ -1,4 +1,4 @@
-"""Users of the API: each asks, waits for the answer, and asks again.
+"""Users of the API: each asks, waits for the answer, and asks again, at most every ``every_s``.
 
 ``python -m bench._with.load FILE`` in a process of its own, so that its CPU time is not that
 of what it measures; FILE holds a `Plan` as JSON and gets a `Result`. The client is no library
@@ -62,13 +62,14 @@ async def run(plan: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     warm, end = loop.time() + plan["warm_s"], loop.time() + plan["warm_s"] + plan["seconds"]
     head = f"Host: {url.netloc}\r\nAuthorization: Bearer {plan['token']}\r\n\r\n"
-    names = list(plan["mix"])
+    names, every = list(plan["mix"]), plan.get("every_s", 0)
     weights = [plan["mix"][name]["weight"] for name in names]
 
     async def user(seed: int) -> None:
         nonlocal errors
         chance = random.Random(seed)
         _, connection = await loop.create_connection(_Connection, url.hostname, url.port)
+        await asyncio.sleep(chance.random() * every)
         while (begun := loop.time()) < end:
             (name,) = chance.choices(names, weights)
             path = chance.choice(plan["mix"][name]["paths"])
@@ -76,6 +77,8 @@ async def run(plan: dict[str, Any]) -> dict[str, Any]:
             if begun >= warm:
                 took[name].append(loop.time() - begun)
                 errors += status != 200
+            if every:
+                await asyncio.sleep(begun + every - loop.time())
         connection.transport.close()
 
     await asyncio.gather(*(user(number) for number in range(plan["users"])))
