@@ -86,12 +86,15 @@ def _published(found: Mapping[str, Any]) -> str:
 def attacks(
     data: Data,
     background: Annotated[
-        list[str] | None, typer.Option(help="CloudTrail of ordinary days, learnt first.")
+        list[str] | None, typer.Option(help="Logs of ordinary days, learnt first.")
     ] = None,
     attacker: Annotated[
         list[str] | None,
         typer.Option(help="Entities whose events are the attack; else a file is a technique."),
     ] = None,
+    source: Annotated[
+        str, typer.Option(help="What wrote them; host traces: auditd, falco, osquery, syslog.")
+    ] = "cloudtrail",
     rules: RulesOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -103,7 +106,7 @@ def attacks(
     from sentinel.cli._evaluation.attacks import Run
 
     _exist(data)
-    run = Run(rules or [], background or [])
+    run = Run(rules or [], background or [], source)
     report = run.entities(data, attacker) if attacker else run.techniques(data)
     if json:
         _common.print_json(report)

@@ -1,4 +1,4 @@
-"""Attack logs of CloudTrail through the whole pipeline, in memory: what `evaluate attacks` runs."""
+"""Attack logs of any source through the whole pipeline: what `evaluate attacks` runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from sentinel.reading import Reader
 from streams.normalizer import Normalizer, Units
 from streams.policy.rule_sets import own_rules
 
-SOURCE = "cloudtrail"
+#: Source whose events tell whether they are of the kind that is always logged.
+CLOUDTRAIL = "cloudtrail"
 BATCH = 2000
 DAY_MS = 86_400_000
 #: What CloudTrail's data events are called; techniques that leave only such need their logging.
@@ -50,16 +51,19 @@ class Run:
     rules
         Directories of rules besides our own.
     background
-        CloudTrail that the models learn before each attack.
+        Logs that the models learn before each attack.
+    source
+        What wrote them: name of a connector.
     """
 
-    def __init__(self, rules: Sequence[Path], background: Sequence[str]) -> None:
+    def __init__(self, rules: Sequence[Path], background: Sequence[str], source: str) -> None:
         warm()
+        self._source = source
         self._settings = _common.settings()
-        self._connector = _offline.connector(SOURCE)
+        self._connector = _offline.connector(source)
         cache = self._settings.home / "cache"
         loaded = RuleSet.load([own_rules(), *rules], cache=cache)
-        self._normalizer = Normalizer(SOURCE, self._connector, loaded, 1)
+        self._normalizer = Normalizer(source, self._connector, loaded, 1)
         self._plan = loaded.plan
         self._background = self._batches(background) if background else []
 
@@ -76,9 +80,9 @@ class Run:
         count = len(raws)
         numbers = list(range(count))
         units = Units(raws, [_offline.TENANT] * count, numbers, numbers, [0] * count)
-        batches, _ = self._normalizer.normalize(units, (f"raw.{SOURCE}", 0), 0, count)
+        batches, _ = self._normalizer.normalize(units, (f"raw.{self._source}", 0), 0, count)
         if not batches:
-            raise SettingsError(f"expected CloudTrail events in {', '.join(reader.paths)}")
+            raise SettingsError(f"expected {self._source} events in {', '.join(reader.paths)}")
         ((_, whole),) = batches
         order = np.argsort(whole.time, kind="stable")
         sizes = [min(BATCH, len(order) - start) for start in range(0, len(order), BATCH)]
@@ -111,12 +115,17 @@ class Run:
             hits += _hits(alert)
         return hits
 
+    @property
+    def _pattern(self) -> str:
+        return "*.json*" if self._source == CLOUDTRAIL else "*"
+
     def techniques(self, paths: Sequence[Path]) -> dict[str, Any]:
         """Run each file as one technique, named after it, each after the same background."""
         files = [
             file
             for path in paths
-            for file in (sorted(path.rglob("*.json*")) if path.is_dir() else [path])
+            for file in (sorted(path.rglob(self._pattern)) if path.is_dir() else [path])
+            if file.is_file()
         ]
         rows = [self._technique(file) for file in files]
         managed = [row for row in rows if row["management_events"]]
@@ -138,7 +147,7 @@ class Run:
         rules = Counter(hit.rule for hit in hits if hit.kind != "model")
         models = Counter(hit.rule for hit in hits if hit.kind == "model")
         raws = [raw for batch in batches for raw in batch.raws(np.arange(len(batch)))]
-        managed = sum(json.loads(raw).get("eventCategory") != DATA_CATEGORY for raw in raws)
+        managed = sum(self._managed(raw) for raw in raws)
         names = {batch.operation.at(row) for batch in batches for row in range(len(batch))}
         return {
             "technique": file.name.partition(".json")[0],
@@ -148,6 +157,10 @@ class Run:
             "models": sorted(models),
             "reason": None if hits else _reason(managed, sorted(names)),
         }
+
+    def _managed(self, raw: bytes) -> bool:
+        """Return whether an event is logged wherever the source is."""
+        return self._source != CLOUDTRAIL or json.loads(raw).get("eventCategory") != DATA_CATEGORY
 
     def entities(self, paths: Sequence[Path], attackers: Sequence[str]) -> dict[str, Any]:
         """Run all files as one stream; find the events of the attackers among the others."""

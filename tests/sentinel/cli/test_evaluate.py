@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sentinel.cli.app import run
+from sentinel.sample.hour import simulate
 
 RULE = """
 title: A trail was stopped
@@ -113,6 +114,52 @@ def test_attacks_by_file_and_by_entity(tmp_path, rules, capsys) -> None:
     args = ("--attacker", "nobody")
     assert run(["evaluate", "attacks", str(tmp_path / "mixed.json"), *args]) == 1
     assert "expected events of nobody, found only" in capsys.readouterr().err
+
+
+CORRELATION = """
+title: Look
+id: 9f4a6c1e-2a06-4f0c-8a44-1b7a0e6f3a11
+name: looked
+logsource: {product: aws, service: cloudtrail}
+detection:
+  selection: {eventName: Look}
+  condition: selection
+level: informational
+---
+title: Looked often
+id: 9f4a6c1e-2a06-4f0c-8a44-1b7a0e6f3a12
+correlation:
+  type: event_count
+  rules: [looked]
+  group-by: [userIdentity.arn]
+  timespan: 10m
+  condition: {gte: 5}
+level: high
+"""
+
+
+def test_correlations_see_attack_logs(tmp_path, rules, capsys) -> None:
+    (rules / "often.yml").write_text(CORRELATION)
+    for name, times in (("often", 6), ("seldom", 3)):
+        events = [event(900 + n, "Look") for n in range(times)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(events))
+    logs = [tmp_path / "often.json", tmp_path / "seldom.json"]
+    found = report(capsys, "attacks", *logs, "--rules", rules)
+    by_name = {row["technique"]: row["rules"] for row in found["techniques"]}
+    assert by_name == {"often": ["9f4a6c1e-2a06-4f0c-8a44-1b7a0e6f3a12"], "seldom": []}
+
+
+def test_host_traces_are_attack_logs_too(tmp_path, capsys) -> None:
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    records = [item for item in simulate(seed=5) if item.source == "auditd"]
+    for name, bad in (("attack.log", True), ("quiet.log", False)):
+        raws = [item.raw for item in records if item.label.attack is bad]
+        (folder / name).write_bytes(b"\n".join(raws[:400]) + b"\n")
+    found = report(capsys, "attacks", folder, "--source", "auditd")
+    by_name = {row["technique"].partition(".")[0]: row for row in found["techniques"]}
+    assert by_name["attack"]["rules"]
+    assert by_name["attack"]["management_events"] == by_name["attack"]["events"] > 0
 
 
 def test_sigma_regression(tmp_path, rules, capsys) -> None:
