@@ -32,7 +32,7 @@ def main() -> int:
         try:
             trials.start()
             for number in range(given.n):
-                name = trials.random.choice(given.faults or NAMES)
+                name = trials.random.choice(given.faults or trials.possible())
                 verdicts.append(trials.run(name))
                 tell(number + 1, verdicts[-1])
         finally:

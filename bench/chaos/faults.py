@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from random import Random
 
 from bench.chaos.platform import Platform
@@ -18,6 +19,10 @@ SESSION_S = 10.0
 FROZEN_S = 15.0
 #: Longer than the workers' longest limit, that for taking partitions over.
 AWAY_S = 75.0
+#: A line that is slow: seconds from one drop to the next, and how long.
+LAG_S, SLOW_S = 0.1, 15.0
+#: A disk that is full: seconds before and after a part on it is killed.
+FULL_S = 6.0
 #: No stage with the one that it feeds.
 HALVES = (("normalize", "correlate"), ("detect", "persist", "dead_letter"))
 #: Breaks something; returns the moment (`time.monotonic`) from which to await progress.
@@ -152,6 +157,52 @@ def _lose(way: Proxy) -> float:
     return time.monotonic()
 
 
+def slow_postgres(platform: Platform, random: Random) -> float:
+    """Slow the line to PostgreSQL down: 160 kB a second, each way 0.1 s late."""
+    return _slow(platform.postgres)
+
+
+def slow_kafka(platform: Platform, random: Random) -> float:
+    """Slow the line to Kafka down, for the workers and for who sends."""
+    return _slow(platform.kafka)
+
+
+def _slow(way: Proxy) -> float:
+    way.lag_s = LAG_S
+    time.sleep(SLOW_S)
+    way.lag_s = 0.0
+    return time.monotonic()
+
+
+def fill_disks(platform: Platform, random: Random) -> float:
+    """Leave no space for anything: Kafka, PostgreSQL, logs, notes."""
+    return _fill(platform, random, *platform.disks)
+
+
+def fill_kafka(platform: Platform, random: Random) -> float:
+    """Leave no space on Kafka's disk."""
+    return _fill(platform, random, "kafka")
+
+
+def fill_postgres(platform: Platform, random: Random) -> float:
+    """Leave no space on PostgreSQL's disk."""
+    return _fill(platform, random, "postgres")
+
+
+def _fill(platform: Platform, random: Random, *names: str) -> float:
+    """Fill disks for a while, and kill a part on one; return when all is up again."""
+    part = random.choice([name for name in names if name])
+    with ExitStack() as full:
+        for name in names:
+            full.enter_context(platform.disks[name].full())
+        time.sleep(FULL_S)
+        platform.stack.kill(part)  # what has kept running must start without space
+        time.sleep(FULL_S)
+    for each in platform.stack.services.values():
+        each.wait_ready()
+    return time.monotonic()
+
+
 def resize(platform: Platform, random: Random) -> float:
     """Add a worker, take one away, put it back, take the third away."""
     gone = random.choice((0, 1))
@@ -181,6 +232,14 @@ FAULTS: dict[str, Fault] = {
         cut_kafka,
         lose_postgres,
         lose_kafka,
+        slow_postgres,
+        slow_kafka,
+        fill_disks,
+        fill_kafka,
+        fill_postgres,
         resize,
     )
 }
+
+#: Those that need disks of their own, which only some machines allow.
+NEED_DISKS = {"fill_disks", "fill_kafka", "fill_postgres"}

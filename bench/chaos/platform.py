@@ -18,6 +18,7 @@ import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 import connectors
+from bench.chaos.disk import Disk
 from bench.chaos.load import PARTITIONS
 from bench.chaos.oracle import Outcome
 from bench.chaos.proxy import HOST, Proxy
@@ -35,6 +36,8 @@ from streams.runtime.checkpoint import Store
 
 #: So low that models signal on the sample, too.
 THRESHOLD = 0.3
+#: Disks by the part that is on them; on the first is all the rest.
+DISKS = ("", "kafka", "postgres")
 START_S = 180.0
 DRAIN_S = 120.0
 POLL_S = 0.2
@@ -56,6 +59,8 @@ class Platform:
     def __init__(self, home: Path) -> None:
         base = Settings(home=home, partitions=PARTITIONS, model_threshold=THRESHOLD)
         self.stack = Stack(base)
+        #: Disks that can be filled, by the part that is on them; none where none can be mounted.
+        self.disks: dict[str, Disk] = {}
         self.workers: dict[int, Supervised] = {}
         #: What the supervisors said.
         self.said: list[str] = []
@@ -63,6 +68,7 @@ class Platform:
 
     def __enter__(self) -> Self:
         """Start the stores; workers are started by `add`."""
+        self._mount()
         address = broker._properties  # the broker must name the proxy as its address
         kafka = Proxy(0)
 
@@ -87,6 +93,20 @@ class Platform:
         self.stack.stop()
         self.kafka.close()
         self.postgres.close()
+        for disk in reversed(self.disks.values()):
+            disk.remove()
+
+    def _mount(self) -> None:
+        """Give all a disk, and on it Kafka and PostgreSQL one each, where that is allowed."""
+        home = self.stack.home
+        images = home.with_name(f"{home.name}-disks")
+        images.mkdir(parents=True, exist_ok=True)
+        for name in DISKS:
+            try:
+                self.disks[name] = Disk(home / name, images / f"{name or 'all'}.img")
+            except OSError as error:
+                self.said.append(f"no disk that can be filled: {error}")
+                return
 
     # -- workers ---------------------------------------------------------------------------
 

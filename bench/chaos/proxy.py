@@ -10,6 +10,7 @@ from typing import Any
 
 HOST = "127.0.0.1"
 CHUNK = 65_536
+DRIP = 16_384
 COMMIT = b"COMMIT;"
 
 
@@ -29,11 +30,14 @@ class Proxy:
         Connections cut so far.
     away
         Set it and new connections are refused; `cut` ends those that there are.
+    lag_s
+        Set it and bytes drip: at most `DRIP` at a time, this many seconds after one another.
     """
 
     def __init__(self, target: int) -> None:
         self.cuts = 0
         self.away = False
+        self.lag_s = 0.0
         self.target = target
         self._commits_to_cut = 0
         self._lines: set[asyncio.Task[None]] = set()
@@ -106,7 +110,7 @@ class Proxy:
         cutting = asyncio.Event()
 
         async def forth() -> None:
-            while data := await reader.read(CHUNK):
+            while data := await self._next(reader):
                 if self._commits_to_cut and COMMIT in data:
                     self._commits_to_cut -= 1
                     cutting.set()
@@ -114,7 +118,7 @@ class Proxy:
                 await far_writer.drain()
 
         async def back() -> None:
-            while data := await far_reader.read(CHUNK):
+            while data := await self._next(far_reader):
                 if cutting.is_set():
                     self.cuts += 1
                     return  # PostgreSQL has answered; nobody will know
@@ -131,3 +135,10 @@ class Proxy:
                 with suppress(OSError):
                     end.transport.abort()
             await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _next(self, reader: asyncio.StreamReader) -> bytes:
+        """Return what came next, late and little where the line is slow."""
+        data = await reader.read(DRIP if self.lag_s else CHUNK)
+        if self.lag_s:
+            await asyncio.sleep(self.lag_s)
+        return data

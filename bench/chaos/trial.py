@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from bench.chaos.faults import FAULTS, Fault
+from bench.chaos.faults import FAULTS, NEED_DISKS, Fault
 from bench.chaos.load import Chunk, Pusher, chunks
 from bench.chaos.oracle import Oracle, Outcome
 from bench.chaos.platform import Platform
@@ -86,6 +86,10 @@ class Trials:
     def stop(self) -> None:
         """Stop everything."""
         self.platform.__exit__(None, None, None)
+
+    def possible(self) -> list[str]:
+        """Return the faults that this machine allows."""
+        return [name for name in NAMES if self.platform.disks or name not in NEED_DISKS]
 
     def run(self, name: str) -> Verdict:
         """Run one trial of the fault called `name`."""
