@@ -164,29 +164,77 @@ async def api(stack_settings, postgres, tmp_path):
     await serving
 
 
+def settings_of(url, receiver):
+    """Return the environment of n8n, as infra/n8n/README.md says."""
+    return {
+        "SENTINEL_API_URL": url,
+        "SENTINEL_REPORT_URL": f"{receiver.url}/report",
+        "N8N_BLOCK_ENV_ACCESS_IN_NODE": "false",
+        "N8N_RUNNERS_BROKER_PORT": str(free_port()),
+        "N8N_DIAGNOSTICS_ENABLED": "false",
+        # else the editor looks for newer versions and templates elsewhere
+        "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
+        "N8N_TEMPLATES_ENABLED": "false",
+    }
+
+
+def write_key(folder, token):
+    """Write the file of the credential that the workflows use."""
+    key = {"name": "Authorization", "value": f"Bearer {token}"}
+    credential = {"id": "sentinelApiToken", "name": "Sentinel API", "type": "httpHeaderAuth"}
+    (folder / "key.json").write_text(json.dumps([credential | {"data": key}]))
+    return f"--input={folder / 'key.json'}"
+
+
+@pytest.mark.skipif(not N8N, reason="SENTINEL_TEST_N8N names no folder with n8n")
+@pytest.mark.timeout(1800)
+async def test_real_n8n_runs_what_is_published_when_it_should(api, tmp_path):
+    """Import, publish and start, with the schedule of one workflow moved to every 5 seconds."""
+    url, token = api
+    flow = json.loads(json.dumps(FLOWS["database-health"]).replace("0 */6 * * *", "*/5 * * * * *"))
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "often.json").write_text(json.dumps(flow))
+    home = tmp_path / "n8n"
+    with ScriptedServer() as receiver:
+        receiver.route("POST", "/report", lambda _: reply({}))
+        environment = settings_of(url, receiver) | {"N8N_PORT": str(free_port())}
+        await n8n(home, environment, "import:credentials", write_key(tmp_path, token))
+        flows = f"--input={tmp_path / 'flows'}"
+        await n8n(home, environment, "import:workflow", "--separate", flows)
+        await n8n(home, environment, "publish:workflow", f"--id={flow['id']}")
+        started = await asyncio.create_subprocess_exec(
+            str(Path(N8N) / "node_modules" / ".bin" / "n8n"), "start",
+            env={**os.environ, **environment, "N8N_USER_FOLDER": str(home)},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            while len(receiver.requests) < 2:  # n8n says nowhere that it ran
+                assert started.returncode is None, "n8n ended by itself"
+                await asyncio.sleep(0.5)
+        finally:
+            started.terminate()
+            await started.wait()
+        told = [request.json() for request in receiver.requests[:2]]
+    assert {each["workflow"] for each in told} == {flow["name"]}
+    assert all(each["text"].startswith("PostgreSQL: answers.") for each in told)
+
+
 @pytest.mark.skipif(not N8N, reason="SENTINEL_TEST_N8N names no folder with n8n")
 @pytest.mark.timeout(1200)
 async def test_real_n8n_imports_and_runs_each_once(api, tmp_path):
     url, token = api
     with ScriptedServer() as receiver:
         receiver.route("POST", "/report", lambda _: reply({}))
-        environment = {
-            "SENTINEL_API_URL": url,
-            "SENTINEL_REPORT_URL": f"{receiver.url}/report",
-            "N8N_BLOCK_ENV_ACCESS_IN_NODE": "false",
-            "N8N_RUNNERS_BROKER_PORT": str(free_port()),
-            "N8N_DIAGNOSTICS_ENABLED": "false",
-        }
-        key = {"name": "Authorization", "value": f"Bearer {token}"}
-        credential = {"id": "sentinelApiToken", "name": "Sentinel API", "type": "httpHeaderAuth"}
-        (tmp_path / "key.json").write_text(json.dumps([credential | {"data": key}]))
+        environment = settings_of(url, receiver)
+        key = write_key(tmp_path, token)
         (tmp_path / "flows").mkdir()
         for name, flow in FLOWS.items():
             # as shipped, and so that its limit is passed for sure
             low = json.loads(json.dumps(flow).replace('"rightValue": 8', '"rightValue": -8'))
             (tmp_path / "flows" / f"{name}.json").write_text(json.dumps(low))
         home = tmp_path / "n8n"
-        await n8n(home, environment, "import:credentials", f"--input={tmp_path / 'key.json'}")
+        await n8n(home, environment, "import:credentials", key)
         await n8n(home, environment, "import:workflow", "--separate", f"--input={FOLDER}")
         for flow in FLOWS.values():
             out = await n8n(home, environment, "execute", f"--id={flow['id']}")
