@@ -61,6 +61,8 @@ def configure(level: str = "INFO", stream: IO[str] | None = None) -> None:
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.INFO), force=True)
     logging.getLogger("sentinel").setLevel(number)
+    # It logs whole URLs, which are secrets (chats' webhooks) or have them (Shodan's key).
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final
 import orjson
 
 from sentinel import log, postgres
-from sentinel.errors import SentinelError
+from sentinel.errors import SentinelError, SettingsError
 from sentinel.settings import Settings
 from streams.deliveries.book import Book
 from streams.deliveries.egress import Egress
@@ -27,7 +27,7 @@ from streams.opinions import config, store
 from streams.opinions.follow_up import follow_up
 from streams.opinions.services.base import UNKNOWN, Opinion, Service
 from streams.opinions.store import SQL, Turn
-from streams.opinions.values import Asked
+from streams.opinions.values import Asked, one
 
 #: Of an answer, so much is read: a file's report at VirusTotal takes some 100 KB.
 MOST_BYTES: Final = 4 << 20
@@ -56,13 +56,17 @@ class Asking:
     settings
         `opinions` names the file, `deliver_allow` what may be reached though it is not public.
     pool
-        In the role of workers, for all tenants.
+        In the role of workers, for all tenants; `once` needs none.
     book
-        Who is told of answers.
+        Who is told of answers; None: nobody.
     """
 
     def __init__(
-        self, settings: Settings, pool: Any, book: Book, now: Callable[[], datetime] = utc_now
+        self,
+        settings: Settings,
+        pool: Any = None,
+        book: Book | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._options = config.load(Path(settings.opinions))
         known = config.found()
@@ -92,13 +96,39 @@ class Asking:
                 wait = FAULT_S
             await asyncio.sleep(wait)
 
+    async def once(self, value: str) -> dict[str, Opinion | str]:
+        """Ask every service about a value now; return its answer, or why there is none.
+
+        Raises
+        ------
+        SettingsError
+            It is nothing that is ever sent: see `streams.opinions.values`.
+        """
+        asked = one(value, self._options.never)
+        if asked is None:
+            raise SettingsError(
+                "expected a public address, a hash or a domain name that is not your own, found "
+                f"{value!r:.100}: nobody is asked about it"
+            )
+        found: dict[str, Opinion | str] = {}
+        for name, service in self._services.items():
+            if asked.kind not in service.kinds:
+                found[name] = f"does not know a {asked.kind}"
+                continue
+            try:
+                found[name] = self._read(name, asked, await self._request(name, asked))
+            except (ValueError, SentinelError) as error:
+                found[name] = str(error)
+        return found
+
     async def look(self) -> float:
         """Write down what to ask of new alerts, and whom to tell; return the seconds until more."""
         await self._pool.execute(SQL["begin"])
         looked = await store.look(self._pool, self._options, self._services, self._now())
-        async with self._pool.acquire() as connection:
-            known = await self._book.read(connection)
-        await follow_up(self._pool, known, self._services, self._now())
+        if self._book is not None:
+            async with self._pool.acquire() as connection:
+                known = await self._book.read(connection)
+            await follow_up(self._pool, known, self._services, self._now())
         return 0.0 if looked == store.ALERTS else POLL_S
 
     async def step(self, name: str) -> float:
@@ -109,16 +139,19 @@ class Asking:
         turn = await store.turn(self._pool, name, gap, per_day, self._now())
         if turn.asked is None:
             return min(max(turn.wait.total_seconds(), POLL_S), 60.0)
-        request = service.request(*turn.asked, options.key)
-        reply = await self._http.request(
+        await self._take(name, turn, turn.asked, await self._request(name, turn.asked))
+        return 0.0
+
+    async def _request(self, name: str, asked: Asked) -> Reply:
+        service, options = self._services[name], self._options.services[name]
+        request = service.request(*asked, options.key)
+        return await self._http.request(
             "GET",
             (options.url or service.url) + request.path,
             params=request.params,
             headers=request.headers,
             timeout_s=options.timeout_s,
         )
-        await self._take(name, turn, turn.asked, reply)
-        return 0.0
 
     async def _take(self, name: str, turn: Turn, asked: Asked, reply: Reply) -> None:
         """Write down what came of a question."""
@@ -147,8 +180,8 @@ class Asking:
         if reply.status == NOT_FOUND:
             return UNKNOWN
         if not reply.ok:
-            # httpx names the URL in none of its errors, which matters: Shodan's has the key
-            raise ValueError(reply.error or f"status {reply.status}")
+            # Where a redirect leads is not said: it may repeat Shodan's key.
+            raise ValueError(f"status {reply.status}" if reply.status else reply.error)
         return self._services[name].read(*asked, orjson.loads(reply.body))
 
 

@@ -55,6 +55,12 @@ def values(
     return list(found)
 
 
+def one(value: str, never: Sequence[str]) -> Asked | None:
+    """Return a value that somebody typed with its kind; None where nobody may be asked about it."""
+    fits = (_fit(kind, value) for kind in (IP, HASH, DOMAIN))
+    return next((asked for asked in fits if asked and not _refused(asked, never)), None)
+
+
 def _observed(event: Mapping[str, Any]) -> Iterator[Asked]:
     for name in _ENDPOINTS:
         endpoint = event.get(name)

@@ -5,10 +5,12 @@ import io
 import json
 import logging
 
+import httpx
 import pytest
 
 from sentinel import log
 from sentinel.errors import SettingsError
+from sentinel.testing.server import ScriptedServer, reply
 
 
 class Terminal(io.StringIO):
@@ -121,3 +123,13 @@ def test_a_terminal_gets_text_for_people():
 def test_an_unknown_level_is_a_settings_error():
     with pytest.raises(SettingsError, match="LOUD"):
         log.configure("LOUD")
+
+
+def test_whole_urls_are_not_logged_for_they_may_be_secrets():
+    out = io.StringIO()
+    log.configure("debug", out)
+    with ScriptedServer() as server:
+        server.route("GET", "/host", lambda _request: reply({}))
+        httpx.get(f"{server.url}/host", params={"key": "hunter2"})
+        assert server.requests[0].param("key") == "hunter2"
+    assert "hunter2" not in out.getvalue()

@@ -307,3 +307,18 @@ async def test_the_stage_that_delivers_asks_beside_it(world, postgres, tmp_path)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await deliveries.close()
+
+
+async def test_a_value_can_be_asked_about_by_hand(world):
+    world.double.known |= {BAD: 12}
+    asking = await world.asking("virustotal", "shodan", never=["9.9.8.0/24"])
+    world.server.script("/shodan/.*", failed(503))
+    found = await asking.once(BAD)
+    assert found["virustotal"].said == "12 of 90 engines"
+    assert found["shodan"] == "status 503"
+    assert (await asking.once("a" * 64))["shodan"] == "does not know a hash"
+    before = len(world.server.requests)
+    for refused in (PRIVATE, "9.9.8.7", "db01", "https://example.com/?token=x"):
+        with pytest.raises(SettingsError, match="nobody is asked about it"):
+            await asking.once(refused)
+    assert len(world.server.requests) == before
