@@ -102,6 +102,12 @@ def run(args: Sequence[str], group: TyperGroup | None = None) -> int:
             raise
         sys.stderr.write(f"{PROGRAM}: {error}\n")
         return 1
+    except OSError as error:  # a file that a person named: nothing else lets one through
+        if error.filename is None or os.environ.get("SENTINEL_LOG_LEVEL") == "DEBUG":
+            raise
+        wanted = f"expected to read or write {error.filename}"
+        sys.stderr.write(f"{PROGRAM}: {wanted}, found: {error.strerror}; check path and rights\n")
+        return 1
     return 0
 
 

@@ -98,6 +98,13 @@ def test_errors_of_ours_are_one_line_and_status_1(folder, capsys, monkeypatch):
         call(folder, "zz-fail")
 
 
+def test_a_path_that_cannot_be_written_is_one_line_and_status_1(capsys):
+    assert app.run(["sample", "--out", "/proc/nowhere"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("sentinel: expected to read or write /proc/nowhere, found: ")
+    assert error.count("\n") == 1
+
+
 def test_wrong_usage_is_status_2_and_a_typing_error_gets_a_hint(capsys):
     assert app.run(["dwn"]) == 2
     assert "Did you mean 'down'" in capsys.readouterr().err
