@@ -16,6 +16,7 @@ import msgspec
 
 from connectors._aws.account import code_of
 from connectors._aws.windows import TokenError, Windows, moment
+from connectors._json.times import rfc3339
 from connectors._reading.base import Record, SourceError
 
 
@@ -73,7 +74,7 @@ class SecurityHubFindings(Windows):
         from botocore.exceptions import ClientError
 
         asked = {"NextToken": token} if token else {}
-        span = {"Start": _iso(start), "End": _iso(end - 1)}
+        span = {"Start": rfc3339(moment(start)), "End": rfc3339(moment(end - 1))}
         try:
             got = self.client.get_findings(
                 Filters={"UpdatedAt": [span]},
@@ -90,10 +91,6 @@ class SecurityHubFindings(Windows):
             for each in got.get("Findings", ())
         ]
         return records, str(got.get("NextToken") or "")
-
-
-def _iso(at: int) -> str:
-    return moment(at).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _json(finding: Any) -> bytes:

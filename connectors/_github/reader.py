@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 import msgspec
 from pydantic import Field, SecretStr, model_validator
 
-from connectors._json.times import moment
+from connectors._json.times import moment, rfc3339
 from connectors._reading.base import Check, DeniedError, ReaderSettings, SourceError
 from connectors._reading.polling.api import Answer, Api
 from connectors._reading.polling.links import pages
@@ -106,7 +106,7 @@ class GitHubReader(WindowReader):
 
     def _asked(self, start: datetime, end: datetime, size: int = PAGE) -> dict[str, str]:
         return {
-            "phrase": f"created:{_text(start)}..{_text(end)}",
+            "phrase": f"created:{rfc3339(start, 'seconds')}..{rfc3339(end, 'seconds')}",
             "include": self.settings.include,
             "order": "asc",
             "per_page": str(size),
@@ -134,10 +134,6 @@ class GitHubReader(WindowReader):
     def close(self) -> None:
         """Let go of connections."""
         self._api.close()
-
-
-def _text(when: datetime) -> str:
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _event(raw: bytes) -> Event:

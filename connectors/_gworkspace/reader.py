@@ -22,7 +22,7 @@ from urllib.parse import quote
 import msgspec
 from pydantic import Field
 
-from connectors._json.times import moment
+from connectors._json.times import moment, rfc3339
 from connectors._reading.base import Check, DeniedError, ReaderSettings, SourceError
 from connectors._reading.polling.api import Api
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
@@ -127,7 +127,7 @@ class ReportsReader(WindowReader):
         self, application: str, start: datetime, end: datetime, size: int
     ) -> Iterator[Iterable[Event]]:
         url = f"{self._list}/applications/{quote(application, safe='')}"
-        asked = {"startTime": _text(start), "endTime": _text(end), "maxResults": str(size)}
+        asked = {"startTime": rfc3339(start), "endTime": rfc3339(end), "maxResults": str(size)}
         seen: set[str] = set()
         while True:
             found = self._api.get(url, asked).as_type(_answer, f"activities of {application}")
@@ -158,10 +158,6 @@ class ReportsReader(WindowReader):
     def close(self) -> None:
         """Let go of connections."""
         self._api.close()
-
-
-def _text(when: datetime) -> str:
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _event(application: str, raw: bytes) -> Event:

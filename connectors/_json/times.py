@@ -55,6 +55,15 @@ def moment(value: Any) -> int | None:
         return None
 
 
+def rfc3339(when: datetime, timespec: str = "milliseconds") -> str:
+    """Return a time as APIs ask for it: RFC 3339, UTC, cut off at `timespec` of `isoformat`.
+
+    >>> rfc3339(datetime(2026, 3, 2, 9, 15, tzinfo=UTC))
+    '2026-03-02T09:15:00.000Z'
+    """
+    return when.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def _number(value: float) -> float:
     """Return milliseconds of a number whose size tells its unit."""
     if 1e11 <= value < 1e14:  # as most have it

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 from pydantic import Field, SecretStr
 
-from connectors._json.times import moment
+from connectors._json.times import moment, rfc3339
 from connectors._reading.base import Check, ReaderSettings
 from connectors._reading.polling.api import Api
 from connectors._reading.polling.links import pages
@@ -83,7 +83,7 @@ class OktaReader(WindowReader):
             yield [_event(raw) for raw in items]
 
     def _asked(self, start: datetime, end: datetime, size: int = PAGE) -> dict[str, str]:
-        asked = {"since": _text(start), "until": _text(end), "limit": str(size)}
+        asked = {"since": rfc3339(start), "until": rfc3339(end), "limit": str(size)}
         asked["sortOrder"] = "ASCENDING"
         return asked | ({"filter": self.settings.filter} if self.settings.filter else {})
 
@@ -97,10 +97,6 @@ class OktaReader(WindowReader):
     def close(self) -> None:
         """Let go of connections."""
         self._api.close()
-
-
-def _text(when: datetime) -> str:
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _event(raw: bytes) -> Event:

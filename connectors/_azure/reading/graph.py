@@ -11,7 +11,7 @@ Source: Microsoft Graph, "List signIns", "List directoryAudits", "List riskDetec
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ import msgspec
 from pydantic import Field
 
 from connectors._azure.reading.credential import AzureSettings, Credential
-from connectors._json.times import moment
+from connectors._json.times import moment, rfc3339
 from connectors._reading.base import Check, ReaderSettings, SourceError
 from connectors._reading.polling.api import Api
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
@@ -94,7 +94,7 @@ class GraphReader(WindowReader):
     def _pages(self, resource: str, start: datetime, end: datetime) -> Iterator[Iterable[Event]]:
         place, field = _PLACES[resource]
         kinds = self.settings.event_types if resource == "signIns" else []
-        condition = f"{field} ge {_text(start)} and {field} lt {_text(end)}"
+        condition = f"{field} ge {rfc3339(start)} and {field} lt {rfc3339(end)}"
         if kinds:
             any_of = " or ".join(f"t eq '{kind}'" for kind in kinds)
             condition += f" and signInEventTypes/any(t: {any_of})"
@@ -141,7 +141,3 @@ class GraphReader(WindowReader):
         """Let go of connections."""
         self._api.close()
         self._credential.close()
-
-
-def _text(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from connectors._azure.reading.credential import AzureSettings, Credential
 from connectors._azure.reading.failure import failure, status_of
+from connectors._json.times import rfc3339
 from connectors._reading.base import Check, ReaderSettings, SourceError
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
 from connectors.base import Connector
@@ -187,7 +188,7 @@ def _rows(tables: list[LogsTable]) -> list[dict[str, Any]]:
 
 def _value(value: Any, kind: str) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return rfc3339(value, "auto")
     if kind == "dynamic" and isinstance(value, str):
         try:
             return msgspec.json.decode(value)

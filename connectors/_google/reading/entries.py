@@ -16,7 +16,7 @@ import msgspec
 from pydantic import Field
 
 from connectors._google.reading.credential import GoogleSettings, credentials, failure
-from connectors._json.times import moment
+from connectors._json.times import moment, rfc3339
 from connectors._reading.base import Check, ReaderSettings, SourceError
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
 from connectors.base import Connector
@@ -82,7 +82,7 @@ class EntriesReader(WindowReader):
 
         client = self._connected()
         parts = [self._filter] if self._filter else []
-        parts += [f'timestamp >= "{_text(start)}"', f'timestamp < "{_text(end)}"']
+        parts += [f'timestamp >= "{rfc3339(start)}"', f'timestamp < "{rfc3339(end)}"']
         asked = HTTPIterator(  # type: ignore[no-untyped-call]
             client=client,
             api_request=client._connection.api_request,
@@ -141,7 +141,3 @@ def _event(entry: dict[str, Any]) -> Event:
     when = str(entry.get("timestamp", ""))
     name = f"gcplog:{entry.get('logName', '')}/{when}/{entry.get('insertId', '')}"
     return Event(name, (moment(when) or 0) / 1000, msgspec.json.encode(entry))
-
-
-def _text(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,7 +13,7 @@ import msgspec
 from pydantic import Field
 
 from connectors._google.reading.credential import GoogleSettings, credentials, failure
-from connectors._json.times import moment
+from connectors._json.times import moment, rfc3339
 from connectors._reading.base import Check, ReaderSettings, SourceError
 from connectors._reading.polling.api import Api
 from connectors._reading.polling.windows import Event, WindowReader, WindowSettings
@@ -99,7 +99,7 @@ class FindingsReader(WindowReader):
     def _ask(self, start: datetime, end: datetime, token: str, size: int) -> Any:
         chosen = self.settings
         parts = [f"({chosen.filter})"] if chosen.filter else []
-        parts += [f'event_time >= "{_text(start)}"', f'event_time < "{_text(end)}"']
+        parts += [f'event_time >= "{rfc3339(start)}"', f'event_time < "{rfc3339(end)}"']
         params = {
             "filter": " AND ".join(parts),
             "orderBy": "event_time",
@@ -134,7 +134,3 @@ def _event(raw: bytes) -> Event:
         raise SourceError(f"expected a finding, found {error!s:.120}; it is asked again") from error
     when = moment(finding.eventTime)
     return Event(f"scc:{finding.name}@{when}", (when or 0) / 1000, raw)
-
-
-def _text(when: datetime) -> str:
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
