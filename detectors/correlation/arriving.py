@@ -60,6 +60,10 @@ class Call:
         """Let a match of a lower correlation go into a group."""
         self._derived.setdefault(groups, {}).setdefault(key, []).append(row)
 
+    def touches(self, groups: Groups) -> bool:
+        """Say whether anything goes into the groups of a correlation."""
+        return groups in self._runs or groups in self._derived
+
     def taken(self, groups: Groups) -> list[Runs]:
         """Return and forget what goes into the groups of a correlation."""
         runs = self._runs.pop(groups, [])

@@ -155,6 +155,8 @@ class Joiner:
         for root, tree in self._trees.items():
             for node in tree.nodes:
                 groups = self._groups[root, node]
+                if not groups.pending and not call.touches(groups):
+                    continue  # most correlations, most of the time
                 for runs in call.taken(groups):
                     for key, firings in groups.take(runs, kept, call.late):
                         self._fired(tree, groups, key, firings, call)
