@@ -9,18 +9,12 @@ the bank of a recording session: ``session/bank``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
-from connectors._json.fields import Fields, some
-from connectors._json.times import milliseconds
-from connectors.base import OCSF, LogSource, Summary
-from schemas.ocsf import APPLICATION_ERROR
-from sentinel.errors import MappingError
+from connectors._sentinel.events import FAILURE, SUCCESS, Judged, OwnEvents
+from connectors.base import LogSource
 
-_OTHER: Final = 99
-_SUCCESS, _FAILURE = 1, 2
 #: OCSF severities by kind.
 _SEVERITY: Final = {
     "synchrony": 4,
@@ -35,43 +29,19 @@ _SEVERITY: Final = {
 _FAULTS: Final = frozenset({"gap", "channel_health"})
 
 
-class BciEvent(JsonConnector):
-    """Events of a neural recording, one JSON object each."""
+class BciEvent(OwnEvents):
+    """Events of a neural recording; what acts is the bank of the session."""
 
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource("sentinel", "", "bci"),)
-    product: ClassVar[Mapping[str, Any]] = {"name": "Sentinel", "vendor_name": "Sentinel"}
     required: ClassVar[Mapping[str, type]] = {"kind": str, "session": str, "time": str}
-    idents: ClassVar[tuple[str, ...]] = ("id",)
-    times: ClassVar[tuple[str, ...]] = ("time",)
     reads: ClassVar[frozenset[str]] = frozenset({"id", "bank", "bad"})
+    subject: ClassVar[str] = "session"
+    activity_id: ClassVar[int] = 99
 
-    def columns_of(self, event: View) -> Summary:
-        """Return the columns; what acts is the bank of the session."""
-        kind, session = event.text("kind"), event.text("session")
-        if not kind or not session:
-            raise MappingError("missing_field", "expected texts in kind and session, found none")
+    def judge(self, event: View, kind: str) -> Judged:
+        """Return the severity of the kind; a channel that works again is no fault."""
         bank = event.get("bank")
-        healed = kind == "channel_health" and event.get("bad") is False
-        failed = kind in _FAULTS and not healed
-        return Summary(
-            native_id=event.text("id") or None,
-            time=milliseconds(event.get("time"), "time"),
-            class_uid=APPLICATION_ERROR,
-            activity_id=_OTHER,
-            status_id=_FAILURE if failed else _SUCCESS,
-            severity_id=1 if healed else _SEVERITY.get(kind, 0),
-            entity=f"{session}/{bank}" if isinstance(bank, int) else session,
-            operation=kind,
-            service="bci",
-            src_ip="",
-            user_agent="",
-            region="",
-        )
-
-    def objects(self, fields: Fields, summary: Summary) -> OCSF:
-        """Return what was seen, and where."""
-        return some(
-            message=fields.text("message"),
-            status_code=summary.operation,
-            status_detail=summary.entity,
-        )
+        part = str(bank) if isinstance(bank, int) else ""
+        if kind == "channel_health" and event.get("bad") is False:
+            return Judged(SUCCESS, 1, part)
+        return Judged(FAILURE if kind in _FAULTS else SUCCESS, _SEVERITY.get(kind, 0), part)

@@ -14,57 +14,26 @@ arrives), ``resumed`` (it arrives again), ``drift`` (fields are new, gone or of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
-from connectors._json.fields import Fields, some
-from connectors._json.times import milliseconds
-from connectors.base import OCSF, LogSource, Summary
-from schemas.ocsf import APPLICATION_ERROR
-from sentinel.errors import MappingError
+from connectors._sentinel.events import FAILURE, SUCCESS, Judged, OwnEvents
+from connectors.base import LogSource
 
-_GENERAL_ERROR: Final = 1
-_SUCCESS, _FAILURE = 1, 2
 #: OCSF severities.
 _SEVERITY: Final = {"gap": 4, "silence": 4, "drift": 3, "resumed": 1}
 
 
-class Health(JsonConnector):
-    """The state of the sources, one JSON object a finding."""
+class Health(OwnEvents):
+    """The state of the sources; what acts is the source, or the input that reads it."""
 
     logsources: ClassVar[tuple[LogSource, ...]] = (LogSource("sentinel", "", "health"),)
-    product: ClassVar[Mapping[str, Any]] = {"name": "Sentinel", "vendor_name": "Sentinel"}
     required: ClassVar[Mapping[str, type]] = {"kind": str, "source": str, "time": str}
-    idents: ClassVar[tuple[str, ...]] = ("id",)
-    times: ClassVar[tuple[str, ...]] = ("time",)
     reads: ClassVar[frozenset[str]] = frozenset({"id", "input"})
+    subject: ClassVar[str] = "source"
+    activity_id: ClassVar[int] = 1
 
-    def columns_of(self, event: View) -> Summary:
-        """Return the columns; what acts is the source, or the input that reads it."""
-        kind, source = event.text("kind"), event.text("source")
-        if not kind or not source:
-            raise MappingError("missing_field", "expected texts in kind and source, found none")
-        name = event.text("input")
-        return Summary(
-            native_id=event.text("id") or None,
-            time=milliseconds(event.get("time"), "time"),
-            class_uid=APPLICATION_ERROR,
-            activity_id=_GENERAL_ERROR,
-            status_id=_SUCCESS if kind == "resumed" else _FAILURE,
-            severity_id=_SEVERITY.get(kind, 0),
-            entity=f"{source}/{name}" if name else source,
-            operation=kind,
-            service="health",
-            src_ip="",
-            user_agent="",
-            region="",
-        )
-
-    def objects(self, fields: Fields, summary: Summary) -> OCSF:
-        """Return what is the matter."""
-        return some(
-            message=fields.text("message"),
-            status_code=summary.operation,
-            status_detail=summary.entity,
-        )
+    def judge(self, event: View, kind: str) -> Judged:
+        """Return the severity of the kind; all but what arrives again is a failure."""
+        status = SUCCESS if kind == "resumed" else FAILURE
+        return Judged(status, _SEVERITY.get(kind, 0), event.text("input"))

@@ -1,0 +1,1 @@
+"""What the sources of Sentinel's own events share."""
