@@ -1,7 +1,9 @@
 """Matching per event with 3,000 rules, beside the same with 60; and of made-up events.
 
 Made-up events are what someone sends who wants to slow matching down: no value comes twice,
-and some are long runs of one letter, which is what regular expressions backtrack on.
+and some are long runs of one letter, which is what regular expressions backtrack on. Hostile
+rules are made of patterns that do; `rate_kept` is the rate beside that of usual events and the
+usual rules, and is to be at least 0.4, `p999_ms` of a batch of 1,000 at most 50.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from bench._with.context import Context
 from bench._with.events import SEED, batches
 from bench.measure import Meter, Row, percentile
 from connectors.base import Connector
+from detectors.engine.parse import parse_document
 from detectors.sigma import LogSource, Rule, RuleSet
 from sentinel.registry import discover
 from streams.policy.rule_sets import own_rules
@@ -29,6 +32,17 @@ FEW, MANY = 60, 3000
 BATCH = 5000
 ADVERSARY = 1000
 EVENTS = 20_000
+#: Patterns of ``userAgent`` that backtracking engines take exponential or quadratic time for.
+HOSTILE = (
+    r"^(a+)+$",
+    r"^(a|aa)+$",
+    r"^(a*)*b$",
+    r"(.*a){12}$",
+    r"^(([a-z])+.)+[A-Z]$",
+    r"^(.*,)*\d+$",
+    r"(\w+\s?)+:$",
+    r"^(?:a?){30}a{30}$",
+)
 _CLOUDTRAIL = LogSource(product="aws", service="cloudtrail")
 
 
@@ -57,6 +71,25 @@ def run(context: Context) -> Iterator[Row]:
         row = _measure(f"{name}_made_up_events", sets[name], made_up, ADVERSARY)
         row["rate_kept"] = round(usual["x_orjson"] / row["x_orjson"], 2)
         yield row
+    hostile = [*sets["rules_60"][: FEW - len(HOSTILE)], *_hostile()]
+    usual = _measure("rules_60", sets["rules_60"], raws, ADVERSARY)
+    row = _measure("rules_60_hostile", hostile, made_up, ADVERSARY)
+    yield row | {"rate_kept": round(usual["x_orjson"] / row["x_orjson"], 2)}
+
+
+def _hostile() -> Iterator[Rule]:
+    """Yield rules whose patterns take exponential or quadratic time where one backtracks."""
+    for number, pattern in enumerate(HOSTILE):
+        document = {
+            "title": pattern,
+            "id": f"hostile-{number}",
+            "logsource": {"product": "aws", "service": "cloudtrail"},
+            "detection": {"selection": {"userAgent|re": pattern}, "condition": "selection"},
+        }
+        parsed = parse_document(document, {})
+        if not isinstance(parsed, Rule):
+            raise TypeError(f"expected a rule, found {type(parsed).__name__}")
+        yield parsed
 
 
 def _made_up(raws: Sequence[bytes]) -> Iterator[bytes]:
