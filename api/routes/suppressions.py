@@ -10,10 +10,10 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
-from api.deps import ActorDep, Database, DatabaseDep, Text
+from api.deps import LATEST, ActorDep, Database, DatabaseDep, Text, Time
 from api.errors import Problem
 from api.identity.audit import audit
 from api.paging import json_response, moment
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/suppressions", tags=["suppressions"])
 READ, CHANGES = [Depends(allow("config:read"))], [Depends(allow("rules:write"))]
 MOST = 1000
 #: A budget or tuning that is given no end has none.
-FAR = datetime(9998, 12, 31, tzinfo=UTC)
+FAR = LATEST
 Kind = Literal["suppression", "maintenance", "budget", "tuning"]
 Item = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00]*$")]
 Sentence = Annotated[
@@ -60,8 +60,8 @@ class New(BaseModel):
     tenant: Item | None = Field(
         None, description="Whose alerts; of the platform also `*` for everyone's."
     )
-    starts: AwareDatetime | None = Field(None, description="In some seconds where left out.")
-    expires: AwareDatetime | None = Field(
+    starts: Time = Field(None, description="In some seconds where left out.")
+    expires: Time = Field(
         None, description="A suppression and a window must have an end.",
         examples=["2026-12-31T00:00:00Z"],
     )  # fmt: skip

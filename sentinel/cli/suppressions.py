@@ -28,7 +28,7 @@ Many = list[str] | None
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 #: A budget that is given no end has none.
-FAR = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
+FAR = int(datetime(9998, 12, 31, tzinfo=UTC).timestamp() * 1000)
 COLUMNS = ("id", "kind", "state", "tenant", "scope", "expires", "owner", "reason")
 
 Rule = Annotated[Many, typer.Option("--rule", help="Rule or model id; * and ? stand for any.")]
