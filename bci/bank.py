@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci import events
-from bci.activity import Activity
+from bci.activity import GOOD, Activity
 from bci.block import Bank, Block
 from bci.engine import Engine, Found, Spikes
 from bci.engine.plan import TILE
@@ -57,6 +57,7 @@ class Window(NamedTuple):
                 "amplitude": found.amplitude.astype("<f4").tobytes(),
                 "taps": found.snippets.shape[1],
                 "snippets": found.snippets.astype("<f4").tobytes(),
+                "unit": found.unit.astype("<i4").tobytes(),
             },
         )
 
@@ -230,6 +231,8 @@ class BankStream:
         span = (place.certain, certain)
         sigma = self._engine.sigma
         unusual = self._activity.second(*span, sample, channel, looks, sigma)
+        if unusual.changes:  # at a whole second of device time, hence the same in any blocks
+            self._engine.mute(self._activity.state != GOOD)
         powers = self._lfp.power()
         out = given.events
         if spikes:

@@ -60,6 +60,7 @@ def spike_batches(bank: Bank, first: int, last: int, spikes: Spikes) -> Iterator
         part = slice(start, start + MOST_SPIKES)
         sample = spikes.sample[part]
         begin = int(sample[0]) if start else first
+        unit = spikes.unit[part]
         yield _event(
             bank,
             "spike_batch",
@@ -69,6 +70,7 @@ def spike_batches(bank: Bank, first: int, last: int, spikes: Spikes) -> Iterator
             sample=sample.tolist(),
             channel=(spikes.channel[part] + bank.number * TILE).tolist(),
             amplitude_uv=_rounded(spikes.amplitude[part]),
+            **({"unit": unit.tolist()} if (unit >= 0).any() else {}),
         )
 
 

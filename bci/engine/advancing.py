@@ -8,6 +8,8 @@ from bci.engine.deciding import decide_tile
 from bci.engine.filtering import filter_tile
 from bci.engine.kernel import kernel
 from bci.engine.scanning import scan_tile
+from bci.engine.units.memory import SORTS
+from bci.engine.units.sorting import sort_tile
 
 
 @kernel
@@ -21,10 +23,12 @@ def advance(
     settled: Any,
     p: Any,
     s: Any,
+    t: Any,
     w: Any,
     ended: Any,
     times: Any,
     on: Any,
+    unit: Any,
     score: Any,
     snippets: Any,
 ) -> Any:
@@ -34,9 +38,9 @@ def advance(
     ----------
     base, start, end, settled
         Device samples: of row 0; scanned next; scanned up to; looked at from.
-    p, s, w
-        `Plan`, `Arrays` and `Room`.
-    ended, times, on, score, snippets
+    p, s, t, w
+        `Plan`, `Arrays`, `Sorting` and `Room`.
+    ended, times, on, unit, score, snippets
         What is found, changed; see `scan_tile` and `decide_tile`.
 
     Returns
@@ -47,6 +51,9 @@ def advance(
     found, artefacts = 0, 0
     for tile in range(s.rows.shape[0]):
         filter_tile(tile, samples, held, at, p, s)
-        artefacts = scan_tile(tile, base, start, end, settled, p, s, w, ended, artefacts)
-        found = decide_tile(tile, base, end, p, s, times, on, score, snippets, found)
+        artefacts = scan_tile(tile, base, start, end, settled, p, s, t, w, ended, artefacts)
+        if t.mode[tile] == SORTS:
+            found = sort_tile(tile, base, end, p, s, t, times, on, unit, score, snippets, found)
+        else:
+            found = decide_tile(tile, base, end, p, s, t, times, on, unit, score, snippets, found)
     return found, artefacts

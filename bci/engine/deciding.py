@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bci.engine.kernel import bare
-from bci.engine.plan import TILE
-from bci.engine.scanning import BLANKED
+from bci.engine.plan import BLANKED, TILE
+from bci.engine.units.memory import COLLECTS
 
 
 @bare
@@ -16,8 +16,10 @@ def decide_tile(
     end: Any,
     p: Any,
     s: Any,
+    t: Any,
     at: Any,
     on: Any,
+    unit: Any,
     score: Any,
     snippets: Any,
     found: Any,
@@ -28,21 +30,25 @@ def decide_tile(
     ----------
     base, end
         Device sample of row 0, and the first not yet scanned.
-    at, on, score, snippets, found
-        The detections: sample, channel, score, float32[n, time] in µV; and how many there
-        are already. The new number is returned.
+    at, on, unit, score, snippets, found
+        The detections: sample, channel, unit (-1: none), score, float32[n, time] in µV; and
+        how many there are already. The new number is returned.
     """
     troughs = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile]
     count, k = s.waiting[tile], min(s.decided[tile], s.waiting[tile])
     while k < count and s.waiting_at[tile, k] + p.exclusive < end:
         sample, c = s.waiting_at[tile, k], s.waiting_on[tile, k]
-        if (
-            c < BLANKED
-            and sample - s.last[tile, c] >= p.refractory
-            and _strongest(k, count, p.exclusive, p.near[tile, c], troughs)
-        ):
+        if c < BLANKED and strongest(k, count, p.exclusive, p.near[tile, c], troughs):
+            if t.mode[tile] == COLLECTS:
+                _collect(tile, k, c, t)
+                if s.waiting_score[tile, k] < p.matched_threshold:
+                    k += 1
+                    continue
+            if sample - s.last[tile, c] < p.refractory:
+                k += 1
+                continue
             s.last[tile, c] = sample
-            at[found], on[found] = sample, tile * TILE + c
+            at[found], on[found], unit[found] = sample, tile * TILE + c, -1
             score[found] = s.waiting_score[tile, k]
             first = sample - base - p.lead
             for i in range(snippets.shape[1]):
@@ -53,15 +59,31 @@ def decide_tile(
                 scale = -s.waiting_score[tile, k] / s.rows[tile, sample - base, c]
                 for i in range(taps):
                     s.prototype[tile, i] += s.rows[tile, first + i, c] * scale
+                    if p.sorts[tile]:
+                        own = s.rows[tile, first + i, c] * scale
+                        for j in range(taps):
+                            t.moment[tile, i, j] += own * s.rows[tile, first + j, c] * scale
                 s.prototype[tile, taps] += 1
             found += 1
         k += 1
-    _forget(tile, k, end - 2 * p.exclusive - 1, s)
+    forget(tile, k, end - 2 * p.exclusive - 1, s, t)
     return found
 
 
 @bare
-def _forget(tile: Any, decided: Any, since: Any, s: Any) -> None:
+def _collect(tile: Any, k: Any, c: Any, t: Any) -> None:
+    """Keep the features of a detection, from which units are learnt."""
+    n = t.lessons[tile]
+    if n < t.lesson.shape[1]:
+        features = t.lesson.shape[3]
+        t.lesson_on[tile, n] = c
+        for i in range(t.lesson.shape[2] * features):
+            t.lesson[tile, n, i // features, i % features] = t.noted[tile, k, i]
+        t.lessons[tile] = n + 1
+
+
+@bare
+def forget(tile: Any, decided: Any, since: Any, s: Any, t: Any) -> None:
     """Drop what was decided on and is too old to be compared with."""
     count, first = s.waiting[tile], 0
     while first < decided and s.waiting_at[tile, first] < since:
@@ -71,12 +93,16 @@ def _forget(tile: Any, decided: Any, since: Any, s: Any) -> None:
             s.waiting_at[tile, i - first] = s.waiting_at[tile, i]
             s.waiting_on[tile, i - first] = s.waiting_on[tile, i]
             s.waiting_score[tile, i - first] = s.waiting_score[tile, i]
+            if t.mode[tile]:
+                t.mark[tile, i - first] = t.mark[tile, i]
+                for n in range(t.noted.shape[2]):
+                    t.noted[tile, i - first, n] = t.noted[tile, i, n]
     s.waiting[tile] = count - first
     s.decided[tile] = decided - first
 
 
 @bare
-def _strongest(k: Any, count: Any, exclusive: Any, near: Any, troughs: Any) -> Any:
+def strongest(k: Any, count: Any, exclusive: Any, near: Any, troughs: Any) -> Any:
     """Say whether no neighbour has a stronger trough; of equals the first in time and place."""
     times, columns, scores = troughs
     sample = times[k]

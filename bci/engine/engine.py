@@ -15,6 +15,8 @@ from bci.engine.plan import TILE, Plan, Room
 from bci.engine.prototype import matched
 from bci.engine.state import LIMITS_EVERY, State
 from bci.engine.state import chunk as chunk_of
+from bci.engine.units import describing, templates
+from bci.engine.units.memory import COLLECTS, FIELD
 from bci.probe import Probe
 from bci.settings import EngineSettings
 
@@ -23,6 +25,8 @@ from bci.settings import EngineSettings
 SCREEN: Final = 0.6
 #: Neighbours at most that a local reference is the mean of.
 LOCAL: Final = 8
+#: Distance up to which a unit is looked at, µm.
+FIELD_UM: Final = 120.0
 #: σ with which a channel counts at most towards the reference.
 LIMIT: Final = 2.0
 #: Channels at least that must be hit at once for an artefact.
@@ -69,9 +73,15 @@ class Engine:
         self._history = self._ahead + 2 * plan.exclusive + 2 * self._taps + 4
         #: Samples by which detections lag behind what was processed.
         self.delay = self._ahead + plan.exclusive + 1
-        self.state = State.new(self._tiles, len(plan.sos), self._history, self._taps, settings)
+        self._sorts = bool(plan.sorts.any())
+        self.state = State.new(
+            self._tiles, len(plan.sos), self._history, self._taps, settings, self._sorts
+        )
         self._blank: list[tuple[int, int]] = []
-        self._room = Room.of(self._taps + 2 * scanning.SHIFTS, settings.noise_rows)
+        self._room = Room.of(
+            self._taps + 2 * scanning.SHIFTS, settings.noise_rows,
+            2 * describing.AROUND + 1, templates.FEATURES,
+        )  # fmt: skip
         self._out = Scratch.of(self._tiles, self._taps, plan)
 
     def _make_plan(self, uv_per_bit: float | NDArray[Any], probe: Probe, lead: int) -> Plan:
@@ -81,8 +91,11 @@ class Engine:
         usable[list(settings.bad_channels)] = False
         good = self._by_tile(usable.astype(np.float32))
         count = good.sum(axis=1)
-        around, spread = self._nearest(probe)
+        around, spread = self._nearest(probe, LOCAL, settings.radius_um)
+        itself = np.broadcast_to(np.arange(TILE, dtype=np.int32)[:, None], (*around.shape[:2], 1))
+        field = np.concatenate([itself, self._nearest(probe, FIELD - 1, FIELD_UM)[0]], axis=2)
         exclusive = self._samples(settings.exclusive_ms)
+        sorts = (around >= 0).any(axis=(1, 2)) & settings.sort & settings.matched
         return Plan(
             gain=self._by_tile(np.broadcast_to(uv_per_bit, self.channels) * usable),
             good=good,
@@ -94,11 +107,15 @@ class Engine:
             ).astype(np.float32),
             around=around,
             spread=spread,
+            field=np.ascontiguousarray(field),
+            sorts=sorts,
             sos=filtering.band_pass(settings, self.fs),
             mode=("none", "car", "local").index(settings.reference),
-            gate=settings.gate,
+            gate=np.where(sorts, settings.sort_gate, settings.gate).astype(np.float32),
             threshold=settings.threshold,
             matched_threshold=settings.matched_threshold,
+            sort_from=settings.sort_from,
+            unit_gain=settings.unit_gain,
             artefact=settings.artefact_sigmas,
             every=settings.noise_every,
             rate=settings.noise_rate,
@@ -127,20 +144,22 @@ class Engine:
             near[tile, :width, :width] = part.neighbours(self.settings.radius_um)
         return near
 
-    def _nearest(self, probe: Probe) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return int32[tile, TILE, LOCAL]: the nearest neighbours in the bank, -1 for none.
+    def _nearest(
+        self, probe: Probe, most: int, radius_um: float
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return int32[tile, TILE, most]: the nearest neighbours in the bank, -1 for none.
 
         And float32 of the same shape: how large a spike is there, if 1 on the channel itself.
         """
         settings = self.settings
-        around = np.full((self._tiles, TILE, LOCAL), -1, np.int32)
-        spread = np.zeros((self._tiles, TILE, LOCAL), np.float32)
+        around = np.full((self._tiles, TILE, most), -1, np.int32)
+        spread = np.zeros((self._tiles, TILE, most), np.float32)
         for tile in range(self._tiles):
             places = probe.positions[tile * TILE : (tile + 1) * TILE]
             for c, place in enumerate(places):
                 apart = np.hypot(*(places - place).T)
-                order = np.argsort(apart, kind="stable")[1 : LOCAL + 1]
-                order = order[apart[order] <= settings.radius_um]
+                order = np.argsort(apart, kind="stable")[1 : most + 1]
+                order = order[apart[order] <= radius_um]
                 around[tile, c, : len(order)] = order
                 spread[tile, c, : len(order)] = np.exp(-apart[order] / settings.spread_um)
         return around, spread
@@ -155,6 +174,19 @@ class Engine:
     def certain(self) -> int:
         """Device sample before which all detections have been returned."""
         return min(self.state.next, self.state.scanned - self._plan.exclusive)
+
+    def mute(self, bad: NDArray[np.bool_]) -> None:
+        """Look for nothing in bad channels from now on, and keep them out of the reference.
+
+        Parameters
+        ----------
+        bad
+            bool[channel]; those that are not, are good (again). Their noise is still watched.
+        """
+        muted = self._by_tile(bad.astype(np.float32)) > 0
+        self.state.arrays.limit[self.state.arrays.muted & ~muted] = np.inf
+        self.state.arrays.muted[:] = muted
+        self.state.arrays.limit[muted] = 0
 
     def blank(self, first: int, last: int) -> None:
         """Ignore the samples `first` to `last` (a stimulus), which must not be processed yet."""
@@ -190,6 +222,7 @@ class Engine:
                 self._flush(parts, blanks)
                 gaps.append((state.next, start))
             state.begin(start, self._samples(self.settings.settle_ms), self._learn_times(start))
+            self._room.stamps[:] = -1
         held = self._held(start, len(samples))
         first = 0
         while first < len(samples):
@@ -271,7 +304,8 @@ class Engine:
         state, out = self.state, self._out
         found, artefacts = advance(
             samples, held, at, state.base, state.scanned, end, state.settled, self._plan,
-            state.arrays, self._room, out.ended, out.at, out.on, out.score, out.snippets,
+            state.arrays, state.sorting, self._room,
+            out.ended, out.at, out.on, out.unit, out.score, out.snippets,
         )  # fmt: skip
         state.scanned = end
         if artefacts:
@@ -282,12 +316,12 @@ class Engine:
     def _limit(self) -> None:
         """Let no channel add more to the reference than noise would."""
         state = self.state
-        known = state.arrays.sigma > 0
+        known = (state.arrays.sigma > 0) & ~state.arrays.muted
         state.arrays.limit[known] = LIMIT * state.arrays.sigma[known]
         state.limits_at += LIMITS_EVERY
 
     def _learn(self) -> None:
-        """Learn the prototype of every bank that has seen enough and has none yet."""
+        """Learn the prototype of every bank that has seen enough and has none yet; then units."""
         state, settings = self.state, self.settings
         for tile in range(self._tiles):
             spikes, noise = state.arrays.prototype[tile], state.arrays.covariance[tile]
@@ -298,7 +332,31 @@ class Engine:
                 state.arrays.weights[tile] = found.weights
                 state.arrays.first_at[tile], state.arrays.first[tile] = found.first_at, found.first
                 state.arrays.learnt[tile] = True
+                if self._plan.sorts[tile]:
+                    self._collect(tile)
+            elif state.sorting.mode[tile] == COLLECTS and state.learn_at >= state.sorting.due[tile]:
+                self._sort(tile)
         state.learn_at += round(settings.relearn_s * self.fs)
+
+    def _collect(self, tile: int) -> None:
+        """Collect what units of a bank are learnt from."""
+        state, sorting = self.state, self.state.sorting
+        noise, count = state.arrays.covariance[tile], state.arrays.prototype[tile, -1]
+        made = templates.basis(sorting.moment[tile] / count, noise[:-1] / noise[-1])
+        sorting.views[tile], sorting.shapes[tile] = made.filters, made.shapes
+        sorting.collect(tile, state.learn_at + round(self.settings.sort_s * self.fs))
+
+    def _sort(self, tile: int) -> None:
+        """Go by units from now on, if there are any yet."""
+        sorting, plan = self.state.sorting, self._plan
+        count = int(sorting.lessons[tile])
+        made = templates.Basis(sorting.views[tile].astype(np.float64), sorting.shapes[tile])
+        found = templates.learn(
+            sorting.lesson_on[tile, :count], sorting.lesson[tile, :count], plan.field[tile],
+            made, self.settings.unit_trough,
+        )  # fmt: skip
+        if found is not None:
+            sorting.sort(tile, found, plan.field[tile])
 
     def snapshot(self) -> bytes:
         """Return the state between two blocks; `restore` continues bit for bit."""
@@ -312,4 +370,6 @@ class Engine:
         SchemaError
             Of another version, or of other settings.
         """
-        self.state, self._blank = State.unpack(state, {**asdict(self.settings), "fs": self.fs})
+        self.state, self._blank = State.unpack(
+            state, {**asdict(self.settings), "fs": self.fs}, self._sorts
+        )

@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from bci.engine.plan import TILE, Plan
 from bci.engine.state import chunk as chunk_of
 
-#: Samples, channels, scores and snippets of detections.
-Part = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]
+#: Samples, channels, units, scores and snippets of detections.
+Part = tuple[
+    NDArray[np.int64],
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.float32],
+    NDArray[np.float32],
+]
 
 
 class Spikes(NamedTuple):
@@ -29,6 +35,8 @@ class Spikes(NamedTuple):
         float32[n], µV at the trough (negative), after reference and band-pass.
     snippets
         float32[n, time], µV.
+    unit
+        int32[n]: number of the unit in its bank, -1 where no unit explains it.
     """
 
     sample: NDArray[np.int64]
@@ -36,6 +44,7 @@ class Spikes(NamedTuple):
     score: NDArray[np.float32]
     amplitude: NDArray[np.float32]
     snippets: NDArray[np.float32]
+    unit: NDArray[np.int32]
 
 
 class Found(NamedTuple):
@@ -61,16 +70,21 @@ class Scratch(NamedTuple):
 
     at: NDArray[np.int64]
     on: NDArray[np.int32]
+    unit: NDArray[np.int32]
     score: NDArray[np.float32]
     snippets: NDArray[np.float32]
     ended: NDArray[np.int64]
 
     @classmethod
     def of(cls, tiles: int, taps: int, plan: Plan) -> Scratch:
-        """Make room for what a chunk can give at most: a detection in each refractory period."""
-        room = tiles * TILE * ((chunk_of(tiles) + plan.exclusive) // plan.refractory + 2)
+        """Make room for what a chunk can give at most.
+
+        A detection of each channel, and of each unit, in each refractory period.
+        """
+        room = 2 * tiles * TILE * ((chunk_of(tiles) + plan.exclusive) // plan.refractory + 2)
         return cls(
             np.empty(room, np.int64),
+            np.empty(room, np.int32),
             np.empty(room, np.int32),
             np.empty(room, np.float32),
             np.empty((room, taps), np.float32),
@@ -82,6 +96,7 @@ class Scratch(NamedTuple):
         return (
             self.at[:count].copy(),
             self.on[:count].copy(),
+            self.unit[:count].copy(),
             self.score[:count].copy(),
             self.snippets[:count].copy(),
         )
@@ -92,12 +107,13 @@ def spikes_of(parts: list[Part], taps: int, lead: int) -> Spikes:
     if not parts:
         return Spikes(
             np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32),
-            np.empty(0, np.float32), np.empty((0, taps), np.float32),
+            np.empty(0, np.float32), np.empty((0, taps), np.float32), np.empty(0, np.int32),
         )  # fmt: skip
-    at, on, score, snippets = map(np.concatenate, zip(*parts, strict=True))
+    at, on, unit, score, snippets = map(np.concatenate, zip(*parts, strict=True))
     order = np.lexsort((on, at))
     snippets = snippets[order]
-    return Spikes(at[order], on[order], score[order], snippets[:, lead].copy(), snippets)
+    amplitude = snippets[:, lead].copy()
+    return Spikes(at[order], on[order], score[order], amplitude, snippets, unit[order])
 
 
 def joined(blanks: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -9,6 +9,11 @@ import numpy as np
 #: Channels of a tile: a row of it is four cache lines, and the state of all sections with
 #: some hundred rows stays in the first two levels of cache.
 TILE: Final = 64
+#: Troughs of a tile that wait for a decision or are still compared with: a local minimum
+#: needs three samples, so twice the exclusion time of all channels is far less.
+WAITING: Final = 4096
+#: Added to the column of a trough that lies in an artefact.
+BLANKED: Final = TILE
 
 
 class Plan(NamedTuple):
@@ -29,11 +34,17 @@ class Plan(NamedTuple):
     around, spread
         int32[tile, TILE, n] the nearest neighbours, -1 for none, and float32: how large a
         spike is there, if 1 on the channel itself.
+    field
+        int32[tile, TILE, n]: a channel itself and the nearest in the bank, -1 for none.
+    sorts
+        bool[tile]: whether units are learnt.
     sos
         float32[section, 5].
     mode
         Reference: 0 none, 1 the bank's mean, 2 the mean of `around`.
-    gate, threshold, matched_threshold, artefact
+    gate
+        float32[tile], σ.
+    threshold, matched_threshold, sort_from, unit_gain, artefact
         In σ.
     every, rate
         Samples between two looks at the noise; weight of an estimate.
@@ -53,11 +64,15 @@ class Plan(NamedTuple):
     screen: Any
     around: Any
     spread: Any
+    field: Any
+    sorts: Any
     sos: Any
     mode: int
-    gate: float
+    gate: Any
     threshold: float
     matched_threshold: float
+    sort_from: float
+    unit_gain: float
     artefact: float
     every: int
     rate: float
@@ -82,6 +97,8 @@ class Room(NamedTuple):
         float32[n]: the looks at one channel.
     mask, words
         uint8[TILE], and the same as uint64.
+    stamps, features
+        int64[TILE], float32[TILE, place, feature]: what was worked out of which trough.
     """
 
     gate: Any
@@ -91,14 +108,17 @@ class Room(NamedTuple):
     looks: Any
     mask: Any
     words: Any
+    stamps: Any
+    features: Any
 
     @classmethod
-    def of(cls, taps: int, looks: int) -> Room:
+    def of(cls, taps: int, looks: int, places: int, features: int) -> Room:
         """Make room for filters of `taps`, and so many looks."""
         one, single = np.zeros(TILE, np.uint8), np.float32
         gate, far, quick = (np.zeros(TILE, single) for _ in range(3))
         segment, stretch = np.zeros(taps, single), np.zeros(looks, single)
-        return cls(gate, far, quick, segment, stretch, one, one.view(np.uint64))
+        worked_out = np.full(TILE, -1, np.int64), np.zeros((TILE, places, features), single)
+        return cls(gate, far, quick, segment, stretch, one, one.view(np.uint64), *worked_out)
 
 
 class Arrays(NamedTuple):
@@ -115,6 +135,8 @@ class Arrays(NamedTuple):
     noise, looks
         float32[tile, n, TILE]: |x| at the looks since the last estimate; int64[tile, 2]: how
         many these are, and how many looks there ever were.
+    muted
+        bool[tile, TILE]: channels in which nothing is looked for.
     sigma, updates
         float32[tile, TILE], 0 while unknown; int64[tile]: estimates made.
     since, until
@@ -138,6 +160,7 @@ class Arrays(NamedTuple):
     limit: Any
     noise: Any
     looks: Any
+    muted: Any
     sigma: Any
     updates: Any
     since: Any

@@ -11,13 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from bci.engine.kernel import bare
-from bci.engine.plan import TILE
+from bci.engine.plan import BLANKED, TILE, WAITING
+from bci.engine.units.describing import compare, describe
+from bci.engine.units.memory import COLLECTS, OPEN, SORTS
 
-#: Troughs of a tile that wait for a decision or are still compared with: a local minimum
-#: needs three samples, so twice the exclusion time of all channels is far less.
-WAITING: Final = 4096
-#: Added to the column of a trough that lies in an artefact.
-BLANKED: Final = TILE
 #: Rows after which the first two estimates are made, so that detection starts early.
 FIRST_ROWS: Final = 64
 SECOND_ROWS: Final = 256
@@ -29,6 +26,9 @@ SHIFTS: Final = 2
 POOL_FROM: Final = 3.5
 #: A window of noise for the whitening has no sample beyond this many σ.
 QUIET: Final = 4.0
+#: Where units are learnt or gone by: from which score on a trough is compared with them, what
+#: the filter of few taps must give, and from which score on the channels around are looked at.
+TRY_FROM, TRY_SCREEN, TRY_POOL_FROM = 3.0, 2.0, 1.5
 #: Every how many looks at the noise its autocovariance is looked at, too.
 COVARIANCE_EVERY: Final = 8
 
@@ -36,7 +36,7 @@ COVARIANCE_EVERY: Final = 8
 @bare
 def scan_tile(
     tile: Any, base: Any, start: Any, end: Any, settled: Any,
-    p: Any, s: Any, w: Any, ends: Any, ended: Any,
+    p: Any, s: Any, t: Any, w: Any, ends: Any, ended: Any,
 ) -> Any:  # fmt: skip
     """Look at the samples `start` to `end` of a tile; return the new number of `ends`.
 
@@ -54,7 +54,21 @@ def scan_tile(
     sees = p.lead, s.weights[tile], s.sigma[tile], p.around[tile], p.spread[tile], w.segment
     room = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile], s.waiting[tile : tile + 1]
     first = p.lead, s.first_at[tile], s.first[tile], w.quick, s.learnt[tile]
-    least = _limits(tile, p, s, w)
+    mode = t.mode[tile]
+    sort = (
+        (
+            mode,
+            tile,
+            p.matched_threshold,
+            p.field[tile],
+            t.views[tile],
+            t.mark[tile],
+            t.noted[tile],
+        ),
+        (t.unit_on[tile], t.unit[tile], t.energy[tile], t.tried[tile]),
+        (w.stamps, w.features),
+    )
+    least = _limits(tile, p, s, w, mode)
     sample = max(start, settled)
     due = sample + (p.every - sample % p.every) % p.every
     while sample < end:
@@ -83,11 +97,11 @@ def scan_tile(
             _blank(tile, s, sample - p.before)
         if sample > s.until[tile]:
             if sample == due and _look(tile, at, p, s, w):
-                least = _limits(tile, p, s, w)
+                least = _limits(tile, p, s, w, mode)
             _troughs(rows[at - 1], rows[at], rows[at + 1], gate, w.mask)
             for word in range(len(w.words)):  # eight channels at a time
                 if w.words[word]:
-                    _note(rows, at, sample, least, w.mask, 8 * word, first, sees, room)
+                    _note(rows, at, sample, least, w.mask, 8 * word, first, sees, room, sort)
         sample += 1
     return ended
 
@@ -131,6 +145,7 @@ def _note(
     first: Any,
     sees: Any,
     room: Any,
+    sort: Any,
 ) -> None:
     """Note the troughs marked in eight channels whose score is at least `least`.
 
@@ -138,6 +153,7 @@ def _note(
     """
     times, columns, scores, count = room
     lead, places, weights, screen, learnt = first
+    mode, pool_from = sort[0][0], np.float32(TRY_POOL_FROM if sort[0][0] else POOL_FROM)
     for c in range(begin, begin + 8):
         if not mask[c]:
             continue
@@ -147,24 +163,49 @@ def _note(
                 total += weights[k] * rows[at - lead + places[k], c]
             if total < screen[c]:
                 continue
-            score = _matched(rows, at, c, sees)
+            score, shift = _matched(rows, at, c, sees, pool_from)
         else:
-            score = -rows[at, c] / sees[2][c]
+            score, shift = -rows[at, c] / sees[2][c], 0
         if score >= least and count[0] < WAITING:
             k = count[0]
+            if mode and not _worth(
+                rows, at - lead + shift, shift, sample, c, score, sees[2], k, sort
+            ):
+                continue
             times[k], columns[k], scores[k] = sample, c, score
             count[0] = k + 1
 
 
 @bare
-def _limits(tile: Any, p: Any, s: Any, w: Any) -> Any:
+def _worth(
+    rows: Any, first: Any, shift: Any, sample: Any,
+    c: Any, score: Any, sigma: Any, k: Any, sort: Any,
+) -> Any:  # fmt: skip
+    """Note what units or lessons need of trough `k`; say whether it may be a spike."""
+    (mode, tile, threshold, field, views, mark, noted), units, seen = sort
+    if mode == COLLECTS:
+        describe(rows, first, sigma, field[c], views, noted[k])
+        return True
+    mark[k] = OPEN
+    stamp = (sample * 8 + shift) * 4096 + tile
+    noted[k, :] = np.float32(0)
+    gain = compare(rows, first, shift, stamp, c, sigma, field, units, seen, views, noted[k])
+    return gain > 0 or score >= threshold
+
+
+@bare
+def _limits(tile: Any, p: Any, s: Any, w: Any, mode: Any) -> Any:
     """Set what `Room` says in µV; return the lowest score of a detection."""
-    at = p.gate if s.learnt[tile] else p.threshold
+    at = p.gate[tile] if s.learnt[tile] else np.float32(p.threshold)
     for c in range(TILE):
-        sigma = s.sigma[tile, c]
-        w.quick[c] = p.screen[tile, c] * sigma
+        sigma = np.float32(0) if s.muted[tile, c] else s.sigma[tile, c]
+        w.quick[c] = (np.float32(TRY_SCREEN) if mode else p.screen[tile, c]) * sigma
         w.gate[c] = np.float32(-at * sigma) if sigma > 0 else np.float32(-np.inf)
         w.far[c] = np.float32(p.artefact * sigma) if sigma > 0 else np.float32(np.inf)
+    if mode == SORTS:
+        return min(TRY_FROM, p.matched_threshold)
+    if mode == COLLECTS:
+        return min(p.sort_from, p.matched_threshold)
     return p.matched_threshold if s.learnt[tile] else p.threshold
 
 
@@ -258,8 +299,11 @@ def _covary(tile: Any, at: Any, s: Any) -> None:
 
 
 @bare
-def _matched(rows: Any, at: Any, c: Any, sees: Any) -> Any:
-    """Return the matched filter's score of a channel and those around it, in σ of noise."""
+def _matched(rows: Any, at: Any, c: Any, sees: Any, pool_from: Any) -> Any:
+    """Return the matched filter's score of a channel and those around it, in σ of noise.
+
+    And how many samples after the trough the best place for the filter's trough is.
+    """
     lead, weights, sigma, nearest, spreads, segment = sees
     first, around, spread = at - lead, nearest[c], spreads[c]
     taps = len(weights)
@@ -276,8 +320,8 @@ def _matched(rows: Any, at: Any, c: Any, sees: Any) -> Any:
         if product > total:
             total, best = product, shift
     score = total / sigma[c]
-    if score < np.float32(POOL_FROM):
-        return score
+    if score < pool_from:
+        return score, best - SHIFTS
     # With independent noise the best sum weighs each channel with its expected amplitude.
     norm = np.float32(1)
     for n in range(len(around)):
@@ -288,4 +332,4 @@ def _matched(rows: Any, at: Any, c: Any, sees: Any) -> Any:
                 product += weights[k] * rows[first - SHIFTS + best + k, other]
             score += spread[n] * product / sigma[other]
             norm += spread[n] * spread[n]
-    return score / np.sqrt(norm)
+    return score / np.sqrt(norm), best - SHIFTS

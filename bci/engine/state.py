@@ -8,9 +8,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.engine.plan import TILE, Arrays
+from bci.engine.plan import TILE, WAITING, Arrays
 from bci.engine.prototype import FIRST
-from bci.engine.scanning import WAITING
+from bci.engine.units.memory import Sorting
 from bci.settings import EngineSettings
 from schemas.snapshot import pack, unpack
 from sentinel.errors import SchemaError
@@ -23,7 +23,7 @@ FEW: Final = 2
 #: Samples after which the reference learns how large the noise is now.
 LIMITS_EVERY: Final = 8192
 KIND: Final = "bci.engine"
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 def chunk(tiles: int) -> int:
@@ -59,12 +59,19 @@ class State:
     learn_at: int
     limits_at: int
     arrays: Arrays
+    sorting: Sorting
 
     @classmethod
     def new(
-        cls, tiles: int, sections: int, history: int, taps: int, settings: EngineSettings
+        cls,
+        tiles: int,
+        sections: int,
+        history: int,
+        taps: int,
+        settings: EngineSettings,
+        sorts: bool,
     ) -> Self:
-        """Return the state before the first sample."""
+        """Return the state before the first sample; `sorts`: with room for units."""
         whole, single = np.int64, np.float32
         rows = history + spare(tiles)
         arrays = Arrays(
@@ -74,6 +81,7 @@ class State:
             limit=np.full((tiles, TILE), np.inf, single),
             noise=np.zeros((tiles, settings.noise_rows, TILE), single),
             looks=np.zeros((tiles, 2), whole),
+            muted=np.zeros((tiles, TILE), bool),
             sigma=np.zeros((tiles, TILE), single),
             updates=np.zeros(tiles, whole),
             since=np.full(tiles, -1, whole),
@@ -91,7 +99,7 @@ class State:
             waiting=np.zeros(tiles, whole),
             decided=np.zeros(tiles, whole),
         )
-        return cls(-1, 0, 0, history, 0, 0, 0, arrays)
+        return cls(-1, 0, 0, history, 0, 0, 0, arrays, Sorting.new(tiles, taps, sorts))
 
     def begin(self, start: int, settle: int, learn_at: int) -> None:
         """Start at sample `start`, with silence before it; what was learnt stays."""
@@ -107,7 +115,7 @@ class State:
         arrays.filters[:] = 0
         arrays.since[:] = -1
         arrays.until[:] = start - 1
-        arrays.waiting[:] = arrays.decided[:] = 0
+        arrays.waiting[:] = arrays.decided[:] = self.sorting.given[:] = 0
         if first or self.learn_at < start:
             self.learn_at = learn_at
 
@@ -135,11 +143,14 @@ class State:
         kept = {"rows": arrays.rows[:, old : self.filled], "held": arrays.held[old : self.filled]}
         kept |= {name: getattr(arrays, name)[:, :most] for name in _WAITING}
         values["arrays"] = arrays._asdict() | kept
+        values["sorting"] = self.sorting.packed(most)
         values |= {"base": self.base + old, "filled": history}
         return pack(KIND, VERSION, {**values, "settings": settings, "blank": blank})
 
     @classmethod
-    def unpack(cls, data: bytes, settings: dict[str, Any]) -> tuple[Self, list[tuple[int, int]]]:
+    def unpack(
+        cls, data: bytes, settings: dict[str, Any], sorts: bool
+    ) -> tuple[Self, list[tuple[int, int]]]:
         """Return what `pack` was given; SchemaError where `settings` differ."""
         values = unpack(KIND, VERSION, data)
         found, blank = values.pop("settings"), values.pop("blank")
@@ -156,6 +167,7 @@ class State:
             room = WAITING if name in _WAITING else values["filled"] + more
             arrays[name] = _grown(arrays[name], room, axis)
         values["arrays"] = Arrays(**arrays)
+        values["sorting"] = Sorting.unpacked(values["sorting"], sorts)
         return cls(**values), [(first, last) for first, last in blank]
 
 

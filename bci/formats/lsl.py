@@ -8,12 +8,12 @@ rounded to steps of `uv_per_bit`; those beyond 16 bits are held at the limit and
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bci.formats.closing import Closing
 from bci.formats.optional import library
 from bci.formats.recording import FormatError
 
@@ -47,7 +47,7 @@ class Live(NamedTuple):
     clipped: int
 
 
-class Inlet:
+class Inlet(Closing):
     """A live stream; a context manager.
 
     Parameters
@@ -162,17 +162,6 @@ class Inlet:
     def close(self) -> None:
         """Let go of the stream."""
         self._inlet.close_stream()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _quoted(name: str) -> str:

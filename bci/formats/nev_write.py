@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bci.formats.closing import Closing
 from bci.formats.nev import BASIC, EXTENDED, LABEL, WAVE
 from bci.formats.nsx_write import EPOCH
 from bci.formats.recording import FormatError
@@ -21,7 +21,7 @@ MOST_ELECTRODES: Final = 2048
 WIDTHS: Final = range(10, 123, 2)
 
 
-class NevWriter:
+class NevWriter(Closing):
     """Writes spikes, port values and comments; a context manager.
 
     Parameters
@@ -152,17 +152,6 @@ class NevWriter:
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _within(values: Any, limit: int) -> bool:

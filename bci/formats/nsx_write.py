@@ -6,12 +6,11 @@ import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bci.formats.closing import Closing
 from bci.formats.nsx import BASIC, EXTENDED, PERIODS_HZ
 from bci.formats.recording import FormatError
 
@@ -19,7 +18,7 @@ from bci.formats.recording import FormatError
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class NsxWriter:
+class NsxWriter(Closing):
     """Writes blocks of int16; a context manager.
 
     Parameters
@@ -126,14 +125,3 @@ class NsxWriter:
         """Finish the file."""
         self._close_packet()
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -206,6 +206,18 @@ def test_bad_channels_are_silent_and_do_not_spoil_the_reference(synth, samples):
     assert_same(spikes, clean)
 
 
+def test_muted_channels_are_silent_until_they_are_good_again(synth, samples):
+    made, bad = engine(synth.probe), np.arange(70) == 2
+    made.process(samples[:30_000], 0)
+    made.mute(bad)
+    muted = made.process(samples[30_000:60_000], 30_000).spikes
+    made.mute(bad & False)
+    after = made.process(samples[60_000:], 60_000).spikes
+
+    assert 2 not in muted.channel[muted.sample >= 30_000]
+    assert 2 in after.channel
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 @pytest.mark.parametrize("channels", [64, 5])
 def test_filter_equals_scipys(order: int, channels: int):

@@ -29,7 +29,7 @@ def window(*spikes: tuple[int, int]) -> bytes:
             "session": "s", "bank": 0, "fs": 30_000.0, "epoch": 0, "first": 0, "last": 600,
             "sent": 5_000, "sample": np.array(samples, "<i8").tobytes(),
             "channel": np.array(channels, "<i4").tobytes(), "score": b"", "amplitude": b"",
-            "taps": 36, "snippets": b"",
+            "taps": 36, "snippets": b"", "unit": b"",
         },
     )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Single units: learnt from the first detections (`templates`), then gone by (`sorting`)."""
