@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from sentinel import settings as settings_module
@@ -21,6 +22,9 @@ from sentinel.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 #: Tables are as wide as on a wide terminal, also where there is none.
 os.environ["COLUMNS"] = "200"
+#: The first example may compile what it calls, and machines are slow: pytest limits each test.
+hypothesis.settings.register_profile("sentinel", deadline=None)
+hypothesis.settings.load_profile("sentinel")
 
 
 @pytest.fixture(scope="session")
