@@ -90,7 +90,7 @@ async def test_one_alert_as_json_has_all_its_events(sentinel: Sentinel, seed) ->
     row = await seed.alert(events=2300)
     result = await sentinel("alert", row.id, "--json")
     (alert,) = result.rows
-    assert list(alert) == FIELDS
+    assert list(alert) == [*FIELDS, "opinions"]
     assert alert["event_uids"] == [str(UUID(bytes=event.uid)) for event in row.events]
 
 
