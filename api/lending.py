@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import asyncpg
+
 from sentinel import postgres
 
 CONNECTIONS: Final = 8
@@ -56,10 +58,10 @@ class Connections:
             try:
                 yield connection
             finally:
-                if connection.is_closed() or connection.is_in_transaction():
-                    await self._pool.release(connection)
-                else:
+                if _sound(connection):
                     self._free.append(connection)
+                else:
+                    await self._pool.release(connection)
         finally:
             self._slots.release()
 
@@ -73,7 +75,7 @@ class Connections:
     async def _take(self) -> Any:
         while self._free:
             connection = self._free.pop()
-            if not connection.is_closed():
+            if _sound(connection):
                 return connection
             await self._pool.release(connection)
         async with self._connecting:
@@ -82,6 +84,14 @@ class Connections:
                     self._dsn, postgres.API, size=CONNECTIONS, timeout_s=QUERY_S, init=_prepare
                 )
         return await self._pool.acquire(timeout=QUERY_S)
+
+
+def _sound(connection: Any) -> bool:
+    """Say whether it can be lent; one that PostgreSQL has closed the pool has taken back."""
+    try:
+        return not (connection.is_closed() or connection.is_in_transaction())
+    except asyncpg.InterfaceError:
+        return False
 
 
 async def _prepare(connection: Any) -> None:

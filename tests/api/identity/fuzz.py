@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -99,7 +100,8 @@ def main() -> int:
             with served(settings) as url:
                 token = (home / "api-token").read_text().strip()
                 operations = sum(map(len, create(settings).openapi()["paths"].values()))
-                each = max(1, asked.n // (3 * operations))  # valid, invalid, in sequence
+                # valid, invalid, and some in sequence
+                each = math.ceil(asked.n / (2.5 * operations))
                 phases = "examples,coverage,fuzzing,stateful"
                 line = command(url, token, examples=each, phases=phases, seed=asked.seed)
                 return subprocess.run(line, check=False, env=environment(), cwd=home).returncode

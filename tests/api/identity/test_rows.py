@@ -164,6 +164,22 @@ async def test_the_tenant_of_one_use_is_gone_at_the_next(owner, services, tenant
                 assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
+async def test_a_connection_that_postgresql_closes_is_replaced(owner, services, tenant) -> None:
+    mine = Database(services, tenant)
+
+    async def lose() -> None:
+        async with mine.reading() as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+            await connection.fetchval("SELECT 1")
+
+    for _ in range(2 * CONNECTIONS):
+        with pytest.raises(Problem, match="PostgreSQL cannot be reached"):
+            await lose()
+    async with mine.reading() as connection:
+        assert await connection.fetchval("SELECT sentinel_tenant()") == tenant
+
+
 async def _read(its: Database, rival: Rival) -> None:
     async with its.reading() as connection:
         assert await connection.fetchval("SELECT count(*) FROM alerts") == 1
