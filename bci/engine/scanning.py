@@ -40,13 +40,8 @@ def scan_tile(
 ) -> Any:  # fmt: skip
     """Look at the samples `start` to `end` of a tile; return the new number of `ends`.
 
-    Parameters
-    ----------
-    base, settled
-        Device sample of row 0, and from which on something is looked for.
-    ends, ended
-        int64[n, 3]: tile, first and last sample of artefacts that ended, and how many there
-        are already.
+    `base` and `settled` are device samples: of row 0, and from which on something is looked
+    for; ``ends[:ended]`` the tile, first and last sample of artefacts that ended already.
     """
     rows = s.rows[tile]
     gate, far = w.gate, w.far
@@ -54,20 +49,10 @@ def scan_tile(
     sees = p.lead, s.weights[tile], s.sigma[tile], p.around[tile], p.spread[tile], w.segment
     room = s.waiting_at[tile], s.waiting_on[tile], s.waiting_score[tile], s.waiting[tile : tile + 1]
     first = p.lead, s.first_at[tile], s.first[tile], w.quick, s.learnt[tile]
-    mode = t.mode[tile]
-    sort = (
-        (
-            mode,
-            tile,
-            p.matched_threshold,
-            p.field[tile],
-            t.views[tile],
-            t.mark[tile],
-            t.noted[tile],
-        ),
-        (t.unit_on[tile], t.unit[tile], t.energy[tile], t.tried[tile]),
-        (w.stamps, w.features),
-    )
+    mode, units = t.mode[tile], (t.unit_on[tile], t.unit[tile], t.energy[tile], t.tried[tile])
+    noted = t.views[tile], t.mark[tile], t.noted[tile]
+    about = mode, tile, p.matched_threshold, p.field[tile]
+    sort = about, noted, units, (w.stamps, w.features)
     least = _limits(tile, p, s, w, mode)
     sample = max(start, settled)
     due = sample + (p.every - sample % p.every) % p.every
@@ -182,7 +167,7 @@ def _worth(
     c: Any, score: Any, sigma: Any, k: Any, sort: Any,
 ) -> Any:  # fmt: skip
     """Note what units or lessons need of trough `k`; say whether it may be a spike."""
-    (mode, tile, threshold, field, views, mark, noted), units, seen = sort
+    (mode, tile, threshold, field), (views, mark, noted), units, seen = sort
     if mode == COLLECTS:
         describe(rows, first, sigma, field[c], views, noted[k])
         return True
