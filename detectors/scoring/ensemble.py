@@ -17,9 +17,9 @@ last events fade with ``exp(-age / week)``, and a shorter past is taken to go on
 cannot claim more than its history shows, so a new tenant is quiet until about
 ``events / (b · entities)`` events have been seen.
 
-**Drift.** The mean of the combined decades of every `STRIDE` events goes to river's ADWIN
-(Bifet and Gavaldà 2007). Where it sees a change, all histories are cut to an eighth and the models
-are told to learn anew (`Model.reopen`): for a while alerts say so.
+**Drift.** Where the means of the combined decades of every `STRIDE` events change
+(`detectors.online.adaptive_window`), all histories are cut to an eighth and the models are told to
+learn anew (`Model.reopen`): for a while alerts say so.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Model
 from detectors.models.isolation_forest import IsolationForest
+from detectors.online.adaptive_window import changed
 from detectors.online.hashing import Table, find, insert, kernel
 from detectors.online.rarity import combined
 from detectors.online.tail import BINS, BLOCK, tail_decades
@@ -48,6 +49,8 @@ STRIDE = 256
 DRIFT_KEEP = 512
 #: False alarms of the drift detector, per comparison (Bifet and Gavaldà's delta).
 DRIFT_DELTA = 0.002
+#: Means between two looks; river's default.
+DRIFT_EVERY = 32
 #: Events after which nothing more is said of a drift.
 REOPENED = 20_000
 #: Scores needed to tell 1 in 10,000 apart; until then alerts say `cold_start`.
@@ -189,7 +192,6 @@ class Ensemble:
         }
         self._entities = Table(ENTITIES, {})
         self._means: list[float] = []
-        self._adwin: Any = None
 
     def judge(
         self,
@@ -297,13 +299,10 @@ class Ensemble:
         state["week"][_SUM] = 0.0
         state["clock"][_FILLED] = 0
         if len(self._means) >= 2 * DRIFT_KEEP:
-            self._means, self._adwin = self._means[DRIFT_KEEP:], None
-        if self._adwin is None:
-            self._adwin = _fed(self._means)
+            self._means = self._means[DRIFT_KEEP:]
         self._means.append(mean)
-        self._adwin.update(mean)
-        if self._adwin.drift_detected:
-            self._means, self._adwin = [], None
+        if len(self._means) % DRIFT_EVERY == 0 and changed(self._means, DRIFT_DELTA):
+            self._means = []
             self._reopen()
 
     def _reopen(self) -> None:
@@ -335,15 +334,4 @@ class Ensemble:
                 raise SchemaError(f"expected {name} of {array.shape}, found another")
             array[:] = state["arrays"][name]
         self._entities.load(state["entities"])
-        self._means, self._adwin = list(state["means"]), None
-
-
-def _fed(means: Sequence[float]) -> Any:
-    """Return a drift detector that has seen `means`: always the same for the same ones."""
-    from river.drift import ADWIN  # takes half a second to import: not before it is needed
-
-    made: Any = ADWIN
-    found = made(delta=DRIFT_DELTA)
-    for mean in means:
-        found.update(mean)
-    return found
+        self._means = list(state["means"])
