@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
@@ -11,8 +12,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def discover(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
-    """Return ``{module name: class}`` for every public module of `package`.
+def discover(
+    package: ModuleType, base: type[T], wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, type[T]]:
+    """Return ``{module name: class}`` for every public module of `package` that is `wanted`.
 
     A public module is one whose name does not start with ``_`` and is not ``base``;
     it must define exactly one concrete subclass of `base`.
@@ -25,6 +28,8 @@ def discover(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
     found: dict[str, type[T]] = {}
     for info in pkgutil.iter_modules(package.__path__):
         if info.ispkg or info.name.startswith("_") or info.name == "base":
+            continue
+        if not wanted(info.name):  # asked before it is imported, with all it needs
             continue
         module = import_module(f"{package.__name__}.{info.name}")
         own = [

@@ -89,15 +89,13 @@ TO_SINKS = {"persist", "dead_letter"}
 
 
 def sinks(settings: Settings) -> list[Sink]:
-    """Return the sinks that are configured, the system of record last."""
-    found = discover(streams.sinks, Sink)  # type: ignore[type-abstract]
-    chosen = [cls(settings) for name, cls in found.items() if _wanted(name, settings)]
-    return sorted(chosen, key=lambda sink: sink.transactional)
-
-
-def _wanted(name: str, settings: Settings) -> bool:
-    """Return whether the sink has an address: the setting of its name."""
-    return bool(getattr(settings, name, ""))
+    """Return the sinks whose setting of the same name is set, the system of record last."""
+    found = discover(
+        streams.sinks,
+        Sink,  # type: ignore[type-abstract]
+        lambda name: bool(getattr(settings, name, "")),
+    )
+    return sorted((cls(settings) for cls in found.values()), key=lambda sink: sink.transactional)
 
 
 def partitions_of(settings: Settings) -> dict[str, int]:
@@ -128,6 +126,7 @@ class Worker:
         # topics, so a worker that finds other topics than before must be another member.
         topics = zlib.crc32(repr(sorted(partitions.items())).encode())
         self._instance = f"slot-{slot}-{topics:08x}"
+        self._sinks: list[Sink] = []
 
     async def open(self) -> list[app.StageApp]:
         """Connect, and return the apps, ready to start."""
@@ -135,7 +134,8 @@ class Worker:
         avro.configure(schema_registry(settings))
         self._store = await Store.open(settings.postgres)
         self._producer = Producer(settings, queue_mib=QUEUE_MIB)
-        self._sinks = sinks(settings)
+        if any(stage.name in TO_SINKS for stage in self._stages):
+            self._sinks = sinks(settings)
         for sink in self._sinks:
             await sink.open()
         for stage in self._stages:

@@ -54,6 +54,11 @@ def test_a_new_file_is_a_new_component(package):
     assert found["one"]().work() == 1
 
 
+def test_what_is_not_wanted_is_not_even_imported(package):
+    found = discover(package("plugins_w", one=GOOD, two="raise OSError"), Plugin, "one".__eq__)
+    assert list(found) == ["one"]
+
+
 @pytest.mark.parametrize(
     ("body", "count"),
     [("", 0), ("from plugin_base import Plugin", 0), (GOOD + "\n    class Two(Mine): ...", 2)],
