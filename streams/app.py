@@ -200,7 +200,7 @@ def consumer_config(
         "heartbeat.interval.ms": 1000,
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "cooperative-sticky",
-        "queued.max.messages.kbytes": 8 * 1024,
+        "queued.max.messages.kbytes": 2 * 1024,
         "queued.min.messages": 100_000,
         "receive.message.max.bytes": 96 * MIB,
         "session.timeout.ms": 10_000,

@@ -18,7 +18,7 @@ cannot claim more than its history shows, so a new tenant is quiet until about
 ``events / (b · entities)`` events have been seen.
 
 **Drift.** Where the means of the combined decades of every `STRIDE` events change
-(`detectors.online.adaptive_window`), all histories are cut to an eighth and the models are told to
+(`detectors.scoring.adaptive_window`), all histories are cut to an eighth and the models are told to
 learn anew (`Model.reopen`): for a while alerts say so.
 """
 
@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 
 from detectors.base import Model
 from detectors.models.isolation_forest import IsolationForest
-from detectors.online.adaptive_window import changed
 from detectors.online.hashing import Table, find, insert, kernel
 from detectors.online.rarity import combined
 from detectors.online.tail import BINS, BLOCK, tail_decades
 from detectors.score import DECADES
+from detectors.scoring.adaptive_window import changed
 from sentinel.errors import SchemaError
 
 HOUR_MS = 3_600_000.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river.drift import ADWIN
 
-from detectors.online.adaptive_window import changed
+from detectors.scoring.adaptive_window import changed
 
 EVERY = 32
 
