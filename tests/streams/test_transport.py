@@ -335,7 +335,9 @@ async def test_stopping_does_not_need_a_broker(running, until):
     assert time.monotonic() - began < 9
 
 
-def test_security_settings_reach_librdkafka():
+def test_security_settings_reach_librdkafka(tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.touch()
     config = consumer_config(
         Settings(
             kafka="broker:9093",
@@ -343,7 +345,7 @@ def test_security_settings_reach_librdkafka():
             kafka_sasl_mechanism="SCRAM-SHA-512",
             kafka_sasl_username="u",
             kafka_sasl_password="p",
-            kafka_ssl_ca="/ca.pem",
+            kafka_ssl_ca=str(authority),
         ),
         "sentinel.detect",
         "host-1",
@@ -351,7 +353,7 @@ def test_security_settings_reach_librdkafka():
     assert config["security.protocol"] == "SASL_SSL"
     assert config["sasl.mechanism"] == "SCRAM-SHA-512"
     assert (config["sasl.username"], config["sasl.password"]) == ("u", "p")
-    assert config["ssl.ca.location"] == "/ca.pem"
+    assert config["ssl.ca.location"] == str(authority)
     assert config["group.instance.id"] == "sentinel.detect.host-1"
     assert config["enable.auto.commit"] is False
 
