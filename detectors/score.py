@@ -9,7 +9,8 @@ quiet by itself. `p` is the conformal p-value (Laxhammar and Falkman 2014, "Onli
 and sequential anomaly detection in trajectories"). A plain quantile would not do: 40 % of
 all events are "rarer than 60 %".
 
-**Score** = anomaly · event multiplier · intelligence factor, capped at 1.
+**Score** = anomaly · event multiplier · intelligence factor, capped at 1. Indicators of compromise
+raise what is odd anyway; by themselves they are rules' business (``intel.*``).
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ READ_MULTIPLIER = 0.9
 SEVERITY_MULTIPLIERS = {4: 1.1, 5: 1.2, 6: 1.2}
 #: The product of all the above stays within these.
 LOWEST, HIGHEST = 0.5, 1.5
+#: What an indicator of full confidence adds to the intelligence factor, which is 1 without any.
+INTELLIGENCE = 0.5
+#: No event's score is raised by more.
+MOST = HIGHEST * (1 + INTELLIGENCE)
 
 
 def severity(score: float) -> int:
@@ -69,22 +74,29 @@ def rule_score(severity_id: int) -> float:
 
 
 def multipliers(batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return float64[len(rows)]: how much each event's own nature raises or lowers its score."""
+    """Return float64[len(rows)]: how much its nature and indicators change an event's score."""
     class_uid = batch.class_uid[rows]
     out = _lookup(class_uid, CLASS_MULTIPLIERS)
     out *= _lookup(batch.severity_id[rows], SEVERITY_MULTIPLIERS)
     failed = (batch.status_id[rows] == FAILURE) & (class_uid // 1000 != FINDINGS)
     out[failed] *= FAILURE_MULTIPLIER
     out[(class_uid == API_ACTIVITY) & (batch.activity_id[rows] == READ)] *= READ_MULTIPLIER
-    return np.clip(out, LOWEST, HIGHEST)
+    out = np.clip(out, LOWEST, HIGHEST)
+    return out if batch.weight is None else out * (1 + INTELLIGENCE * batch.weight[rows])
 
 
-def combine(
-    anomaly: NDArray[np.float64], multiplier: NDArray[np.float64], intelligence: float = 1.0
-) -> NDArray[np.float64]:
-    """Return anomaly · multiplier · intelligence, within 0 to 1; what is not a number is 0."""
+def intelligence(batch: EventBatch, row: int) -> dict[str, str]:
+    """Return what an explanation says of indicators; nothing where there are none."""
+    if batch.weight is None or not (weight := float(batch.weight[row])):
+        return {}
+    factor = 1 + INTELLIGENCE * weight
+    return {"intelligence": f"indicators of weight {weight:.2f} raise the score by {factor:.2f}"}
+
+
+def combine(anomaly: NDArray[np.float64], multiplier: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return anomaly · multiplier, within 0 to 1; what is not a number is 0."""
     # fmax and fmin pass over NaN
-    return np.fmin(np.fmax(anomaly * multiplier * intelligence, 0.0), 1.0)
+    return np.fmin(np.fmax(anomaly * multiplier, 0.0), 1.0)
 
 
 def _lookup(column: NDArray[Any], table: dict[int, float]) -> NDArray[np.float64]:

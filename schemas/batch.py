@@ -48,7 +48,8 @@ class EventBatch:
 
     `uid` is ``uint8[count, 16]``; integer columns are ``int64`` or ``int32`` of length
     `count`; times are milliseconds since the epoch, UTC. `raw` may also be a list, one item
-    for each event, so that they are copied but once.
+    for each event, so that they are copied but once. `weight` is ``float32``, 0 to 1: how bad
+    indicators say the source address or the actor is; None where they say nothing.
     """
 
     source: str
@@ -76,6 +77,7 @@ class EventBatch:
     rules: list[RuleRef] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     joins: Joins | None = None
+    weight: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -106,6 +108,7 @@ class EventBatch:
             "rules": [rule._asdict() for rule in self.rules],
             "hits": [hit._asdict() for hit in self.hits],
             "joins": None if self.joins is None else self.joins.record(),
+            "weight": b"" if self.weight is None else self.weight.astype("<f4").tobytes(),
         }
         for name in _INT64:
             record[name] = np.asarray(getattr(self, name), dtype="<i8").tobytes()
@@ -134,6 +137,8 @@ class EventBatch:
         record["hits"] = [Hit(h["event"], h["rule"], h["explanation"]) for h in record["hits"]]
         if record["joins"] is not None:
             record["joins"] = Joins.read(record["joins"])
+        weight = np.frombuffer(record["weight"], dtype="<f4")
+        record["weight"] = weight if len(weight) else None
         return cls(**record)
 
     def split(
@@ -154,6 +159,7 @@ class EventBatch:
         raws = self.raws(order)
         raw_ends = np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws)))
         hits = self._split_hits(order, ends)
+        weight = None if self.weight is None else self.weight[order]
         joins = [None] * len(sizes) if self.joins is None else self.joins.split(order, ends)
         same = {name: getattr(self, name) for name in _SAME}
         found = []
@@ -165,6 +171,7 @@ class EventBatch:
             changed["raw_end"] = raw_ends[start:end] - (raw_ends[start - 1] if start else 0)
             changed["rules"], changed["hits"] = hits[part]
             changed["joins"] = joins[part]
+            changed["weight"] = None if weight is None else weight[start:end]
             changed |= {"origin_first": origin_first, "origin_last": origin_last}
             found.append(type(self)(**same, **changed))
         return found

@@ -141,7 +141,8 @@ class Normalizer:
     board
         Has what tenants set of rules.
     enricher
-        Gives what look-ups know; asked once rules want it (`streams.policy.known`).
+        Gives what look-ups know: rules ask for it (`streams.policy.known`), and indicators
+        weigh in what models say (`detectors.score`).
     """
 
     def __init__(
@@ -237,6 +238,7 @@ class Normalizer:
     ) -> Batches:
         """Match decoded events and group them by events partition."""
         whole = self._columns(units, columns, place, first, last)
+        whole.weight = self._weight(whole)
         self._match(whole, decoded)
         routes = self._route(whole)
         counts = np.bincount(routes, minlength=1)
@@ -281,6 +283,15 @@ class Normalizer:
             raw=raws,
             raw_end=np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws))),
         )
+
+    def _weight(self, batch: EventBatch) -> NDArray[np.float32] | None:
+        """Return how bad source addresses and actors are known to be; None: of none it is."""
+        if (enricher := self._enricher()) is None:
+            return None
+        src, entity = (enricher.weights(each.values) for each in (batch.src_ip, batch.entity))
+        if not src.any() and not entity.any():
+            return None
+        return np.maximum(src[batch.src_ip.index], entity[batch.entity.index])
 
     def _match(self, batch: EventBatch, decoded: Sequence[Any]) -> None:
         """Find the rules that the events match and note them in the batch."""

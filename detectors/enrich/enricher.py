@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors.enrich.attack import Attack
 from detectors.enrich.benign import BenignTable
 from detectors.enrich.context import Context, Entry
@@ -94,6 +97,17 @@ class Enricher:
             else NOTHING
             for number, (place, entry) in enumerate(zip(places, entries, strict=True))
         ]
+
+    def weights(self, values: Sequence[str], now_s: float | None = None) -> NDArray[np.float32]:
+        """Return how bad each of some distinct addresses is known to be, see `Row.weight`."""
+        tables = self.tables
+        found = np.zeros(len(values), np.float32)
+        if matches := tables.indicators.find(IP, values, now_s):
+            benign = tables.benign.addresses(values)
+            for number, each in matches.items():
+                row = Row(matches=tuple(each), benign=tuple(benign.get(number, ())))
+                found[number] = row.weight
+        return found
 
     def names(self, kind: str, values: Sequence[str], now_s: float | None = None) -> list[Row]:
         """Return what is known of distinct domain names, URLs, hashes or e-mail addresses.

@@ -14,7 +14,7 @@ from detectors.batch_models.live import Live, Shelf
 from detectors.explain import model_explanation
 from detectors.online.hashing import hash_column
 from detectors.online.signals import Fold, about, event_of
-from detectors.score import DECADES, HIGHEST, combine, multipliers, severity
+from detectors.score import DECADES, MOST, combine, intelligence, multipliers, severity
 from detectors.scoring.ensemble import COLD_HISTORY, Ensemble
 from detectors.suppress.tuning import Tunings
 from schemas.batch import EventBatch
@@ -70,7 +70,7 @@ class Scoring:
         self._threshold, self._together, self._guard = threshold, together, guard
         self._tunings, self._shelf = tunings, shelf
         # most events are far below: look closer only at what any multiplier could lift
-        self._near = max(threshold / HIGHEST * (1 - 1e-9), np.finfo(np.float64).tiny)
+        self._near = max(threshold / MOST * (1 - 1e-9), np.finfo(np.float64).tiny)
 
     def run(
         self,
@@ -250,6 +250,8 @@ class Scoring:
                 "baseline": (said.get("baseline") or {}) | {"together": more},
                 "cold_start": said.get("cold_start", False) or more["events"] < COLD_HISTORY,
             }
+        if told := intelligence(batch, row):
+            said = said | {"baseline": (said.get("baseline") or {}) | told}
         uid = uid_text(batch.uid_of(row))
         entity = batch.entity.at(row)
         return model_explanation(model.title, model.techniques, entity, said, [uid])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.score import combine, multipliers, rule_score, severity
+from detectors.score import combine, intelligence, multipliers, rule_score, severity
 
 
 @given(st.floats(0, 1))
@@ -50,7 +50,15 @@ def test_a_finding_in_progress_is_no_failure(event_batch) -> None:
     assert np.ptp(multipliers(batch, np.arange(2))) == 0
 
 
+def test_indicators_raise_what_is_odd_by_half_at_most(event_batch) -> None:
+    batch = event_batch([{"class_uid": 6003, "activity_id": 1}] * 3)
+    plain = multipliers(batch, np.arange(3))
+    batch.weight = np.array([0, 0.5, 1], np.float32)
+    assert (multipliers(batch, np.arange(3)) / plain).tolist() == [1, 1.25, 1.5]
+    assert intelligence(batch, 0) == {}
+    assert "0.50 raise the score by 1.25" in intelligence(batch, 1)["intelligence"]
+
+
 def test_score_is_capped_and_never_nan() -> None:
     found = combine(np.array([0.9, 0.5, np.nan, 0.0]), np.array([1.5, 1.0, 1.0, 1.5]))
     assert found.tolist() == [1, 0.5, 0, 0]
-    assert combine(np.array([0.4]), np.ones(1), intelligence=2.0)[0] == pytest.approx(0.8)

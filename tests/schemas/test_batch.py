@@ -43,6 +43,7 @@ def batch(made: list[tuple[bytes, str, int]]) -> EventBatch:
 @given(EVENTS)
 def test_parts_have_all_events_and_hits(made: list[tuple[bytes, str, int]]) -> None:
     whole, in_pieces = batch(made), batch(made)
+    whole.weight = np.arange(len(made), dtype=np.float32)
     in_pieces.raw = [raw for raw, *_ in made]
     parts = np.array([part for *_, part in made])
     order = np.argsort(parts, kind="stable")
@@ -59,6 +60,7 @@ def test_parts_have_all_events_and_hits(made: list[tuple[bytes, str, int]]) -> N
                 raw, name, number = made[before]
                 assert part.raw_of(row) == raw
                 assert int(part.time[row]) == before == part.uid[row][15]
+                assert part.weight is None if one is in_pieces else part.weight[row] == before
                 assert explained.get(row) == ((f"r{number % 2}", str(before)) if number else None)
                 for column in STRING_COLUMNS:
                     strings = getattr(part, column)

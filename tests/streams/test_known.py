@@ -125,6 +125,18 @@ def test_rules_match_on_what_is_known(intel, tmp_path, slowly, filling):
     assert hits(made, *raws, slowly=slowly) == expected
 
 
+def test_indicators_travel_with_the_events_as_weights(intel, tmp_path):
+    made = normalizer(tmp_path, Enricher(folder.load(intel)[0]))
+    found = {}
+    for number, ip in enumerate(("198.51.100.7", "198.51.100.8", "192.0.2.9")):
+        units = Units()
+        units.add(event(number, ip), "default", number, 0, 2 * number, 0)
+        ((_, batch),) = made.quickly(units, ("raw.cloudtrail", 0), 0, 9)
+        found[ip] = None if batch.weight is None else float(batch.weight[0])
+    assert found["198.51.100.7"] > 0.5 > found["198.51.100.8"] > 0
+    assert found["192.0.2.9"] is None
+
+
 def test_without_look_ups_nothing_is_known_and_other_rules_work(tmp_path):
     made = normalizer(tmp_path, None)
     found = hits(made, event(0, "198.51.100.7"), event(1, "192.0.2.9", "DeleteTrail"))
