@@ -21,11 +21,11 @@ def command(
     ] = 0,
 ) -> None:
     """Run stages until stopped: by default all of them, in one process."""
-    settings = local.connect(_common.settings())
-    log.configure(settings.log_level)
     chosen = tuple(stage or STAGES)
     if unknown := [name for name in chosen if name not in STAGES]:
         raise SettingsError(
             f"expected stages among {', '.join(STAGES)}, found {', '.join(unknown)}"
         )
+    settings = local.connect(_common.settings())
+    log.configure(settings.log_level)
     raise typer.Exit(run(settings, chosen, slot))

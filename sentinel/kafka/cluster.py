@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from sentinel import errors
+from sentinel import errors, log
 from sentinel.kafka.config import client_config
 from sentinel.settings import Settings
 
@@ -25,6 +25,9 @@ CLOSED_S = 10.0
 """So must connections that are closed without a word, as by one that speaks TLS to one that does
 not."""
 _LOOK_S = 0.5
+#: Seconds after which it is said that this takes long, and between two sayings.
+FIRST_WORD_S, WORD_S = 3.0, 10.0
+_log = log.get("kafka.cluster")
 _REFUSALS = (KafkaError._AUTHENTICATION, KafkaError._SSL)
 #: In TLS 1.3 a client's certificate is refused only when it thinks that it is connected.
 _REFUSED = "SSL routines"
@@ -100,7 +103,7 @@ def reach(settings: Settings, timeout_s: float = TIMEOUT_S) -> Cluster:
     SettingsError
         The settings of ``SENTINEL_KAFKA_*`` do not go together, or name no readable file.
     """
-    seen, began = _Troubles(), time.monotonic()
+    seen, began, next_word = _Troubles(), time.monotonic(), FIRST_WORD_S
     try:
         admin = AdminClient(client_config(settings) | seen.config())
     except KafkaException as error:
@@ -112,9 +115,13 @@ def reach(settings: Settings, timeout_s: float = TIMEOUT_S) -> Cluster:
             topics = admin.list_topics(timeout=_LOOK_S).topics
         except KafkaException as error:
             admin.poll(0)
-            now = time.monotonic()
-            if seen.settled or now - began >= timeout_s:
-                raise _failure(settings, seen, error, now - began) from error
+            waited = time.monotonic() - began
+            if seen.settled or waited >= timeout_s:
+                raise _failure(settings, seen, error, waited) from error
+            if waited >= next_word:
+                _log.warning("waits for Kafka", action="reach", address=settings.kafka,
+                          waited_s=round(waited), at_most_s=round(timeout_s))  # fmt: skip
+                next_word += WORD_S
             continue
         return Cluster(admin, {name: len(topic.partitions) for name, topic in topics.items()})
 
