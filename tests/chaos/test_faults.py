@@ -17,7 +17,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 #: `make chaos` has these too; they take up to 90 s each.
 LONG = {
     *("kill_stages", "lose_postgres", "lose_kafka"),
-    *("slow_kafka", "fill_kafka", "fill_postgres"),  # each has its like among the others
+    *(
+        "slow_kafka",
+        "slow_postgres",
+        "fill_kafka",
+        "fill_postgres",
+    ),  # others are like them
 }
 
 

@@ -227,6 +227,8 @@ def test_an_explanation(tmp_path):
         ],
         "quiet": "h startswith 'AWS' (filter_aws)",
         "false_positives": [],
+        "description": "",
+        "references": [],
     }
 
 
