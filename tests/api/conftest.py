@@ -43,7 +43,7 @@ def home(tmp_path: Path, tenant: str) -> Path:
 def api_settings(postgres: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings of an API with the real database and no broker, which waits briefly."""
     for module in ("api.deps", "api.routes.operations"):
-        monkeypatch.setattr(f"{module}.BROKER_S", 1.0)
+        monkeypatch.setattr(f"{module}.BROKER_S", 4.0)
     return Settings(home=home, postgres=postgres, kafka="127.0.0.1:1", elasticsearch="")
 
 
