@@ -79,17 +79,18 @@ async def test_a_tenant_sets_its_own_rules_only_and_its_role_must_allow_it(
         assert (await tenants.post("/v1/suppressions", json=body)).status_code == 403
 
 
-async def judge(client: Any, seed: Any, disposition: str, **alert: Any) -> None:
-    row = await seed.alert(**alert)
+async def judge(client: Any, seed: Any, disposition: str, count: int = 1, **alert: Any) -> None:
+    """Make some alerts and judge them, all at once: each call waits for a broker that is away."""
+    rows = [await seed.alert(**alert) for _ in range(count)]
     change = {"disposition": disposition, "reason": "looked at it"}
-    answer = await client.patch(f"/v1/alerts/{row.id}", json=change)
+    body = {"ids": [row.id for row in rows], "change": change}
+    answer = await client.post("/v1/alerts/bulk", json=body)
     assert answer.status_code == 200, answer.text
 
 
 async def test_the_threshold_of_a_model_follows_what_people_say(client, seed, tenant) -> None:
     model = {"kind": "model", "rule_id": "model.new_value", "score": 0.75}
-    for _ in range(4):
-        await judge(client, seed, "false_positive", **model)
+    await judge(client, seed, "false_positive", 4, **model)
     assert await listed(client, tenant=tenant) == [], "too few to tell"
     await judge(client, seed, "benign", **model)
     (learnt,) = await listed(client, tenant=tenant)
@@ -105,15 +106,13 @@ async def test_the_threshold_of_a_model_follows_what_people_say(client, seed, te
     assert lower["threshold"] == pytest.approx(0.695, abs=0.006), "what was right is found again"
     lines = (await client.get("/v1/audit", params={"tenant": tenant})).json()["items"]
     assert sum(line["action"] == "model.learn" for line in lines) == 2
-    for _ in range(5):
-        await judge(client, seed, "true_positive", **model)
+    await judge(client, seed, "true_positive", 5, **model)
     assert all(each["removed"] for each in await listed(client, tenant=tenant, ended=True))
 
 
 async def test_what_was_only_ever_wrong_is_proposed(client, seed, tenant) -> None:
     rule = f"rule-{uuid4().hex}"
-    for _ in range(3):
-        await judge(client, seed, "false_positive", rule_id=rule, entity="ada")
+    await judge(client, seed, "false_positive", 3, rule_id=rule, entity="ada")
     await judge(client, seed, "true_positive", rule_id=rule, entity="eve")
     answer = await client.get("/v1/suppressions/proposals", params={"tenant": tenant})
     Proposals.model_validate(answer.json())
