@@ -51,6 +51,11 @@ class Live(NamedTuple):
         """One line for an analyst."""
         return f"Event unlike those that the {self.kind.replace('_', ' ')} learnt from"
 
+    @property
+    def techniques(self) -> tuple[str, ...]:
+        """ATT&CK techniques: odd in general, so none."""
+        return ()
+
     def versions(self, arrived: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the version for each arrival, 0 for none."""
         place = np.searchsorted([since for since, _ in self.spans], arrived, side="right")

@@ -109,12 +109,8 @@ class Scoring:
                 if score < self._threshold:
                     continue
                 row = int(part[place])
-                said = about(batch, row, "model", model.id, model.title, model.techniques)
-                said["severity_id"] = severity(score)
-                explain = partial(
-                    self._explained, model, batch, offset, row, float(anomaly[place]), errors
-                )
-                fold.add(said, event_of(batch, row, offset, score), explain)
+                why = partial(model.explain, batch, row, float(anomaly[place]))
+                self._report(model, why, batch, offset, row, score, errors, fold)
 
     def _judge(
         self,
@@ -138,12 +134,11 @@ class Scoring:
         for place in group.alerts(found, self._threshold, bars).tolist():
             lead = int(np.argmax(found.parts[:, place]))
             model, row, score = group.models[lead], int(rows[place]), found.score(place)
-            said = about(batch, row, "model", model.id, model.title, model.techniques)
-            said["severity_id"] = severity(score)
             more = group.said(found, place)
-            own = None if lead in alone else float(anomaly[lead, place])
-            explain = partial(self._explained, model, batch, offset, row, own, errors, more)
-            fold.add(said, event_of(batch, row, offset, score), explain)
+            why: Callable[[], dict[str, Any]] = dict
+            if lead not in alone:
+                why = partial(model.explain, batch, row, float(anomaly[lead, place]))
+            self._report(model, why, batch, offset, row, score, errors, fold, more)
 
     def _promoted(
         self,
@@ -155,50 +150,46 @@ class Scoring:
         fold: Fold,
     ) -> None:
         """Let promoted batch models score `rows`, each by itself, and fold what is odd."""
-        shelf = self._shelf()
-        if not shelf or not len(rows):
+        shelf, points = self._shelf(), group.points
+        if not shelf or not len(rows) or points is None or len(points) != len(rows):
             return
-        points = group.points
+        multiplier = multipliers(batch, rows)
         for live in shelf.get((batch.tenant.at(int(rows[0])), batch.source), ()):
-            if points is None or len(points) != len(rows):
-                return
             versions = live.versions(batch.arrived[rows])
             anomaly = self._guard(partial(live.anomaly, points, versions))
             if isinstance(anomaly, Exception):
                 errors.append(ModelError(offset, int(rows[0]), live.id, anomaly))
                 continue
-            scores = combine(anomaly, multipliers(batch, rows))
+            scores = combine(anomaly, multiplier)
             bars = self._bars([live.id], batch, rows)
             needed = np.full(len(rows), self._threshold)
             if bars is not None:
                 needed = np.where(np.isnan(bars[0]), needed, bars[0] / DECADES)
             for place in np.flatnonzero((scores >= needed - 1e-9) & (anomaly > 0)).tolist():
                 row, score = int(rows[place]), float(scores[place])
-                said = about(batch, row, "model", live.id, live.title, ())
-                said["severity_id"] = severity(score)
                 why = partial(
                     live.explain,
                     *(batch, row, points[place], int(versions[place]), float(anomaly[place])),
                 )
-                explain = partial(self._why, live, why, batch, offset, row, errors)
-                fold.add(said, event_of(batch, row, offset, score), explain)
+                self._report(live, why, batch, offset, row, score, errors, fold)
 
-    def _why(
+    def _report(
         self,
-        live: Live,
+        model: Model | Live,
         why: Callable[[], dict[str, Any]],
         batch: EventBatch,
         offset: int,
         row: int,
+        score: float,
         errors: list[ModelError],
-    ) -> str:
-        """Return the explanation of a batch model; an alert is never lost for want of one."""
-        said = self._guard(why)
-        if isinstance(said, Exception):
-            errors.append(ModelError(offset, row, live.id, said))
-            said = {}
-        uids = [uid_text(batch.uid_of(row))]
-        return model_explanation(live.title, (), batch.entity.at(row), said, uids)
+        fold: Fold,
+        more: dict[str, Any] | None = None,
+    ) -> None:
+        """Fold what a model says of an event; `why` is asked only if that is to be explained."""
+        said = about(batch, row, "model", model.id, model.title, model.techniques)
+        said["severity_id"] = severity(score)
+        explain = partial(self._explained, model, why, batch, offset, row, errors, more)
+        fold.add(said, event_of(batch, row, offset, score), explain)
 
     def _bars(
         self, names: list[str], batch: EventBatch, rows: NDArray[np.int64]
@@ -232,16 +223,16 @@ class Scoring:
 
     def _explained(
         self,
-        model: Model,
+        model: Model | Live,
+        why: Callable[[], dict[str, Any]],
         batch: EventBatch,
         offset: int,
         row: int,
-        anomaly: float | None,
         errors: list[ModelError],
-        more: dict[str, Any] | None = None,
+        more: dict[str, Any] | None,
     ) -> str:
         """Return the model's explanation; an alert is never lost for want of one."""
-        said = {} if anomaly is None else self._guard(partial(model.explain, batch, row, anomaly))
+        said = self._guard(why)
         if isinstance(said, Exception):
             errors.append(ModelError(offset, row, model.id, said))
             said = {}

@@ -20,6 +20,9 @@ from sentinel.settings import Settings
 T = TypeVar("T")
 
 TenantFilter = Annotated[str | None, typer.Option(help="Only what belongs to this tenant.")]
+#: By OCSF ``severity_id``, as the API names them.
+SEVERITIES = ("", "informational", "low", "medium", "high", "critical")
+SEVERITY_COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 UntilFilter = Annotated[str | None, typer.Option(help="As --since.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 

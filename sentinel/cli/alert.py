@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -120,11 +121,8 @@ def _show(alert: dict[str, Any], incident: Mapping[str, Any] | None) -> None:
     _common.print_table("\nWhat happened", COLUMNS, rows)
     if evidence["next"]:
         _common.note(f"The first {SCREEN} events; `--json` has the ids of all.")
-    _block("Why it fired", lines(alert))
-    for line in _known(alert["evidence"]["items"]):
-        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
-    for line in _opinions(alert.get("opinions", ())):
-        console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
+    why = chain(lines(alert), _known(evidence["items"]), _opinions(alert.get("opinions", ())))
+    _block("Why it fired", why)
     _block("What else there is", _told.others(alert, incident))
     _block("What to do next", _told.steps(alert))
 

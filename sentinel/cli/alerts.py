@@ -13,7 +13,6 @@ from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
 
 COLUMNS = ("time", "severity", "title", "entity", "techniques", "count", "id")
-COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 #: Rows of a table for a person, unless told otherwise; JSON has them all.
 SCREEN = 50
 
@@ -96,7 +95,7 @@ def _follow(
 def line(change: _client.Change) -> Text:
     """Return one line for a person; an amendment is dim, with the count so far."""
     alert = change.alert
-    colour = COLOURS.get(alert["severity"], "")
+    colour = _common.SEVERITY_COLOURS.get(alert["severity"], "")
     found = Text(f"{alert['time'][:19].replace('T', ' ')}  ")
     found.append(f"{alert['severity']:<13}", colour)
     found.append(f"{alert['title']}  ", "bold")

@@ -28,7 +28,6 @@ from streams.rehearsal.pipeline import Message
 #: Most stored events taken; more is refused, for they are held in memory.
 MOST = 2_000_000
 COLUMNS = ("in", "first seen", "severity", "title", "entity", "count", "rule_id")
-SEVERITIES = ("", "informational", "low", "medium", "high", "critical")
 _QUERY = """
 SELECT source, raw, (extract(epoch FROM arrived) * 1000)::bigint AS arrived FROM public.events
 WHERE tenant = $1 AND time >= $2 AND time < $3 AND ($4 = '' OR source = $4) AND raw <> ''
@@ -155,7 +154,7 @@ def _show(rows: Sequence[tuple[str, dict[str, Any]]], json: bool) -> None:
             datetime.fromtimestamp(alert["first_seen"] / 1000)
             .astimezone()
             .isoformat(" ", "seconds"),
-            SEVERITIES[alert["severity_id"]],
+            _common.SEVERITIES[alert["severity_id"]],
             alert["title"],
             alert["entity"],
             alert["count"],

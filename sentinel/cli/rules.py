@@ -33,7 +33,6 @@ OWN = Path(detectors.rules.__path__[0])
 #: Their cases, in a checkout.
 CASES = OWN.parent.parent / "tests" / "detectors" / "rules"
 
-LEVELS = ("", "informational", "low", "medium", "high", "critical")
 
 Dirs = Annotated[list[Path] | None, typer.Argument(help="Rule directories; none: those in use.")]
 
@@ -130,7 +129,7 @@ def _row(rule: Rule | Correlation) -> dict[str, Any]:
     return {
         "id": rule.id,
         "title": rule.title,
-        "severity": LEVELS[rule.severity_id],
+        "severity": _common.SEVERITIES[rule.severity_id],
         "logsource": source,
         "techniques": rule.techniques,
         "staged": rule.staged,

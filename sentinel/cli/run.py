@@ -25,7 +25,6 @@ from sentinel.settings import Settings
 #: Alerts that the live table shows, the newest first.
 ROWS = 18
 POLL_S = 1.0
-COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 
 
 def command(
@@ -112,7 +111,7 @@ def _table(alerts: list[dict[str, Any]]) -> Table:
     for name in ("time", "severity", "score", "count", "what", "who", "ATT&CK"):
         table.add_column(name, overflow="fold" if name in ("what", "who") else "ellipsis")
     for alert in alerts:
-        table.add_row(*_cells(alert), style=COLOURS.get(alert["severity"], ""))
+        table.add_row(*_cells(alert), style=_common.SEVERITY_COLOURS.get(alert["severity"], ""))
     return table
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from detectors.correlation.held.clocks import NOTHING
+from detectors.correlation.held.windows import MEMBERS, SHIFT
 from schemas.columns.compiled import kernel
 
 #: What became of an event, see `admit`.
@@ -20,9 +22,6 @@ COUNT, VALUES, RULES, ORDER, WHICH = range(5)
 #: Rules up to which `WHICH` says which of them matched: bits of a number.
 BITS: Final = 62
 
-_SHIFT: Final = 14
-_MEMBERS: Final = (1 << 12) - 1
-_NOTHING: Final = -(1 << 62)
 _GOLDEN: Final = -0x61C8864680B583EB  # 2**64 / golden ratio, as a signed number
 _REST: Final = 53
 
@@ -97,11 +96,11 @@ def admit(
         How many numbers of `merged` are used.
     """
     size, count = len(entries), len(became)
-    newest = entries[size - width] >> _SHIFT if size else _NOTHING
+    newest = entries[size - width] >> SHIFT if size else NOTHING
     order = np.empty(count, np.int64)
     used = 0
     for row in range(count):
-        time = rows[row * width] >> _SHIFT
+        time = rows[row * width] >> SHIFT
         if time < floor and time < newest - kept:
             became[row] = LATE
             continue
@@ -161,7 +160,7 @@ def _enter(entries: Any, width: Any, kind: Any, at: Any, start: Any, last: Any, 
         slot = _slot(last, entries, at * 4 + 3, len(last) - 1)
         known, last[slot] = last[slot] - 1, at + 1
         return 1 if known < start else 0
-    rule = (entries[at * width] >> 2) & _MEMBERS
+    rule = (entries[at * width] >> 2) & MEMBERS
     if kind == ORDER:
         _lengthen(runs, rule, at, len(last))
     elif kind != COUNT:
@@ -219,23 +218,23 @@ def judge(entries: Any, width: Any, ask: Any, found: Any) -> Any:
     """
     low, until, span, tumbling, kind, least, rules = ask
     size, used, many = len(entries) // width, 0, 0
-    place = lower(entries, width, size, low << _SHIFT)
+    place = lower(entries, width, size, low << SHIFT)
     if place >= size:
         return 0
-    first = entries[place * width] >> _SHIFT
+    first = entries[place * width] >> SHIFT
     since = first // span * span if tumbling else first - span
-    start = at = lower(entries, width, size, since << _SHIFT)
+    start = at = lower(entries, width, size, since << SHIFT)
     last = _blank(kind, size - start, rules)
     runs = np.full((rules if kind == ORDER else 0, rules + 1), -1, np.int64)
-    while place < size and entries[place * width] >> _SHIFT <= until:
-        time = entries[place * width] >> _SHIFT
-        while place < size and entries[place * width] >> _SHIFT == time:
+    while place < size and entries[place * width] >> SHIFT <= until:
+        time = entries[place * width] >> SHIFT
+        while place < size and entries[place * width] >> SHIFT == time:
             place += 1
         since = time // span * span if tumbling else time - span
         for event in range(at, place):
             many += _enter(entries, width, kind, event, start, last, runs)
         at = place
-        while entries[start * width] >> _SHIFT < since:
+        while entries[start * width] >> SHIFT < since:
             if kind == VALUES:
                 slot = _slot(last, entries, start * 4 + 3, len(last) - 1)
                 many -= 1 if last[slot] - 1 == start else 0
@@ -258,7 +257,7 @@ def mark(entries: Any, width: Any, start: Any, end: Any, since: Any, found: Any)
     used = 0
     for place in range(start, end):
         stamp = entries[place * width]
-        bit = 1 if stamp >> _SHIFT >= since else 2
+        bit = 1 if stamp >> SHIFT >= since else 2
         if not stamp & bit:
             entries[place * width] = stamp | bit
             found[used] = place

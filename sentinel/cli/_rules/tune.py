@@ -9,7 +9,7 @@ import typer
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
 
-LEVELS = ("informational", "low", "medium", "high", "critical")
+LEVELS = _common.SEVERITIES[1:]
 COLUMNS = ("tenant", "rules", "sources", "sets", "state", "owner", "reason", "id")
 
 
