@@ -230,11 +230,21 @@ def _offsets(
         on=_PassingError, attempts=None, timeout=TIMEOUT_S, wait_initial=0.05, wait_max=1
     ):
         with attempt:
+            if attempt.num > 1:
+                _look_again(admin)
             found = {
                 (place.topic, place.partition): int(_result(future, "offsets").offset)
                 for place, future in admin.list_offsets(request).items()
             }
     return found
+
+
+def _look_again(admin: AdminClient) -> None:
+    """Fetch who leads what: the client goes on believing what it was told during an outage."""
+    try:
+        admin.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise errors.KafkaError(f"the broker did not give its topics: {error}") from error
 
 
 class _PassingError(errors.KafkaError):

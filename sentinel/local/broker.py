@@ -11,6 +11,9 @@ from sentinel.local.probe import HOST, listens
 from sentinel.local.process import Report, Service, run_once
 
 HEAP_MB = 384
+SPACE_MIB = 64
+"""Without room, Kafka starts all the same: it cuts its metadata log short where it cannot write
+an index, and takes every topic for a stray one (measured: `make chaos`, ``fill_disks``)."""
 MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -119,6 +122,8 @@ def prepare(home: Path, identity: Identity, report: Report) -> Service:
         env=env,
         stop_s=30.0,
         start_s=90.0,
+        data=folder,
+        space_mib=SPACE_MIB,
     )
 
 

@@ -23,6 +23,8 @@ from sentinel.local.process import Report, Service, User, run_once, unprivileged
 OWNER = "sentinel"
 DATABASE = "sentinel"
 MAJOR = 18
+SPACE_MIB = 64
+"""Four files of its log (WAL): with less it cannot even recover."""
 _OPTIONS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -93,6 +95,8 @@ def prepare(home: Path, identity: Identity, report: Report) -> Service:
         env=env,
         user=user,
         stop_signal=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
+        data=folder,
+        space_mib=SPACE_MIB,
     )
 
 

@@ -7,9 +7,11 @@ the kernel ties a child's parent-death signal to the *thread* that forked it (pr
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +33,7 @@ LOG_ROTATE_BYTES = 16 * 1024 * 1024
 FIRST_START_TRIES = 3
 STEADY_S = 60.0  # a process that ran this long is healthy again: its back-off restarts
 POLL_S = 0.1
+SPACE_POLL_S = 1.0
 _EXEC = str(Path(__file__).with_name("_exec.py"))
 
 
@@ -72,6 +75,8 @@ class Service:
         Seconds it may take to end before it is killed, and to become ready.
     backoff_s, backoff_max_s
         Seconds before the first restart, doubled at each failure up to the most.
+    data, space_mib
+        Its folder, and the free space in MiB without which it is not started.
     """
 
     name: str
@@ -84,6 +89,20 @@ class Service:
     start_s: float = 60.0
     backoff_s: float = 0.5
     backoff_max_s: float = 30.0
+    data: Path | None = None
+    space_mib: int = 0
+
+    def lack(self) -> str:
+        """Return what is said if its disk has too little room, else nothing."""
+        if self.data is None:
+            return ""
+        try:
+            free = shutil.disk_usage(self.data).free >> 20
+        except OSError:
+            return ""  # starting it says better what is wrong
+        if free >= self.space_mib:
+            return ""
+        return f"expected {self.space_mib} MiB free for {self.data}, found {free}; make room"
 
 
 def wrap(command: Sequence[str], user: User | None, death_signal: int) -> list[str]:
@@ -217,6 +236,7 @@ class Supervised:
         failures = 0
         try:
             while not self._stopping.is_set():
+                self._await_space()
                 began = time.monotonic()
                 was_ready, self._unstarted = self._attempt()
                 if self._stopping.is_set():
@@ -236,6 +256,14 @@ class Supervised:
             self._ready.clear()
             self._over.set()
 
+    def _await_space(self) -> None:
+        """Wait for room on the disk; the first start fails rather than waits (`_once`)."""
+        lack = self.service.lack() if self.restarts else ""
+        if lack:
+            self._report(f"{self.name} waits: {lack}")
+        while lack and not self._stopping.wait(SPACE_POLL_S):
+            lack = self.service.lack()
+
     def _attempt(self) -> tuple[bool, str]:
         """Run the process once; return whether it had become ready, or why it did not start.
 
@@ -248,6 +276,8 @@ class Supervised:
 
     def _once(self) -> bool:
         """Run the process once, to its end; return whether it had become ready."""
+        if lack := self.service.lack():
+            raise OSError(errno.ENOSPC, lack)
         with self._spawning:
             if self._stopping.is_set():
                 return False

@@ -294,6 +294,38 @@ def test_what_cannot_be_started_again_is_tried_until_it_can(tmp_path):
     part.stop()
 
 
+def test_what_has_no_room_is_started_when_it_has(tmp_path):
+    """Kafka that starts without forgets its topics."""
+    said: list[str] = []
+    part = Supervised(
+        Service(
+            "big", [sys.executable, "-c", "import time; time.sleep(60)"], lambda: True,
+            backoff_s=0.1, data=tmp_path, space_mib=1,
+        ),
+        tmp_path, said.append,
+    )  # fmt: skip
+    part.start()
+    part.wait_ready()
+    object.__setattr__(part.service, "space_mib", 1 << 40)
+    part.kill()
+    wait_for(lambda: any(f"MiB free for {tmp_path}, found" in line for line in said))
+    assert part.pid is None
+    object.__setattr__(part.service, "space_mib", 1)
+    part.wait_ready()
+    part.stop()
+
+
+def test_what_has_no_room_at_the_first_start_says_so(tmp_path):
+    part = Supervised(
+        Service("big", [sys.executable, "-V"], lambda: True, data=tmp_path, space_mib=1 << 40),
+        tmp_path,
+        lambda said: None,
+    )
+    part.start()
+    with pytest.raises(StackError, match=rf"expected {1 << 40} MiB free for .*; make room"):
+        part.wait_ready()
+
+
 def test_a_report_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
     def full(message: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
