@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import connectors
-from bench.chaos.load import PARTITIONS, Message
+from bench.chaos.load import PARTITIONS, START, Message
 from connectors.base import Connector
 from schemas import avro
 from schemas.batch import EventBatch
@@ -27,7 +27,8 @@ from streams.transport.offsets import Lease
 Event = tuple[str, str]
 #: Alert id, kind and rule id, event id.
 Evidence = tuple[str, str, str, str]
-ARRIVED = 1_767_700_000_000
+#: After every event, however long the load goes on: risk never takes a time later than this.
+ARRIVED = (START + 10 * 365 * 86_400) * 1000
 
 
 @dataclass
