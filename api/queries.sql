@@ -264,12 +264,13 @@ FROM findings AS f LEFT JOIN LATERAL ({covering}) AS x ON true
 WHERE f.state = ANY ($1::text[]) AND f.severity_id >= $2
 AND ($3::text IS NULL OR f.source = $3)
 AND ($4::text IS NULL OR f.target = $4)
-AND ($5::text IS NULL OR f.rule = $5)
-AND ($6 OR (x.id IS NULL AND NOT f.suppressed))
-AND ($7::text IS NULL OR f.tenant = $7)
-AND ($8::bigint IS NULL OR (f.severity_id, f.last_seen, f.uid) < ($8, $9::timestamptz, $10::uuid))
+AND ($5::text IS NULL OR f.scope = $5)
+AND ($6::text IS NULL OR f.rule = $6)
+AND ($7 OR (x.id IS NULL AND NOT f.suppressed))
+AND ($8::text IS NULL OR f.tenant = $8)
+AND ($9::bigint IS NULL OR (f.severity_id, f.last_seen, f.uid) < ($9, $10::timestamptz, $11::uuid))
 ORDER BY f.severity_id DESC, f.last_seen DESC, f.uid DESC
-LIMIT $11;
+LIMIT $12;
 
 -- name: finding
 SELECT f.*, x.id AS exception

@@ -39,6 +39,10 @@ class Finding(BaseModel):
     source: str = Field(examples=["trivy"])
     tool: str = Field(examples=["trivy"])
     target: str = Field(description="What was scanned.", examples=["registry.example.com/shop"])
+    scope: str = Field(
+        description="Part of the target that scans with it covered; empty once a whole one had it.",
+        examples=["namespace/shop"],
+    )
     rule: str = Field(examples=["CVE-2026-0001"])
     title: str = Field(examples=["openssl: example of a flaw"])
     severity: str = Field(examples=["high"])
@@ -105,7 +109,7 @@ class Exceptions(BaseModel):
 def finding(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of a finding as JSON sends it."""
     number = row["severity_id"]
-    names = ("tenant", "source", "tool", "target", "rule", "title")
+    names = ("tenant", "source", "tool", "target", "scope", "rule", "title")
     return {
         "uid": str(row["uid"]),
         **{name: row[name] for name in names},
@@ -127,6 +131,9 @@ async def list_findings(
     min_severity: Annotated[Least, Query(description="This or worse.")] = "unknown",
     source: Annotated[Text, Query(description="Such as trivy.")] = None,
     target: Annotated[Text, Query(description="What was scanned, in full.")] = None,
+    scope: Annotated[
+        Text, Query(description="Part of the target, in full; empty: found by a whole scan.")
+    ] = None,
     rule: Annotated[Text, Query(description="In full.")] = None,
     accepted: Annotated[
         bool, Query(description="Also what an exception or the scanner accepts.")
@@ -146,7 +153,7 @@ async def list_findings(
                 422, "cursor: expected `next` of an earlier page, found another"
             ) from None
     states, least = list(state or OPEN), SEVERITIES.index(min_severity)
-    what = (states, least, source, target, rule, accepted, tenant or database.only)
+    what = (states, least, source, target, scope, rule, accepted, tenant or database.only)
     rows = await database.fetch("findings", *what, *before, limit + 1)
     shown, last = more(rows, limit)
     following = None

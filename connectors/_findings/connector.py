@@ -25,7 +25,7 @@ from connectors._json.fields import Fields, some
 from connectors._json.times import milliseconds, moment
 from connectors.base import OCSF, Summary
 from schemas.ocsf import SCAN_ACTIVITY
-from sentinel.errors import DecodeError, MappingError, RecordError
+from sentinel.errors import DecodeError, MappingError, RecordError, SettingsError
 
 #: Activity of a finding: Create; what it means in the light of earlier scans is said by
 #: `detectors.findings`. Activity of a scan: Completed.
@@ -152,28 +152,48 @@ class ScannerConnector(JsonConnector):
             return (value,)
         return list(self._units(value, None))
 
-    def records(self, stream: IO[bytes], time_ms: int | None = None) -> Iterator[bytes]:
+    def records(
+        self, stream: IO[bytes], time_ms: int | None = None, scope: str = ""
+    ) -> Iterator[bytes]:
         """Cut a report of any size into messages that `split` understands.
 
         What is no report goes on as it is, or the start of it: `split` says what is wrong.
+
+        Parameters
+        ----------
+        stream, time_ms
+            As of every connector.
+        scope
+            What part of the target the scan covered (`report.Given`); it goes before what an
+            envelope says.
+
+        Raises
+        ------
+        SettingsError
+            A scope for what is cut into units already: each of them says whose it is.
         """
         with whole(stream) as document:
             try:
                 if report.is_units(document):
+                    if scope:
+                        raise SettingsError(
+                            f"expected a report for the scope {scope!r}, found units that were "
+                            "cut from one, with its scope; leave the scope out"
+                        )
                     found: Iterable[bytes] = bytes(memoryview(document)).splitlines()
                 else:
-                    found = self._units(document, time_ms)
+                    found = self._units(document, time_ms, scope)
                 yield from report.messages(found)
             except RecordError:
                 yield bytes(memoryview(document)[:SMALL])
 
-    def _units(self, document: Document, time_ms: int | None) -> Iterator[bytes]:
+    def _units(self, document: Document, time_ms: int | None, scope: str = "") -> Iterator[bytes]:
         inner, given = report.opened(document)
         if not report.first(inner):
             raise DecodeError(
                 "empty", f"expected a report of {self.product['name']}, found no text at all"
             )
-        given = given._replace(fallback=time_ms)
+        given = given._replace(fallback=time_ms, scope=scope or given.scope)
         return report.units(str(self.product["name"]), self.scans(inner), given)
 
     def identity_of(self, event: View) -> tuple[str | None, int]:

@@ -20,13 +20,14 @@ COLUMNS = ("state", "severity", "last seen", "rule", "title", "target", "tool")
 #: Rows of a table for a person, unless told otherwise; JSON has them all.
 SCREEN = 50
 _QUERY = """
-SELECT uid::text, tenant, tool, target, source, rule, title, severity_id, suppressed, state,
+SELECT uid::text, tenant, tool, target, scope, source, rule, title, severity_id, suppressed, state,
   scan::text, first_seen, last_seen, judged, ocsf::text
 FROM findings
 WHERE state = ANY ($1) AND severity_id >= $2 AND ($3::text IS NULL OR source = $3)
   AND ($4::text IS NULL OR target = $4) AND (suppressed = false OR $5)
+  AND ($6::text IS NULL OR scope = $6)
 ORDER BY severity_id DESC, last_seen DESC, tenant, tool, uid
-LIMIT $6
+LIMIT $7
 """
 
 
@@ -37,6 +38,9 @@ def command(
     min_severity: Annotated[str, typer.Option(help="This or worse.")] = "unknown",
     source: Annotated[str | None, typer.Option(help="Such as trivy.")] = None,
     target: Annotated[str | None, typer.Option(help="What was scanned, in full.")] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="Part of the target, in full; '': found by a whole scan.")
+    ] = None,
     suppressed: Annotated[bool, typer.Option(help="Also those that someone accepted.")] = False,
     tenant: _common.TenantFilter = None,
     limit: Annotated[
@@ -54,7 +58,7 @@ def command(
             f"expected --min-severity among {', '.join(severities)}, found {min_severity!r}"
         )
     most = limit or (None if json else SCREEN + 1)
-    asked = (wanted, severities[min_severity.lower()], source, target, suppressed, most)
+    asked = (wanted, severities[min_severity.lower()], source, target, suppressed, scope, most)
     rows = asyncio.run(_read(tenant or postgres.ALL_TENANTS, asked))
     if json:
         for row in rows:
@@ -90,7 +94,7 @@ def _object(row: Any) -> dict[str, Any]:
     """Return one finding as scripts get it."""
     first, last, judged = (_ms(row[name]) for name in ("first_seen", "last_seen", "judged"))
     known = Known(row["state"], row["scan"], first, last, judged)
-    names = ("uid", "tenant", "source", "tool", "target", "rule", "title")
+    names = ("uid", "tenant", "source", "tool", "target", "scope", "rule", "title")
     return {name: row[name] for name in names} | {
         "severity": SEVERITY_NAMES[row["severity_id"]].lower(),
         "state": row["state"],

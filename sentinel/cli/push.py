@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import IO, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from connectors._findings.connector import ScannerConnector
+from connectors._sources import sources
 from connectors.base import Connector
 from sentinel import local, reading, topics
 from sentinel.cli import _common, _offline
@@ -25,18 +28,30 @@ from streams.runtime.checkpoint import Store
 PACE = 200
 #: `--wait` gives up when nothing has moved for this long.
 STALLED_S = 120.0
+#: Longest scope of a scan, in characters; as what the API takes to filter by.
+SCOPE_LENGTH = 512
+#: Cuts an unpacked stream into messages, given when it was written (ms since the epoch).
+Cut = Callable[[IO[bytes], int | None], Iterator[bytes]]
 
 
 def command(
     paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
     source: Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")],
     tenant: Annotated[str, typer.Option(help="Tenant that the events belong to.")] = "default",
+    scope: Annotated[
+        str,
+        typer.Option(
+            help="Part of the target that the scan covered, e.g. namespace/shop; of scanners. "
+            "It resolves only what scans of this part found."
+        ),
+    ] = "",
     rate: Annotated[float, typer.Option(min=0, help="Events per second; 0: no limit.")] = 0,
     wait: Annotated[bool, typer.Option(help="Return when all has reached the sinks.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Push logs; the broker has them all when this returns."""
     connector = _offline.connector(source)
+    cut = _cut(connector, source, scope)
     settings = local.connect(_common.settings())
     started = time.monotonic()
     if topics.raw(source) not in reach(settings).topics:
@@ -45,7 +60,7 @@ def command(
             "make it with `sentinel topics create`"
         )
     with _bar() as bar:
-        count = _send(settings, connector, source, paths, tenant, rate, bar)
+        count = _send(settings, connector, source, cut, paths, tenant, rate, bar)
     if not count:
         raise SettingsError(f"expected records in {', '.join(paths)}, found none")
     if wait:
@@ -56,6 +71,25 @@ def command(
     else:
         done = "and all of it reached the sinks" if wait else "the broker has it"
         _common.note(f"{count} records pushed to {topics.raw(source)} in {seconds} s, {done}")
+
+
+def _cut(connector: Connector, source: str, scope: str) -> Cut:
+    """Return what cuts files into messages; SettingsError for a scope of what is no scan."""
+    if not scope:
+        return connector.records
+    if not isinstance(connector, ScannerConnector):
+        found = sources(_common.settings()).items()
+        scanners = ", ".join(name for name, kind in found if issubclass(kind, ScannerConnector))
+        raise SettingsError(
+            f"expected --scope with a scanner as --source ({scanners}), found {source!r}, "
+            "whose events are of no scan; leave --scope out"
+        )
+    if len(scope) > SCOPE_LENGTH or not scope.isprintable():
+        raise SettingsError(
+            f"expected --scope of at most {SCOPE_LENGTH} printable characters, such as "
+            f"namespace/shop; found {len(scope)}: {scope[:40]!r}"
+        )
+    return partial(connector.records, scope=scope)
 
 
 def _bar() -> Progress:
@@ -74,6 +108,7 @@ def _send(
     settings: Settings,
     connector: Connector,
     source: str,
+    cut: Cut,
     paths: list[str],
     tenant: str,
     rate: float,
@@ -85,7 +120,7 @@ def _send(
     task = bar.add_task(f"pushing to {topic}", total=None)
     count = 0
     with Producer(settings) as producer:
-        reader = reading.Reader(paths, cut=connector.records)
+        reader = reading.Reader(paths, cut=cut)
         for _, raw in _paced(reader, rate):
             producer.send(topic, raw, key=connector.partition_key(raw), headers=headers)
             count += 1

@@ -129,6 +129,22 @@ async def test_findings_are_listed_worst_first_and_accepted_until_a_day(
         assert answer.status_code == 403
 
 
+async def test_findings_are_filtered_by_the_part_of_the_target_that_was_scanned(
+    client, tenant, owner
+) -> None:
+    shop = await finding(owner, tenant, scope="namespace/shop")
+    await finding(owner, tenant, scope="namespace/pay")
+    whole = await finding(owner, tenant)
+    params = {"tenant": tenant}
+
+    found = await everything(client, "/v1/findings", Findings, **params)
+    assert {each["scope"] for each in found} == {"namespace/shop", "namespace/pay", ""}
+    for scope, expected in (("namespace/shop", [shop]), ("", [whole]), ("namespace", [])):
+        found = await everything(client, "/v1/findings", Findings, **params, scope=scope, limit=1)
+        assert [each["uid"] for each in found] == expected
+    assert (await client.get(f"/v1/findings/{shop}")).json()["scope"] == "namespace/shop"
+
+
 async def test_risk_adds_up_what_is_open_and_forgets_what_is_closed(client, seed, tenant) -> None:
     now = round(NOW.timestamp() * 1000)
     week = now - 7 * 86_400_000
