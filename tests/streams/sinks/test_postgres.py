@@ -25,7 +25,7 @@ from streams.runtime.checkpoint import Position, Store
 from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows, Sink
 from streams.sinks.postgres import SQL, PostgresSink
 
-NOW = int(time.time()) // 3600 * 3_600_000  # not finer: it is in the names of tests
+NOW = int(time.time()) // 3600 * 3_600_000
 DAY = 86_400_000
 
 
@@ -167,7 +167,11 @@ async def test_looking_for_duplicates_always_uses_the_primary_key(
     assert all("_pkey on events_2" in scan for scan in scans), scans
 
 
-@pytest.mark.parametrize("arrived", [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62])
+@pytest.mark.parametrize(
+    "arrived",
+    [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62],
+    ids=["least", "before-1970", "1970", "long-ago", "far-off", "most"],  # the same at any time
+)
 async def test_absurd_times_make_no_partitions_without_end(
     sink: PostgresSink, owner: asyncpg.Connection, tenant: str, arrived: int
 ) -> None:
