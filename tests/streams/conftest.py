@@ -15,7 +15,7 @@ from streams.app import StageApp, serve
 from streams.transport import RecordBatch
 from streams.transport.offsets import Lease
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 Running = Callable[..., AbstractAsyncContextManager[None]]
 Until = Callable[[Callable[[], bool]], object]
