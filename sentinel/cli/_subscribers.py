@@ -21,6 +21,10 @@ TEST_S, LOOK_S = 30.0, 0.3
 Which = Annotated[str, typer.Argument(help="Name or id.")]
 Sources = Annotated[list[str] | None, typer.Option("--source", help="Patterns; repeat it.")]
 Rules = Annotated[list[str] | None, typer.Option("--rule", help="Ids, patterns; repeat it.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="rule, model, …; 'neural.*' for neural events; repeat it."),
+]
 Techniques = Annotated[list[str] | None, typer.Option("--technique", help="And what is below.")]
 Entities = Annotated[list[str] | None, typer.Option("--entity", help="Patterns; repeat it.")]
 Tenants = Annotated[

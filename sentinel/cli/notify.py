@@ -44,6 +44,7 @@ def add(
     min_severity: _subscribers.Least = None,
     source: _subscribers.Sources = None,
     rule: _subscribers.Rules = None,
+    alert_kind: _subscribers.Kinds = None,
     technique: _subscribers.Techniques = None,
     entity: _subscribers.Entities = None,
     of_tenant: _subscribers.Tenants = None,
@@ -60,8 +61,8 @@ def add(
             key: resolve(value) if isinstance(value, str) else value for key, value in given.items()
         },
         "filter": _subscribers.clauses(
-            min_severity=min_severity, sources=source, rules=rule, techniques=technique,
-            entities=entity, tenants=of_tenant,
+            min_severity=min_severity, sources=source, rules=rule, kinds=alert_kind,
+            techniques=technique, entities=entity, tenants=of_tenant,
         ),
         "options": _subscribers.pairs(option, json=True),
         "tenant": tenant,

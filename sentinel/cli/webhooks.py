@@ -22,6 +22,7 @@ def create(
     min_severity: _subscribers.Least = None,
     source: _subscribers.Sources = None,
     rule: _subscribers.Rules = None,
+    kind: _subscribers.Kinds = None,
     technique: _subscribers.Techniques = None,
     entity: _subscribers.Entities = None,
     of_tenant: _subscribers.Tenants = None,
@@ -35,8 +36,8 @@ def create(
         "url": url,
         "algorithm": "v1a" if ed25519 else "v1",
         "filter": _subscribers.clauses(
-            min_severity=min_severity, sources=source, rules=rule, techniques=technique,
-            entities=entity, tenants=of_tenant,
+            min_severity=min_severity, sources=source, rules=rule, kinds=kind,
+            techniques=technique, entities=entity, tenants=of_tenant,
         ),
         "options": _subscribers.pairs(option, json=True),
         "tenant": tenant,
