@@ -14,14 +14,16 @@ the folder is the user's own, made so that no one else may write to it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import re
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from detectors.batch_models.kinds import Trained
 from detectors.batch_models.train import Version
@@ -30,7 +32,38 @@ from sentinel.errors import SettingsError
 #: Workers look at the folder every two seconds.
 SETTLE_MS: Final = 6000
 HISTORY: Final = "history.json"
+MODEL: Final = "model.pkl"
 _SAFE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Change(NamedTuple):
+    """Another version of a kind scores live from now on.
+
+    Attributes
+    ----------
+    action
+        ``promote`` or ``rollback``.
+    kind, version
+        What is live then.
+    before
+        The version that was; None: there was none.
+    sha256
+        Of the version's file, in hexadecimal: which model it is, whatever its number.
+    """
+
+    action: str
+    kind: str
+    version: int
+    before: int | None
+    sha256: str
+
+
+#: Told of a change before it is made; what it raises prevents it.
+Tell = Callable[[Change], None]
+
+
+def untold(_: Change) -> None:
+    """Tell no one: for tests and rehearsals."""
 
 
 class Store:
@@ -58,7 +91,7 @@ class Store:
         number = max((row["version"] for row in self.versions(kind)), default=0) + 1
         with tempfile.TemporaryDirectory(dir=home, prefix=".new-") as made:
             about = version.about | {"version": number}
-            (Path(made) / "model.pkl").write_bytes(pickle.dumps(version.model))
+            (Path(made) / MODEL).write_bytes(pickle.dumps(version.model))
             (Path(made) / "about.json").write_text(json.dumps(about))
             shutil.copytree(made, home / f"{number:04d}")
         return number
@@ -83,7 +116,7 @@ class Store:
 
     def load(self, kind: str, version: int) -> Trained | None:
         """Return a version; None where it is not there or is none."""
-        path = self._folder / kind / f"{version:04d}" / "model.pkl"
+        path = self._folder / kind / f"{version:04d}" / MODEL
         if not path.is_file():
             return None
         found = pickle.loads(path.read_bytes())  # noqa: S301 - see the module
@@ -98,8 +131,8 @@ class Store:
             if (version := _live(history[: place + 1])) is not None
         ]
 
-    def promote(self, kind: str, version: int) -> int | None:
-        """Make a version live; return the one that was.
+    def promote(self, kind: str, version: int, tell: Tell = untold) -> int | None:
+        """Make a version live; return the one that was. `tell` hears of it unless it was live.
 
         Raises
         ------
@@ -113,23 +146,32 @@ class Store:
         history = self._history(kind)
         before = _live(history)
         if before != version:
+            tell(Change("promote", kind, version, before, self._sha256(kind, version)))
             self._write(kind, history, {"version": version})
         return before
 
-    def rollback(self, kind: str) -> int:
-        """Make the version live that was before; return it.
+    def rollback(self, kind: str, tell: Tell = untold) -> int:
+        """Make the version live that was before, once `tell` heard of it; return it.
 
         Raises
         ------
         SettingsError
-            None was.
+            None was, or it is there no more.
         """
         history = self._history(kind)
         stack = _stack(history)
         if len(stack) < 2:
             raise SettingsError(f"expected an earlier live version of {kind}, found none")
+        version, before = stack[-2], stack[-1]
+        tell(Change("rollback", kind, version, before, self._sha256(kind, version)))
         self._write(kind, history, {"rollback": True})
-        return stack[-2]
+        return version
+
+    def _sha256(self, kind: str, version: int) -> str:
+        path = self._folder / kind / f"{version:04d}" / MODEL
+        if not path.is_file():
+            raise SettingsError(f"expected version {version} of {kind} in {path}, found none")
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
     def _history(self, kind: str) -> list[dict[str, Any]]:
         path = self._folder / kind / HISTORY

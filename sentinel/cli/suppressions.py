@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import re
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-from api.deps import SQL
 from api.identity.audit import audit
 from detectors.suppress.draft import TUNING, draft
 from detectors.suppress.scope import Scope
-from sentinel import local, postgres, suppressions
-from sentinel.cli import _client, _common
+from sentinel import suppressions
+from sentinel.cli import _client, _common, _person
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
-T = TypeVar("T")
 Many = list[str] | None
 _SPAN = re.compile(r"(\d{1,5})([mhdw])")
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -52,7 +47,9 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List what keeps alerts quiet now, or will."""
-    rows = _with(lambda connection: suppressions.listed(connection, tenant, ended=ended))
+    rows = _person.transaction(
+        lambda connection: suppressions.listed(connection, tenant, ended=ended)
+    )
     if json:
         _common.print_json(*map(_object, rows))
         return
@@ -80,7 +77,7 @@ def add(
     scope = _scope(rule, source, entity, technique, kind)
     now = _now()
     _add(
-        draft("suppression", scope, tenant=tenant, owner=owner or _user(), reason=reason,
+        draft("suppression", scope, tenant=tenant, owner=owner or _person.name(), reason=reason,
               expires=_moment(expires, now), now=now),
         json,
     )  # fmt: skip
@@ -108,7 +105,7 @@ def window(
     now = _now()
     starts = _moment(start, now) if start else now
     _add(
-        draft("maintenance", scope, tenant=tenant, owner=owner or _user(), reason=reason,
+        draft("maintenance", scope, tenant=tenant, owner=owner or _person.name(), reason=reason,
               starts=starts, expires=_moment(end, now), now=now, hours=weekly),
         json,
     )  # fmt: skip
@@ -136,7 +133,7 @@ def budget(
     now = _now()
     ends = _moment(expires, now) if expires else FAR
     _add(
-        draft("budget", scope, tenant=tenant, owner=owner or _user(), reason=reason,
+        draft("budget", scope, tenant=tenant, owner=owner or _person.name(), reason=reason,
               expires=ends, now=now, per_hour=per_hour, per_day=per_day),
         json,
     )  # fmt: skip
@@ -149,7 +146,7 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """End a suppression, window or budget before its time, in some seconds."""
-    by = owner or _user()
+    by = owner or _person.name()
 
     async def work(connection: Any) -> dict[str, Any] | None:
         row = await suppressions.remove(connection, ident, by)
@@ -157,7 +154,7 @@ def remove(
             await audit(connection, f"{row['kind']}.remove", str(ident), tenant=row["tenant"])
         return row
 
-    row = _with(work)
+    row = _person.transaction(work)
     if row is None:
         raise SettingsError(
             f"expected a suppression, window or budget that holds, found none with the id {ident}; "
@@ -181,7 +178,7 @@ def _add(row: dict[str, Any], json: bool) -> None:
         await audit(connection, f"{made['kind']}.add", made["id"], detail, tenant=made["tenant"])
         return made
 
-    made = _with(work)
+    made = _person.transaction(work)
     if json:
         _common.print_json(_object(made))
     else:
@@ -244,24 +241,6 @@ def _literal(entity: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", entity)
 
 
-def _with(work: Callable[[Any], Awaitable[T]]) -> T:
-    """Do something with the table of the running stack, in one transaction, in your name."""
-
-    async def run() -> T:
-        settings = local.connect(_common.settings(), "postgres")
-        pool = await postgres.open_pool(
-            settings.postgres, postgres.API, tenant=postgres.ALL_TENANTS, size=1
-        )
-        try:
-            async with pool.acquire() as connection, connection.transaction():
-                await connection.execute(SQL["actor"], f"cli:{_user()}", "", "")
-                return await work(connection)
-        finally:
-            await pool.close()
-
-    return asyncio.run(run())
-
-
 def _object(row: dict[str, Any]) -> dict[str, Any]:
     times = ("starts", "expires", "created", "removed")
     shown = {name: None if row[name] is None else _text(row[name]) for name in times}
@@ -297,10 +276,3 @@ def _text(ms: int) -> str:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

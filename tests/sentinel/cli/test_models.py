@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import asyncpg
 import numpy as np
 import pytest
 
+from api.identity.audit import verify
 from detectors.detect import Detector
 from detectors.scoring.choose import online_models
 from sentinel.cli import _stored
@@ -23,12 +25,32 @@ from streams.sinks.base import AlertEventRow, AlertRow, EventRow, Rows
 from streams.sinks.postgres import PostgresSink
 
 SOURCE = ("--source", "cloudtrail")
+WHY = ("--reason", "it flags less of what is usual")
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SENTINEL_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def database(home, postgres, monkeypatch) -> str:
+    """Return the DSN of the database whose audit log commands write to."""
+    monkeypatch.setenv("SENTINEL_POSTGRES", postgres)
+    return postgres
+
+
+async def audited(dsn: str, tenant: str) -> list[asyncpg.Record]:
+    """Return the audit log of a tenant, oldest first."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("SELECT set_config('sentinel.tenant', '*', false)")
+        return await connection.fetch(
+            "SELECT * FROM audit_log WHERE tenant = $1 ORDER BY seq", tenant
+        )
+    finally:
+        await connection.close()
 
 
 @pytest.fixture
@@ -61,22 +83,60 @@ def rows(capsys, *args) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_from_training_to_going_back(home, logs, capsys) -> None:
+def test_from_training_to_going_back(database, logs, capsys) -> None:
     (first,) = rows(capsys, "train", logs, *SOURCE)
     assert first["events"] == 400
     assert first["parameters"]["contamination"] == 0.1
-    assert run(["models", "promote", "1", *SOURCE]) == 0
+    assert run(["models", "promote", "1", *SOURCE, *WHY]) == 0
     (second,) = rows(capsys, "train", logs, *SOURCE, "--seed", "7", "--contamination", "0.2")
     assert second["compared_with_live"]["rank_correlation"] > 0
-    assert run(["models", "promote", "2", *SOURCE]) == 0
+    assert run(["models", "promote", "2", *SOURCE, *WHY]) == 0
     assert [row["live"] for row in rows(capsys, "list", *SOURCE)] == [False, True]
-    assert run(["models", "rollback", *SOURCE]) == 0
+    assert run(["models", "rollback", *SOURCE, *WHY]) == 0
     assert [row["live"] for row in rows(capsys, "list", *SOURCE)] == [True, False]
     odd = rows(capsys, "score", logs, *SOURCE, "--limit", "3")
     assert len(odd) == 3
     assert odd[0]["anomaly"] >= odd[1]["anomaly"] >= odd[2]["anomaly"]
-    assert run(["models", "promote", "9", *SOURCE]) == 1
+    assert run(["models", "promote", "9", *SOURCE, *WHY]) == 1
     assert "expected a version of isolation_forest among 1, 2, found 9" in capsys.readouterr().err
+
+
+def test_the_audit_log_has_every_change_of_what_scores_live(home, database, logs, capsys) -> None:
+    tenant = f"tenant-{uuid4().hex}"
+    mine = (*SOURCE, "--tenant", tenant)
+    rows(capsys, "train", logs, *mine)
+    rows(capsys, "train", logs, *mine, "--seed", "7")
+    for change in (("promote", "1"), ("promote", "2"), ("promote", "2"), ("rollback",)):
+        assert run(["models", *change, *mine, "--reason", f" {' '.join(change)} "]) == 0
+    for wrong in (("promote", "9", *WHY), ("rollback", *WHY), ("promote", "2", "--reason", " ")):
+        assert run(["models", *wrong, *mine]) == 1
+    assert "expected a reason of 1 to 2000 characters" in capsys.readouterr().err
+    lines = asyncio.run(audited(database, tenant))
+    assert [line["action"] for line in lines] == [
+        "model.promote",
+        "model.promote",
+        "model.rollback",
+    ]
+    assert {line["target"] for line in lines} == {"model.batch.isolation_forest"}
+    assert all(line["actor"].startswith("cli:") for line in lines)
+    folder = home / "models" / tenant / "cloudtrail/isolation_forest"
+    files = {n: sha256((folder / f"000{n}/model.pkl").read_bytes()).hexdigest() for n in (1, 2)}
+    assert [json.loads(line["detail"]) for line in lines] == [
+        {"source": "cloudtrail", "version": version, "before": before, "reason": reason,
+         "sha256": files[version]}
+        for version, before, reason in
+        [(1, None, "promote 1"), (2, 1, "promote 2"), (1, 2, "rollback")]
+    ]  # fmt: skip
+    heads, broken = verify(lines, {})
+    assert (heads[tenant].seq, broken) == (3, [])
+
+
+def test_what_cannot_be_audited_does_not_change(home, logs, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("SENTINEL_POSTGRES", "postgresql://ada@127.0.0.1:1/sentinel")
+    rows(capsys, "train", logs, *SOURCE)
+    assert run(["models", "promote", "1", *SOURCE, *WHY]) == 1
+    assert "expected PostgreSQL to answer" in capsys.readouterr().err
+    assert [row["live"] for row in rows(capsys, "list", *SOURCE)] == [False]
 
 
 def test_a_seed_equals_having_streamed(home, logs, capsys) -> None:
@@ -102,13 +162,13 @@ def json_state(snapshot: bytes) -> bytes:
 
 
 def test_a_challenger_is_compared_on_events_later_than_both_learnt_from(
-    home, logs, tmp_path, capsys
+    database, logs, tmp_path, capsys
 ) -> None:
     events = json.loads(Path(logs).read_bytes())
     (tmp_path / "early.json").write_text(json.dumps(events[:300]))
     early = str(tmp_path / "early.json")
     rows(capsys, "train", early, *SOURCE)
-    assert run(["models", "promote", "1", *SOURCE]) == 0
+    assert run(["models", "promote", "1", *SOURCE, *WHY]) == 0
     assert "score with it in some seconds" in capsys.readouterr().err
     rows(capsys, "train", early, *SOURCE, "--seed", "7")
     (found,) = rows(capsys, "compare", "2", logs, *SOURCE)
