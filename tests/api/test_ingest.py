@@ -49,7 +49,7 @@ def received(kafka: str, source: str, key: str) -> list[tuple[bytes, dict[str, b
         consumer.assign([TopicPartition(topic, partition, 0)])
         position = 0
         while position < end:
-            message = consumer.poll(10)
+            message = consumer.poll(120)
             assert message is not None
             assert message.error() is None
             position = message.offset() + 1

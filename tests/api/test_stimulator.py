@@ -46,7 +46,7 @@ def commands(kafka: str, key: bytes) -> list[Any]:
         consumer.assign([TopicPartition(topics.COMMANDS, partition, 0)])
         position = 0
         while position < end:
-            message = consumer.poll(10)
+            message = consumer.poll(120)
             assert message is not None
             position = message.offset() + 1
             if message.key() == key:

@@ -19,7 +19,7 @@ PLACE = {"Last-Event-ID": "0"}
 @pytest.fixture
 async def browser(url: str, home: Path) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {(home / 'api-token').read_text().strip()}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as client:
         yield client
 
 
@@ -52,10 +52,10 @@ async def test_alerts_come_as_they_are_created_and_amended(browser, seed, tenant
     two = asyncio.Event()
     following = asyncio.create_task(read(browser, 3, PLACE, two, tenant=tenant))
     second = await seed.alert()
-    await asyncio.wait_for(two.wait(), 20)  # else the amendment may come as one with its alert
+    await asyncio.wait_for(two.wait(), 120)  # else the amendment may come as one with its alert
     odd = first.events[0]._replace(uid=uuid4().bytes)
     await seed.write(first._replace(count=2, events=[odd]))
-    events = await asyncio.wait_for(following, 20)
+    events = await asyncio.wait_for(following, 120)
     seen = [(kind, alert["id"], alert["count"]) for kind, _, alert in events]
     assert (seen[-1][1], seen[-1][2]) == (first.id, 2)
     assert {identity for _, identity, _ in seen} == {first.id, second.id}

@@ -68,7 +68,7 @@ def test_what_is_issued_is_read_and_short_lived(keys: Keys) -> None:
         {"exp": int(time.time()) - 1},
         {"exp": None},
         {"iat": None},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": int(time.time()) + 86_400},
         {"sub": None},
         {"sub": 7},
         {"tenant": None},
