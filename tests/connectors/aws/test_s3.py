@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import time
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -297,11 +296,8 @@ def test_thousands_of_objects(cloud, reader, trail):
     backend, body = s3_backends["123456789012"]["aws"], gzip.compress(trail(4))
     for number in range(600):
         backend.put_object("logs", f"{ROOT}{day(number % 3)}{number:05}.json.gz", body)
-    begun = time.process_time()
     pages = list(reader().read(None))
-    took = time.process_time() - begun
     assert len(set(ids(pages))) == len(ids(pages)) == 2400
-    assert took < 60  # moto's own time is in it
 
 
 #: Bytes of the large object; 2147483648 takes a minute, and as much memory as 300 MB.

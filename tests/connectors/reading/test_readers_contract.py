@@ -33,7 +33,7 @@ from sentinel.settings import Settings
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "0123456789abcdef"
 RECORDS = 60_000
-WAIT_S = 120
+WAIT_S = 240
 
 
 class Platform:
@@ -146,7 +146,7 @@ def test_kafka_killed_midway(platform: Platform, stack_settings: Settings, topic
     )
     for number in range(RECORDS):
         producer.produce(topic_name, b'{"n":%d}' % number, key=str(number).encode())
-    producer.flush(60)
+    producer.flush(240)
     platform.configure("kafka", bootstrap=stack_settings.kafka, topics=[topic_name], poll_s=1)
     killed_midway(platform, RECORDS)
 
@@ -159,7 +159,7 @@ def test_http_killed_midway_has_every_push_that_was_answered(platform: Platform)
     total, answered = 300, threading.Event()
 
     def push() -> None:
-        with httpx.Client(trust_env=False, timeout=5) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             for number in range(total):
                 while not sent(client, number):
                     time.sleep(0.02)  # as a client would, whose push was not answered

@@ -47,7 +47,7 @@ def run(settings: Settings) -> None:
     (target,) = inputs.chosen(settings)
     work = Work(settings, target, once=True)
     work.start()
-    work.join(60)
+    work.join(240)
     assert not work.is_alive()
     assert work.failed == ""
 

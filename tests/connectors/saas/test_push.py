@@ -39,12 +39,12 @@ def test_what_they_send_becomes_events(connector, case, auth, events):
     user = "" if auth else f"falco:{TOKEN}@"  # libcurl makes basic authentication of it
     body = (GOLDEN / f"{case}.raw.json").read_bytes()
     try:
-        with httpx.Client(trust_env=False, timeout=20) as client:
+        with httpx.Client(trust_env=False, timeout=120) as client:
             url = f"http://{user}127.0.0.1:{reader.port}/"
             answer = client.post(url, content=body, headers=auth)
     finally:
         reader.stopping.set()
-        thread.join(20)
+        thread.join(120)
         reader.close()
     assert answer.status_code == 200
     units = [unit for record in taken for unit in connector.split(record.value)]
