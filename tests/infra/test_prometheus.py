@@ -19,7 +19,7 @@ def tool(name: str, *args: str) -> str:
     if shutil.which(name) is None:
         pytest.skip(f"no {name}: install the Debian packages prometheus, prometheus-alertmanager")
     done = subprocess.run(
-        [name, *args], cwd=INFRA / "prometheus", capture_output=True, text=True, timeout=60
+        [name, *args], cwd=INFRA / "prometheus", capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -275,7 +275,7 @@ def test_process_that_forgets_to_close_still_ends():
     """The polling thread must not keep a finished process alive."""
     done = subprocess.run(
         [sys.executable, "-c", FORGETFUL, json.dumps(MOCK)],
-        timeout=60,
+        timeout=240,
         capture_output=True,
         check=False,
     )
@@ -301,5 +301,7 @@ def test_a_broker_that_hangs_up_is_asked_about_its_protocol(monkeypatch):
 
 
 def test_an_address_where_nothing_listens_is_told_with_its_reason():
-    with pytest.raises(KafkaError, match=r"127\.0\.0\.1:1 within 1 s, found: .*refused; is it up"):
+    with pytest.raises(
+        KafkaError, match=r"127\.0\.0\.1:1 within \d+ s, found: .*refused; is it up"
+    ):
         reach(Settings(kafka="127.0.0.1:1"), timeout_s=0.6)

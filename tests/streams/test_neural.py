@@ -139,7 +139,7 @@ def read(kafka: str, topic: str, enough) -> list[bytes]:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
         found: list[bytes] = []
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not enough(found):
             assert time.monotonic() < deadline, f"{len(found)} records of {topic}"
             found += [m.value() for m in consumer.consume(500, 0.5) if m.error() is None]
@@ -158,19 +158,19 @@ def test_replayed_through_kafka_and_killed_on_the_way_it_is_as_if_nothing_was(
     with NsxWriter(tmp_path / "rec.ns5", FS, 0.25, labels) as writer:
         writer.write(samples)
     made = sentinel(stack, "topics", "create")
-    _, said = made.communicate(timeout=120)
+    _, said = made.communicate(timeout=240)
     assert made.returncode == 0, said
-    monitor = sentinel(stack, "bci", "monitor", "--json", "--seconds", "60")
+    monitor = sentinel(stack, "bci", "monitor", "--json", "--seconds", "600")
     worker = sentinel(stack, "worker", "--stage", "neural")
     try:
         replay = sentinel(stack, "bci", "replay", str(tmp_path / "rec.ns5"), "--session", "kill",
                           "--speed", "max", "--json")  # fmt: skip
-        out, err = replay.communicate(timeout=120)
+        out, err = replay.communicate(timeout=240)
         assert replay.returncode == 0, err
         assert json.loads(out)["channels"] == 70
         read(kafka, topics.SPIKES, lambda found: len(found) > 20)
         worker.kill()
-        worker.communicate(timeout=30)
+        worker.communicate(timeout=120)
         worker = sentinel(stack, "worker", "--stage", "neural")
 
         wanted = _straight(synth, samples)
@@ -182,7 +182,7 @@ def test_replayed_through_kafka_and_killed_on_the_way_it_is_as_if_nothing_was(
     finally:
         for process in (worker, monitor):
             process.kill()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
             for pipe in (process.stdout, process.stderr):
                 pipe.close()
 

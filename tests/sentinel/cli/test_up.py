@@ -59,7 +59,7 @@ def test_up_detach_status_crash_down(sentinel):
 
     pid = {row["part"]: row["pid"] for row in rows}
     os.kill(pid["api"], signal.SIGKILL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while (now := api_row(sentinel))["restarts"] != 1 or now["state"] != "ready":
         assert time.monotonic() < deadline
     assert now["pid"] != pid["api"]
@@ -99,4 +99,4 @@ def test_ctrl_c_while_it_starts_leaves_nothing(sentinel):
         process.send_signal(signal.SIGINT)
         assert "interrupted while it started: all is stopped" in process.stderr.read()
     assert process.returncode == 1
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=60)[1]

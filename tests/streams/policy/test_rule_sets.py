@@ -118,7 +118,7 @@ async def test_a_signal_asks_for_a_look_at_once(settings: Settings) -> None:
     running = asyncio.create_task(watch.run())
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGHUP)
-    await asyncio.wait_for(taken.wait(), 30)
+    await asyncio.wait_for(taken.wait(), 120)
     running.cancel()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 

@@ -128,7 +128,7 @@ class Worker:
     async def handled(self, offset: int) -> None:
         """Wait until the records before `offset` are processed."""
         held = self.runner._held[self.place]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while held.next_offset < offset or held.lock.locked():
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)

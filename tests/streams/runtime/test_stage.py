@@ -197,7 +197,7 @@ async def test_a_worker_frozen_within_a_transaction_does_not_block_its_successor
         position = stage.Position("normalize", place, 0, owner, 7, {"rows": []}, b"late")
         await store.save(position, connection)
         other = uuid4()
-        assert await asyncio.wait_for(store.claim("normalize", place, 0, other), 20) is None
+        assert await asyncio.wait_for(store.claim("normalize", place, 0, other), 120) is None
         with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is up to the driver
             await transaction.commit()
         assert database.is_passing(caught.value)
@@ -237,7 +237,7 @@ async def test_what_a_quiet_partition_holds_back_is_let_go_and_saved(worker, sto
     mine = worker()
     await mine.start()
     event = mine.put(records([b"a"], *mine.place))
-    await asyncio.wait_for(event.done.wait(), 20)
+    await asyncio.wait_for(event.done.wait(), 120)
     assert [sent.value for sent in mine.producer.durable] == [b"1 a!"]
     row = await saved(store, mine.place)
     assert (row.next_offset, "flush" in row.ledger) == (1, False)
@@ -330,7 +330,7 @@ async def test_errors_of_a_task_end_the_process(worker, records, death, monkeypa
     monkeypatch.setattr(Pairs, "process", lambda self, batch: 1 / 0)
     event = mine.put(records([b"a"], *mine.place))
     with pytest.raises(DiedError):
-        await asyncio.wait_for(mine.agent, 20)
+        await asyncio.wait_for(mine.agent, 120)
     assert death == [70]
     assert not event.acked
 
