@@ -104,7 +104,7 @@ def send(outlet: Any, first: int, count: int, value: float, zero: float) -> None
 def pull(inlet: Any, count: int) -> list[Any]:
     """Return blocks of at least `count` samples."""
     found: list[Any] = []
-    for _ in range(50):
+    for _ in range(600):
         found += inlet.pull(0.2)
         if sum(len(block.samples) for block in found) >= count:
             return found
@@ -117,7 +117,7 @@ def test_a_live_stream_is_parted_where_samples_are_missing(sender):
     name, outlet, pylsl = sender
     with Inlet(name, 0.5) as inlet:
         assert (inlet.fs, inlet.labels) == (1000.0, ("a", "b", "c", "d"))
-        assert outlet.wait_for_consumers(10)
+        assert outlet.wait_for_consumers(120)
         zero = pylsl.local_clock() - 2.0
         send(outlet, 0, 200, 1.0, zero)
         send(outlet, 200, 100, 30_000.0, zero)
@@ -139,7 +139,7 @@ def test_catching_up_drops_what_waits_as_a_gap(sender):
 
     name, outlet, pylsl = sender
     with Inlet(name, 0.5) as inlet:
-        assert outlet.wait_for_consumers(10)
+        assert outlet.wait_for_consumers(120)
         zero = pylsl.local_clock() - 5.0
         send(outlet, 0, 100, 0.0, zero)
         pull(inlet, 100)
@@ -159,14 +159,15 @@ def test_no_stream_of_that_name_is_said():
         Inlet("none-such", timeout_s=0.1)
 
 
-def test_blocks_for_the_topic_count_on_and_end_with_empty_ones(sender):
+def test_blocks_for_the_topic_count_on_and_end_with_empty_ones(sender, monkeypatch):
     from bci.formats.lsl import Inlet
     from sentinel.cli._bci import live
 
     name, outlet, pylsl = sender
     said: list[str] = []
+    monkeypatch.setattr(live, "MOST_LAG_S", 1000.0)  # a slow machine is no loss here
     with Inlet(name, 0.5) as inlet:
-        assert outlet.wait_for_consumers(10)
+        assert outlet.wait_for_consumers(120)
         zero = pylsl.local_clock() - 0.5
         send(outlet, 0, 120, 1.0, zero)
         send(outlet, 400, 100, 1.0, zero)
