@@ -152,7 +152,7 @@ def running(home: Path) -> Iterator[Secured]:
     parts = [_start(home, each) for each in (kafka, database.prepare(home, chosen, _silent))]
     try:
         for part in parts:
-            part.wait_ready(90)
+            part.wait_ready(240)
         _add_user(admin)
         yield made
     finally:
@@ -218,7 +218,7 @@ class Tls:
         self._loop.close()
 
     def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = asyncio.current_task()
@@ -274,4 +274,4 @@ def _add_user(admin: AdminClient) -> None:
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
     wanted = UserScramCredentialUpsertion(USER, info, PASSWORD.encode())
     for done in admin.alter_user_scram_credentials([wanted]).values():
-        done.result(30)
+        done.result(120)

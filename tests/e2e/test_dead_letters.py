@@ -49,7 +49,7 @@ def produce(platform, tenant):
     def send(*values):
         for value in values:
             client.produce("raw.cloudtrail", value, headers={"tenant": tenant})
-        assert client.flush(30) == 0
+        assert client.flush(120) == 0
         platform.json("push", "-", "--source", "cloudtrail", "--tenant", tenant, "--wait",
                       stdin=event(eventID=f"marker-{tenant}"))  # fmt: skip
 

@@ -16,7 +16,7 @@ def hour(seed: int) -> bytes:
 
 def wait(platform, tenant, ident, state):
     """Return once a suppression has a state, which takes some seconds by design."""
-    for _ in range(60):
+    for _ in range(120):
         rows = platform.json("suppressions", "list", "--all", "--tenant", tenant)
         if {row["id"]: row["state"] for row in rows}[ident] == state:
             return

@@ -17,7 +17,7 @@ from sentinel.settings import Settings
 from tests.e2e.conftest import Platform
 from tests.e2e.secured import PASSWORD, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_everything_works_over_tls_and_passwords(platform, secured, tmp_path):
     token = (platform.home / "api-token").read_text().strip()
     for part in ("kafka", "db", "ml"):
         asked = Request(f"{api}/health/{part}", headers={"Authorization": f"Bearer {token}"})
-        with urlopen(asked, timeout=30) as answer:
+        with urlopen(asked, timeout=120) as answer:
             assert json.load(answer)["ok"], part
 
 
@@ -93,7 +93,8 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_the_broker_does_not_take_is_named(secured, monkeypatch, name):
     monkeypatch.setattr(cluster, "DENIED_S", 0.2)
-    monkeypatch.setattr(cluster, "CLOSED_S", 0.5)
+    if name == "no TLS":  # else a refusal may come after the first closed connection
+        monkeypatch.setattr(cluster, "CLOSED_S", 0.5)
     changes, expected = WRONG[name]
     given = secured.sasl_settings()
     if name == "no certificate":
@@ -131,5 +132,5 @@ def test_other_proofs_are_taken_too(secured, platform, proof):
     topic = "feedback"
     with Producer(settings) as producer:
         producer.send(topic, b"said", key=proof.encode())
-    assert [r.value for r in tail(settings, topic, proof.encode(), 10, 30)] == [b"said"]
+    assert [r.value for r in tail(settings, topic, proof.encode(), 10, 120)] == [b"said"]
     assert kafka.describe_topics(settings)

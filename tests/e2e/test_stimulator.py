@@ -25,7 +25,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("manualStimulus", {"electrode": 7, "configID": 1}),
     ("manualStimulus", {"electrode": 97, "configID": 1}),
 ]
-WAIT_S = 60.0
+WAIT_S = 180.0
 
 
 def state_after(client: httpx.Client, device: str, last: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def test_calls_reach_the_device_in_order_and_are_audited(platform, tenant):
     token = (platform.home / "api-token").read_text().strip()
     url = json.loads((platform.home / "stack.json").read_text())["api"]
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
         for call, arguments in CALLS:
             answer = client.post(f"{URL}/{call}", params={"device": tenant}, json=arguments)
             assert answer.status_code == 202, answer.text
