@@ -104,7 +104,7 @@ def checked(response: httpx.Response) -> httpx.Response:
 def _pointer(problem: Mapping[str, Any], query: str) -> str:
     """Return the query with a mark below the place that an error names."""
     columns = [error["column"] for error in problem.get("errors", ()) if "column" in error]
-    if not columns or len(query) > WIDEST or not query.isprintable():
+    if not columns or not 0 < len(query) <= WIDEST or not query.isprintable():
         return ""
     return f"\n  {query}\n  {' ' * (columns[0] - 1)}^"
 

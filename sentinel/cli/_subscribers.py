@@ -12,6 +12,7 @@ import typer
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SentinelError, SettingsError
+from sentinel.settings import resolve
 
 COLUMNS = ("name", "kind", "where", "enabled", "pending", "succeeded_at", "failing_since", "id")
 LOG = ("created_at", "type", "state", "attempts", "status", "error", "id")
@@ -64,6 +65,14 @@ def pairs(given: list[str] | None, *, json: bool) -> dict[str, Any]:
     return found
 
 
+def configured(given: list[str] | None) -> dict[str, Any]:
+    """Read the fields of a channel; ``env:VARIABLE`` and ``file:/path`` are looked up."""
+    found = pairs(given, json=False)
+    return {
+        key: resolve(value) if isinstance(value, str) else value for key, value in found.items()
+    }
+
+
 def send(client: httpx.Client, method: str, path: str, body: Any = None) -> Any:
     """Send JSON and return the answer's, None where there is none."""
     answer = _client.checked(client.request(method, path, json=body))
@@ -85,7 +94,11 @@ def find(client: httpx.Client, path: str, which: str) -> dict[str, Any]:
     if found:
         ids = ", ".join(f"{each['id']} ({each['tenant']})" for each in found)
         raise SentinelError(f"expected one of the name {which!r}, found {len(found)}: {ids}")
-    raise SentinelError(f"expected a name or id, found {which!r}, which there is none of")
+    group_ = path.rpartition("/")[2].replace("notifications", "notify")
+    raise SentinelError(
+        f"expected a name or id, found {which!r}, which there is none of; "
+        f"`sentinel {group_} list` shows them"
+    )
 
 
 def show(found: Any, json: bool, title: str) -> None:
@@ -100,9 +113,9 @@ def show(found: Any, json: bool, title: str) -> None:
     _common.print_table(title, ("field", "value"), rows)
 
 
-def group(path: str, noun: str) -> typer.Typer:
-    """Return the commands over what is at `path`."""
-    app = typer.Typer(no_args_is_help=True)
+def group(path: str, noun: str, told: str | None) -> typer.Typer:
+    """Return the commands over what is at `path`; `told` is their help."""
+    app = typer.Typer(no_args_is_help=True, help=told)
 
     @app.command("list")
     def list_(json: JsonOption = False) -> None:
@@ -130,9 +143,56 @@ def group(path: str, noun: str) -> typer.Typer:
             found = find(client, path, which)
         show(found, json, found["name"])
 
+    _changes(app, path)
     _switches(app, path)
     _deliveries(app, path)
     return app
+
+
+def _changes(app: typer.Typer, path: str) -> None:
+    @app.command("set")
+    def change(
+        which: Which,
+        name: Annotated[str | None, typer.Option(help="Call it this from now on.")] = None,
+        config: Annotated[
+            list[str] | None,
+            typer.Option(help="NAME=VALUE, such as url=https://…; env:VARIABLE, file:/path."),
+        ] = None,
+        min_severity: Least = None,
+        source: Sources = None,
+        rule: Rules = None,
+        technique: Techniques = None,
+        entity: Entities = None,
+        of_tenant: Tenants = None,
+        everything: Annotated[
+            bool, typer.Option("--everything", help="Take its filter off: all alerts.")
+        ] = False,
+        option: Settings = None,
+        json: JsonOption = False,
+    ) -> None:
+        """Change it; a filter takes the place of the one before, what is not given stays."""
+        wanted = clauses(
+            min_severity=min_severity, sources=source, rules=rule, techniques=technique,
+            entities=entity, tenants=of_tenant,
+        )  # fmt: skip
+        if everything and wanted:
+            raise SettingsError("expected a filter or --everything, found both")
+        body: dict[str, Any] = {"name": name, "config": configured(config)}
+        body = {key: value for key, value in body.items() if value}
+        if everything or wanted:
+            body["filter"] = wanted
+        options = pairs(option, json=True)
+        if not body and not options:
+            raise SettingsError("expected something to change, such as --min-severity high")
+        with _client.connect() as client:
+            found = find(client, path, which)
+            if options:
+                body["options"] = found["options"] | options
+            changed = send(client, "PATCH", f"{path}/{found['id']}", body)
+        if json:
+            _common.print_json(changed)
+        else:
+            _common.note(f"changed {changed['name']}: {', '.join(sorted(body))}")
 
 
 def _switches(app: typer.Typer, path: str) -> None:
@@ -140,19 +200,25 @@ def _switches(app: typer.Typer, path: str) -> None:
     def enable(which: Which) -> None:
         """Switch it on again; what waited is sent, in order."""
         with _client.connect() as client:
-            send(client, "PATCH", f"{path}/{find(client, path, which)['id']}", {"enabled": True})
+            one = f"{path}/{find(client, path, which)['id']}"
+            found = send(client, "PATCH", one, {"enabled": True})
+        _common.note(f"{found['name']} is on; deliveries that wait: {found['pending']}")
 
     @app.command()
     def disable(which: Which) -> None:
         """Switch it off; nothing new is written down for it, what waits is kept."""
         with _client.connect() as client:
-            send(client, "PATCH", f"{path}/{find(client, path, which)['id']}", {"enabled": False})
+            one = f"{path}/{find(client, path, which)['id']}"
+            found = send(client, "PATCH", one, {"enabled": False})
+        _common.note(f"{found['name']} is off; deliveries that are kept: {found['pending']}")
 
     @app.command()
     def delete(which: Which) -> None:
         """Delete it, with what it was still to be told and its log."""
         with _client.connect() as client:
-            send(client, "DELETE", f"{path}/{find(client, path, which)['id']}")
+            found = find(client, path, which)
+            send(client, "DELETE", f"{path}/{found['id']}")
+        _common.note(f"deleted {found['name']}")
 
 
 def _deliveries(app: typer.Typer, path: str) -> None:

@@ -8,11 +8,10 @@ import typer
 
 from sentinel.cli import _client, _common, _subscribers
 from sentinel.cli._common import JsonOption
-from sentinel.settings import resolve
 from sentinel.subscribers.kinds import KINDS
 
 PATH = "/v1/notifications"
-app = _subscribers.group(PATH, "Channels")
+app = _subscribers.group(PATH, "Channels", __doc__)
 
 
 @app.command()
@@ -53,13 +52,10 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Tell a channel of alerts from now on."""
-    given = _subscribers.pairs(config, json=False)
     body = {
         "name": name,
         "kind": kind,
-        "config": {
-            key: resolve(value) if isinstance(value, str) else value for key, value in given.items()
-        },
+        "config": _subscribers.configured(config),
         "filter": _subscribers.clauses(
             min_severity=min_severity, sources=source, rules=rule, kinds=alert_kind,
             techniques=technique, entities=entity, tenants=of_tenant,

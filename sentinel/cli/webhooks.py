@@ -11,7 +11,7 @@ from sentinel.cli._common import JsonOption
 from sentinel.cli._subscribers import Which
 
 PATH = "/v1/webhooks"
-app = _subscribers.group(PATH, "Webhooks")
+app = _subscribers.group(PATH, "Webhooks", __doc__)
 
 
 @app.command()

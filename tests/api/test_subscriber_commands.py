@@ -71,14 +71,40 @@ async def test_a_webhook_from_making_to_deleting(sentinel, receiver, sending, te
     assert [row["state"] for row in rows] == ["delivered"]
     status, rows, _ = await sentinel("webhooks", "replay", name, "--state", "delivered", "--json")
     assert rows == [{"replayed": 1}]
-    assert (await sentinel("webhooks", "disable", name))[0] == 0
+    assert "is off" in (await sentinel("webhooks", "disable", name))[2]
     assert (await sentinel("webhooks", "show", name, "--json"))[1][0]["enabled"] is False
     assert (await sentinel("webhooks", "enable", made["id"]))[0] == 0
     status, rows, _ = await sentinel("webhooks", "list", "--json")
     assert made["id"] in {row["id"] for row in rows}
     assert (await sentinel("webhooks", "delete", name))[0] == 0
     status, _, err = await sentinel("webhooks", "show", name)
-    assert (status, "expected a name or id" in err) == (1, True)
+    assert (status, "`sentinel webhooks list` shows them" in err) == (1, True)
+
+
+async def test_a_webhook_is_changed_and_keeps_what_is_not_given(sentinel, receiver, tenant):
+    name = f"late-{tenant[-8:]}"
+    _, (made,), _ = await sentinel(
+        "webhooks", "create", name, f"{receiver.url}/hook", "--tenant", tenant,
+        "--rule", "aws_*", "--option", "concurrency=2", "--json",
+    )  # fmt: skip
+    status, (found,), _ = await sentinel(
+        "webhooks", "set", name, "--min-severity", "high", "--option", "batch_size=5", "--json"
+    )
+    assert status == 0
+    (clause,) = found["filter"]
+    assert {key for key, value in clause.items() if value} == {"min_severity"}
+    assert found["options"] == made["options"] | {"batch_size": 5}
+    config = f"url={receiver.url}/other"
+    status, _, err = await sentinel("webhooks", "set", name, "--everything", "--config", config)
+    assert (status, err) == (0, f"changed {name}: config, filter\n")
+    _, (found,), _ = await sentinel("webhooks", "show", name, "--json")
+    assert (found["filter"], found["config"]["url"]) == ([], f"{receiver.url}/other")
+    assert found["options"]["batch_size"] == 5
+    status, _, err = await sentinel("webhooks", "set", name)
+    assert (status, "expected something to change" in err) == (1, True)
+    status, _, err = await sentinel("webhooks", "set", name, "--everything", "--rule", "x")
+    assert (status, "found both" in err) == (1, True)
+    assert (await sentinel("webhooks", "delete", name))[2] == f"deleted {name}\n"
 
 
 async def test_a_channel_with_a_secret_from_a_file(sentinel, receiver, sending, tenant, tmp_path):

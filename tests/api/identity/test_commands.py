@@ -1,4 +1,4 @@
-"""`sentinel users|keys|tenants|audit`, as an administrator runs them on the machine."""
+"""`sentinel users|roles|keys|tenants|audit`, as an administrator runs them on the machine."""
 
 from __future__ import annotations
 
@@ -86,6 +86,26 @@ async def test_a_user_from_invitation_to_removal(sentinel: Sentinel, url: str, t
     assert "there is no user ada" in gone.err
     twice = [await sentinel("users", "add", "bob", *of) for _ in range(2)]
     assert "already" in twice[1].err
+
+
+async def test_a_tenant_has_roles_of_its_own(sentinel: Sentinel, tenant) -> None:
+    of = ("--tenant", tenant)
+    some = ("--permission", "alerts:read", "--permission", "exports:read")
+    made = await sentinel("roles", "set", "night-shift", *some, *of)
+    assert made.status == 0, made.err
+    assert "may alerts:read, exports:read" in made.err
+    assert (await sentinel("users", "add", "eve", "--role", "night-shift", *of)).status == 0
+    roles = {row["name"]: row for row in (await sentinel("roles", "list", *of, "--json")).rows}
+    assert roles["night-shift"]["permissions"] == ["alerts:read", "exports:read"]
+    assert roles["viewer"]["tenant"] is None
+    assert "night-shift" in (await sentinel("roles", "list", *of)).out
+    assert "exports:read" in (await sentinel("roles", "permissions")).out
+    used = await sentinel("roles", "remove", "night-shift", *of)
+    assert (used.status, "in use" in used.err) == (1, True)
+    await sentinel("users", "remove", "eve", *of)
+    assert (await sentinel("roles", "remove", "night-shift", *of)).status == 0
+    wrong = await sentinel("roles", "set", "x", "--permission", "all", *of)
+    assert (wrong.status, "expected some of alerts:read" in wrong.err) == (1, True)
 
 
 async def test_keys_are_made_shown_once_and_revoked(sentinel: Sentinel, url: str, tenant) -> None:
