@@ -365,7 +365,6 @@ async def test_a_partition_that_is_not_read_any_more_is_read_by_a_new_consumer(
     settings, topic, producer, running, until, monkeypatch
 ):
     """As after a bug of the client library: the broker has records, and none comes."""
-    monkeypatch.setattr(member, "DEAF_S", 1.0)
     name = topic()
     fill(producer, name, 10)
     agent, hooks = Recorder(), Hooks(start=-2)
@@ -377,6 +376,9 @@ async def test_a_partition_that_is_not_read_any_more_is_read_by_a_new_consumer(
         await asyncio.wrap_future(pump._commands.call(lambda: pump._consumer.pause(there)))
         hooks.start = 10
         fill(producer, name, 5)
+        with monkeypatch.context() as impatient:  # until it noticed: a new one may be slow
+            impatient.setattr(member, "DEAF_S", 1.0)
+            await until(lambda: any(call == "lost" for call, _ in hooks.calls))
         await until(lambda: len(agent.values) == 15)
     assert [call for call, _ in hooks.calls] == ["assigned", "lost", "assigned", "revoked"]
 
