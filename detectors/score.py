@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.enrich.networks import packed_address
 from schemas.batch import EventBatch
 
 #: Decades of rarity that make a score of 1.
@@ -86,11 +87,17 @@ def multipliers(batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def intelligence(batch: EventBatch, row: int) -> dict[str, str]:
-    """Return what an explanation says of indicators; nothing where there are none."""
+    """Return what an explanation says of indicators; nothing where there are none.
+
+    It names the addresses that were looked up, source and actor, as the event spells them.
+    """
     if batch.weight is None or not (weight := float(batch.weight[row])):
         return {}
+    spelled = dict.fromkeys((batch.src_ip.at(row), batch.entity.at(row)))
+    values = " or ".join(value for value in spelled if packed_address(value) is not None)
     factor = 1 + INTELLIGENCE * weight
-    return {"intelligence": f"indicators of weight {weight:.2f} raise the score by {factor:.2f}"}
+    told = f"{values}: indicators of weight {weight:.2f} raise the score by {factor:.2f}"
+    return {"intelligence": told}
 
 
 def combine(anomaly: NDArray[np.float64], multiplier: NDArray[np.float64]) -> NDArray[np.float64]:

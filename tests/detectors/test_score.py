@@ -51,12 +51,14 @@ def test_a_finding_in_progress_is_no_failure(event_batch) -> None:
 
 
 def test_indicators_raise_what_is_odd_by_half_at_most(event_batch) -> None:
-    batch = event_batch([{"class_uid": 6003, "activity_id": 1}] * 3)
+    events = [{"class_uid": 6003, "activity_id": 1, "src_ip": f"192.0.2.{n}"} for n in range(3)]
+    batch = event_batch(events)
     plain = multipliers(batch, np.arange(3))
     batch.weight = np.array([0, 0.5, 1], np.float32)
     assert (multipliers(batch, np.arange(3)) / plain).tolist() == [1, 1.25, 1.5]
     assert intelligence(batch, 0) == {}
-    assert "0.50 raise the score by 1.25" in intelligence(batch, 1)["intelligence"]
+    (told,) = intelligence(batch, 1).values()
+    assert told == "192.0.2.1: indicators of weight 0.50 raise the score by 1.25"
 
 
 def test_score_is_capped_and_never_nan() -> None:
