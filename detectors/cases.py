@@ -10,6 +10,9 @@ A correlation has sequences instead: ``{name, match, events}``, a list of
 In texts of events are replaced: ``{time}`` by the time in ISO 8601, ``{s}`` and ``{ms}`` by it in
 seconds and milliseconds since the epoch (a number where there is nothing else), ``{n}`` by the
 number of the repetition, ``{id}`` by a UUID of the event's own, ``{serial}`` by its number.
+
+A case of a rule on look-ups says what they know, by address or name:
+``known: {203.0.113.10: {confidence: 90}}``; see `Said`. Of all else nothing is known.
 """
 
 from __future__ import annotations
@@ -28,6 +31,13 @@ from sigma.exceptions import SigmaError
 
 from detectors.correlation.rules import Correlation
 from detectors.engine.condition import Rule
+from detectors.enrich.attack import Attack
+from detectors.enrich.benign import BenignList, BenignTable
+from detectors.enrich.context import Context, Entry
+from detectors.enrich.enricher import Tables
+from detectors.enrich.geo import Geo
+from detectors.enrich.indicators import IP, Indicator
+from detectors.enrich.table import IndicatorTable
 from sentinel.errors import RuleError
 
 #: When the first event of a sequence is: 2026-03-02 09:00 UTC, a Monday.
@@ -93,6 +103,29 @@ def _span(text: str) -> int:
         raise RuleError(f"expected a time such as 90s, found {text!r}") from error
 
 
+class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What look-ups know of an address or name in a case; see `streams.policy.known`.
+
+    Attributes
+    ----------
+    confidence, feed, labels
+        Of the one indicator for it (addresses alone); None: there is none.
+    benign
+        Names of the benign lists that have it.
+    owner, criticality, environment, tags
+        Of the asset or identity that it is, where any is given.
+    """
+
+    confidence: int | None = None
+    feed: str = "example"
+    labels: tuple[str, ...] = ()
+    benign: tuple[str, ...] = ()
+    owner: str = ""
+    criticality: str = ""
+    environment: str = ""
+    tags: tuple[str, ...] = ()
+
+
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One case.
 
@@ -104,6 +137,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Whether the rule has to match any of its events.
     event, raw, events
         The event as a JSON object, or as text in the source's own format, or a sequence: one.
+    known
+        What look-ups know, by address or name.
     """
 
     name: str
@@ -111,6 +146,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event: dict[str, Any] | None = None
     raw: str | None = None
     events: list[Step] = []
+    known: dict[str, Said] = {}
 
     @property
     def sequence(self) -> list[Sent]:
@@ -122,6 +158,28 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 data = step.written(at_ms, number, len(sent))
                 sent.append(Sent(step.source, at_ms, data))
         return sorted(sent, key=lambda each: each.at_ms)
+
+    @property
+    def tables(self) -> Tables:
+        """What is looked up, of all that the case knows."""
+        said = self.known.items()
+        return Tables(
+            Geo(),
+            IndicatorTable(
+                Indicator(IP, key, each.feed, each.confidence, labels=each.labels)
+                for key, each in said
+                if each.confidence is not None
+            ),
+            BenignTable(
+                BenignList(name, "string", (key,)) for key, each in said for name in each.benign
+            ),
+            Context(
+                Entry(key, "asset", "", each.owner, each.criticality, each.environment, each.tags)
+                for key, each in said
+                if each.owner or each.criticality or each.environment or each.tags
+            ),
+            Attack(),
+        )
 
     @property
     def data(self) -> bytes:

@@ -29,7 +29,7 @@ from schemas.columns.records import Texts
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
-from streams.policy.known import Knowing, asks, own
+from streams.policy.known import Knowing, asks, own, possible
 from streams.policy.suppressions import Board
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin
@@ -167,7 +167,7 @@ class Normalizer:
 
     def compiled(self, rules: RuleSet) -> Compiled:
         """Compile rules for `use`; takes long, changes nothing, may run on another thread."""
-        selected = rules.select(self._connector.logsources)
+        selected = possible(rules.select(self._connector.logsources), self._enricher())
         fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
         grouped = extract.fields(rules.plan, selected.rules)
         decoder = self._connector.decoder(own(fields | grouped))
@@ -299,10 +299,10 @@ class Normalizer:
         explained: set[Subject] = set()
         hits, errors, events = self.matcher.match(decoded), self.matcher.errors, decoded
         if self._knowing is not None:
-            events = self._knowing.events(batch, decoded)
-            hits += self._knowing.matcher.match(events)
+            events = known = self._knowing.events(batch, decoded)
+            hits += self._knowing.match(known)
             hits.sort(key=itemgetter(0))
-            errors = errors + self._knowing.matcher.errors
+            errors = errors + self._knowing.errors
         if hits and (tunings := self._board.policy.tunings):
             hits = tunings.hits(hits, batch)
         for row, rule_id, error in errors:

@@ -20,6 +20,7 @@ from sentinel.cli._offline import Problems
 from sentinel.errors import SettingsError
 from sentinel.reading import Reader
 from sentinel.settings import Settings
+from streams.policy.known import asks
 from streams.policy.rule_sets import load_rules
 from streams.policy.suppressions import Board
 from streams.rehearsal.backtest import Outcome, compare, run
@@ -66,7 +67,8 @@ def command(
     Models start knowing nothing, as at the beginning of that time; on stored events suppressions,
     budgets and what the tenant set of rules hold as they did then. With --against, alerts are
     marked ``-`` where only those rules have them, ``+`` where only --rules has, ``~`` where
-    both have and the events differ.
+    both have and the events differ. Rules that ask look-ups (intel.*) get what SENTINEL_INTEL
+    has now, not what was known then.
     """
     settings = _common.settings()
     if paths:
@@ -91,6 +93,16 @@ def _try(
     given = RuleSet.load(list(dirs)) if dirs else load_rules(settings)
     for path, reason in [(each.path, each.reason) for each in given.unsupported][:5]:
         _common.note(f"left out: {path}: {reason}")
+    asking = sum(asks(rule.fields) for rule in given.rules)
+    if asking and settings.intel:
+        _common.note(
+            f"{asking} rules ask look-ups: what {settings.intel} has now counts, not what was "
+            "known then"
+        )
+    elif asking:
+        _common.note(
+            f"{asking} rules ask look-ups, and SENTINEL_INTEL names none: nothing is known"
+        )
     outcome = run(messages, given, sources(settings), settings, board)
     _common.note(
         f"{outcome.events} events, {outcome.dead_letters} that are none, {len(outcome.alerts)} "

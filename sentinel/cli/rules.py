@@ -20,6 +20,7 @@ from sentinel.cli._rules.intake import import_rules, promote
 from sentinel.cli._rules.seen import Seen
 from sentinel.cli._rules.tune import tune, tuned
 from sentinel.errors import RuleError
+from streams.policy.known import asks
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 app.command("import")(import_rules)
@@ -86,6 +87,9 @@ def check_rules(
     if idle:
         more = "" if firing else "; --firing names them"
         done += f"; {len(idle)} of them can hardly fire here, for want of a source or field{more}"
+    asking = sum(asks(rule.fields) for rule in ruleset.rules)
+    if asking and not _common.settings().intel:
+        done += f"; {asking} ask look-ups, and SENTINEL_INTEL names none"
     _common.note(done)
     own = [each.path for each in ruleset.unsupported if Path(each.path).is_relative_to(OWN)]
     if own:

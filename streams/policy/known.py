@@ -14,19 +14,25 @@ intel.entity.owner        of who acted; likewise, and ``feed`` and the like wher
 ========================  ======================================================================
 
 A field of which nothing is known is absent (``field: null`` matches). Such rules have a matcher
-of their own: what others remember by a source's own fields does not hold for them.
+of their own: what others remember by a source's own fields does not hold for them. Where no
+folder of look-ups is set, rules that match only what is known are left out (`possible`); where
+one is, they see the events alone of which something is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from detectors.engine.access import Getter
 from detectors.engine.condition import Rule
 from detectors.enrich.enricher import NOTHING, Enricher, Row
-from detectors.fields import KNOWN
-from detectors.match import Matcher
+from detectors.fields import KNOWN, alternatives
+from detectors.match import Matcher, RuleFailure
+from detectors.sigma import RuleSet
 from schemas.batch import EventBatch
 
 PREFIX: Final = KNOWN
@@ -55,9 +61,71 @@ def asks(fields: Iterable[str]) -> bool:
     return any(field.startswith(PREFIX) for field in fields)
 
 
+def is_known(field: str) -> bool:
+    """Say whether look-ups have a field: it is in the table of the module."""
+    return field.startswith(PREFIX) and _getter(field) is not _absent
+
+
 def own(fields: Iterable[str]) -> frozenset[str]:
     """Return the fields that the source itself has."""
     return frozenset(field for field in fields if not field.startswith(PREFIX))
+
+
+def possible(rules: RuleSet, enricher: Enricher | None) -> RuleSet:
+    """Return the rules that can match: without look-ups none that needs something to be known."""
+    if enricher is not None:
+        return rules
+    return RuleSet(
+        (rule for rule in rules.rules if not _needs(rule)), rules.unsupported, rules.plan
+    )
+
+
+def _needs(rule: Rule) -> bool:
+    """Say whether a rule matches only where something is known."""
+    return asks(rule.fields) and all(asks(fields) for fields in alternatives(rule))
+
+
+class _Events(Sequence[Known]):
+    """The events of a batch with what is known, each made when it is looked at.
+
+    Parameters
+    ----------
+    decoded
+        The events.
+    src, entity
+        What is known, for each event its number in that, of the address and of who acted.
+    """
+
+    def __init__(
+        self,
+        decoded: Sequence[Any],
+        src: tuple[Sequence[Row], NDArray[np.integer[Any]]],
+        entity: tuple[Sequence[Row], NDArray[np.integer[Any]]],
+    ) -> None:
+        self._decoded, self._src, self._entity = decoded, src, entity
+
+    def __len__(self) -> int:
+        return len(self._decoded)
+
+    @overload
+    def __getitem__(self, row: int) -> Known: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Known]: ...
+    def __getitem__(self, row: int | slice) -> Known | Sequence[Known]:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        (src, at), (entity, who) = self._src, self._entity
+        return Known(self._decoded[row], src[at[row]], entity[who[row]])
+
+    def known(self) -> list[int]:
+        """Return the rows of which anything is known."""
+        found = np.zeros(len(self), bool)
+        for rows, index in (self._src, self._entity):
+            told = np.array([row is not NOTHING for row in rows], bool)
+            if told.any():
+                found |= told[index]
+        rows_of: list[int] = np.flatnonzero(found).tolist()
+        return rows_of
 
 
 class Knowing:
@@ -79,7 +147,11 @@ class Knowing:
         self._getter: Callable[[str], Getter] = decoder.getter
         text = getattr(decoder, "text", None)
         of_known = None if text is None else lambda known: text(known.event)
-        self.matcher = Matcher(list(rules), self.getter, of_known)
+        asking = list(rules)
+        self._need = all(map(_needs, asking))
+        self.matcher = Matcher(asking, self.getter, of_known)
+        #: What rules raised in the last call of `match`, as `Matcher.errors`.
+        self.errors: list[RuleFailure] = []
 
     def getter(self, field: str) -> Getter:
         """Return a function from a `Known` to the value of a field."""
@@ -88,18 +160,26 @@ class Knowing:
         inner = self._getter(field)
         return lambda known: inner(known.event)
 
-    def events(self, batch: EventBatch, decoded: Sequence[Any]) -> list[Known]:
+    def events(self, batch: EventBatch, decoded: Sequence[Any]) -> _Events:
         """Return the events of a batch with what is known; looks distinct values up, once each."""
         if self._enricher is None:
-            return [Known(event, NOTHING, NOTHING) for event in decoded]
+            none = (NOTHING,), np.zeros(len(decoded), np.int32)
+            return _Events(decoded, none, none)
         enricher = Enricher(self._enricher.tables)  # the same for both columns
         src = enricher.addresses(batch.src_ip.values)
         entity = enricher.addresses(batch.entity.values)
-        places = zip(batch.src_ip.index.tolist(), batch.entity.index.tolist(), strict=True)
-        return [
-            Known(event, src[at], entity[who])
-            for event, (at, who) in zip(decoded, places, strict=True)
-        ]
+        return _Events(decoded, (src, batch.src_ip.index), (entity, batch.entity.index))
+
+    def match(self, events: _Events) -> list[tuple[int, Rule]]:
+        """Return (row, rule) of every match, by row.
+
+        Events of which nothing is known are not looked at where no rule can match them.
+        """
+        rows = events.known() if self._need else range(len(events))
+        found = self.matcher.match([events[row] for row in rows]) if rows else []
+        failed = self.matcher.errors if rows else []
+        self.errors = [(rows[at], rule, error) for at, rule, error in failed]
+        return [(rows[at], rule) for at, rule in found]
 
 
 def _getter(field: str) -> Getter:

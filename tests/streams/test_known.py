@@ -143,6 +143,28 @@ def test_without_look_ups_nothing_is_known_and_other_rules_work(tmp_path):
     assert found == [(0, "3"), (1, "4")]
 
 
+def of_feeds(tmp_path: Path, enricher: Enricher | None) -> Normalizer:
+    """Return a normalizer with the rule on the feed alone: it needs something to be known."""
+    path = tmp_path / "needs.yml"
+    path.write_text(RULES.partition("---")[0].format())
+    rules = RuleSet.load([path])
+    return Normalizer("cloudtrail", CloudTrail(), rules, 2, enricher=lambda: enricher)
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+@pytest.mark.parametrize("filling", [0, 400])
+def test_events_of_which_nothing_is_known_cost_such_rules_nothing(intel, tmp_path, slowly, filling):
+    made = of_feeds(tmp_path, Enricher(folder.load(intel)[0]))
+    strangers = [event(9 + n, "203.0.113.9", who="x") for n in range(filling)]
+    raws = [*strangers, event(1, "198.51.100.7"), *strangers, event(2, "198.51.100.7", who="x")]
+    assert hits(made, *raws, slowly=slowly) == [(filling, "1"), (2 * filling + 1, "1")]
+    assert hits(made, event(0, "203.0.113.9", who="x"), slowly=slowly) == []
+
+    without = of_feeds(tmp_path, None)
+    assert without.compiled(RuleSet.load([tmp_path / "needs.yml"])).knowing is None
+    assert hits(without, *raws, slowly=slowly) == []
+
+
 def test_the_explanation_says_what_was_known(intel, tmp_path):
     made = normalizer(tmp_path, Enricher(folder.load(intel)[0]))
     units = Units()

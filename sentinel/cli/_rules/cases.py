@@ -13,10 +13,12 @@ from detectors.cases import START_MS, Case, Sent, case_file, load_cases
 from detectors.correlation.offline import Offline
 from detectors.correlation.plan import Plan
 from detectors.correlation.rules import Correlation
+from detectors.enrich.enricher import Enricher
 from detectors.sigma import Rule, RuleSet
 from sentinel.errors import RecordError, RuleError
 from sentinel.registry import discover
 from streams.normalizer import Normalizer, Units
+from streams.policy.known import asks
 
 REFUSED = "the source refuses the event"
 #: How many problems of one case are told.
@@ -38,7 +40,6 @@ def run_cases(rules: Path, cases: Path) -> Iterator[Outcome]:
         yield Outcome(each.path, "", each.reason)
     found = discover(connectors, Connector)  # type: ignore[type-abstract]
     named = {name: connector() for name, connector in found.items()}
-    sources = list(named.values())
     yield from _correlated(ruleset, named, rules, cases)
     together = {each.path for each in ruleset.plan.correlations}
     for rule in ruleset.rules:
@@ -47,7 +48,7 @@ def run_cases(rules: Path, cases: Path) -> Iterator[Outcome]:
         name = str(Path(rule.path).relative_to(rules))
         try:
             loaded = load_cases(case_file(rule, rules, cases))
-            bench = _Bench(rule, sources)
+            bench = _Bench(rule, named)
         except RuleError as error:
             yield Outcome(name, "", str(error))
             continue
@@ -58,10 +59,10 @@ def run_cases(rules: Path, cases: Path) -> Iterator[Outcome]:
 class _Bench:
     """One rule, and every source that it is for."""
 
-    def __init__(self, rule: Rule, sources: list[Connector]) -> None:
-        self._ways = [
-            _Way(source, selected)
-            for source in sources
+    def __init__(self, rule: Rule, sources: Mapping[str, Connector]) -> None:
+        self._ways: list[_Way | _KnowingWay] = [
+            (_KnowingWay(name, source, rule) if asks(rule.fields) else _Way(source, selected))
+            for name, source in sources.items()
             if (selected := RuleSet([rule]).select(source.logsources)).rules
         ]
         if not self._ways:
@@ -91,7 +92,7 @@ class _Way:
     def problem(self, case: Case) -> str:
         """Run a case; return what is wrong, or ""."""
         try:
-            events = [self.decoder.decode(raw) for raw in self._events(case.data)]
+            events = [self.decoder.decode(raw) for raw in _events(self.source, case.data)]
         except RecordError as error:
             return f"{REFUSED}: {error.detail}"
         matched = bool(self.matcher.match(events))
@@ -101,10 +102,40 @@ class _Way:
             return ""
         return "expected a match, found none" if case.match else "expected no match, found one"
 
-    def _events(self, data: bytes) -> list[bytes]:
-        units = list(self.source.split(data))
-        assembler = self.source.assembler()
-        return units if assembler is None else [*assembler.feed(units, 0), *assembler.flush()]
+
+class _KnowingWay:
+    """A rule on look-ups and one source that it is for: what a case knows is looked up."""
+
+    def __init__(self, name: str, source: Connector, rule: Rule) -> None:
+        self._name, self._source = name, source
+        self._enricher = Enricher()
+        self._normalizer = Normalizer(
+            name, source, RuleSet([rule]), 1, enricher=lambda: self._enricher
+        )
+
+    def problem(self, case: Case) -> str:
+        """Run a case; return what is wrong, or ""."""
+        self._enricher.swap(case.tables)
+        units = Units()
+        try:
+            for part, raw in enumerate(_events(self._source, case.data)):
+                units.add(raw, "default", 0, part, 0, START_MS)
+        except RecordError as error:
+            return f"{REFUSED}: {error.detail}"
+        batches, bad = self._normalizer.normalize(units, (f"raw.{self._name}", 0), 0, 0)
+        if bad:
+            return f"{REFUSED}: {bad[0][1].detail}"
+        matched = any(batch.hits for _, batch in batches)
+        if matched == case.match:
+            return ""
+        return "expected a match, found none" if case.match else "expected no match, found one"
+
+
+def _events(source: Connector, data: bytes) -> list[bytes]:
+    """Return the events of a message, as the normalize stage would cut them."""
+    units = list(source.split(data))
+    assembler = source.assembler()
+    return units if assembler is None else [*assembler.feed(units, 0), *assembler.flush()]
 
 
 def _correlated(
@@ -141,8 +172,9 @@ class _Sequences:
         self._titles = {rule.id: rule.title for rule in chosen.rules}
         self._matched: set[str] = set()
         self._sources = sources
+        self._enricher = Enricher()
         self._normalizers = {
-            name: Normalizer(name, source, chosen, 1)
+            name: Normalizer(name, source, chosen, 1, enricher=lambda: self._enricher)
             for name, source in sources.items()
             if chosen.select(source.logsources).rules
         }
@@ -156,6 +188,7 @@ class _Sequences:
     def problem(self, case: Case) -> str:
         """Run a case; return what is wrong, or ""."""
         offline, problems = Offline(self._plan), list[str]()
+        self._enricher.swap(case.tables)
         for place, sent in enumerate(case.sequence):
             problems += self._send(offline, place, sent, note=case.match)
         alerts = [alert for alert in offline.close() if alert["rule_id"] in self._roots]
@@ -172,12 +205,8 @@ class _Sequences:
         if normalizer is None:
             yield f"event {place + 1}: none of the rules is for the source {name!r}"
             return
-        source, units = self._sources[name], Units()
-        parts = list(source.split(sent.data))
-        assembler = source.assembler()
-        if assembler is not None:
-            parts = [*assembler.feed(parts, 0), *assembler.flush()]
-        for part, raw in enumerate(parts):
+        units = Units()
+        for part, raw in enumerate(_events(self._sources[name], sent.data)):
             units.add(raw, "default", place, part, 2 * place, START_MS + sent.at_ms)
         batches, bad = normalizer.normalize(units, (f"raw.{name}", 0), 2 * place, 2 * place)
         for _, error in bad:

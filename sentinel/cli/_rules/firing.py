@@ -13,6 +13,7 @@ from detectors.fields import alternatives
 from detectors.sigma import Rule, RuleSet
 from sentinel.errors import RecordError
 from sentinel.registry import discover
+from streams.policy.known import is_known
 
 #: Our own samples of every source, in a checkout.
 GOLDEN = Path(connectors.__path__[0]).parent / PLACE
@@ -139,6 +140,7 @@ def _fields(
         for name, get in getters.items()
         if ("." in name and name.partition(".")[0] in seen)
         or any(get(event) is not None for event in events)
+        or is_known(name)  # of look-ups, whatever the source
     )
 
 
