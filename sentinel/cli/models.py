@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +23,6 @@ FromOption = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why it is right, for the audit log.")]
 
-#: Characters of a reason, as everywhere.
-LONGEST = 2000
 _STREAM = "workers that share SENTINEL_HOME score with it in some seconds"
 
 
@@ -111,7 +108,9 @@ def promote(
     What it says is an alert of ``model.batch.<kind>``, by the threshold of all models, or by that
     of `sentinel rules tune model.batch.<kind> --threshold`. The audit log has who did so and why.
     """
-    before = _store(tenant, source).promote(kind, version, _told(tenant, source, reason))
+    from sentinel.cli._changes.models import told
+
+    before = _store(tenant, source).promote(kind, version, told(tenant, source, reason))
     _common.note(
         f"{kind} of {source}: version {version} is live, before it {before or 'none'}; {_STREAM}"
     )
@@ -125,35 +124,10 @@ def rollback(
     tenant: TenantOption = "default",
 ) -> None:
     """Make the version live that was before; the audit log has who did so and why."""
-    version = _store(tenant, source).rollback(kind, _told(tenant, source, reason))
+    from sentinel.cli._changes.models import told
+
+    version = _store(tenant, source).rollback(kind, told(tenant, source, reason))
     _common.note(f"{kind} of {source}: version {version} is live again; {_STREAM}")
-
-
-def _told(tenant: str, source: str, reason: str) -> Callable[[Any], None]:
-    """Return what adds a change of what scores live to the audit log of its tenant."""
-    from api.identity.audit import audit
-    from detectors.batch_models.store import Change
-    from sentinel.cli import _person
-    from sentinel.errors import SettingsError
-
-    why = reason.strip()
-    if not 0 < len(why) <= LONGEST:
-        raise SettingsError(
-            f"expected a reason of 1 to {LONGEST} characters, for the audit log; found {len(why)}"
-        )
-
-    def tell(change: Change) -> None:
-        detail = {"source": source, "reason": why, **change._asdict()}
-        action, kind = detail.pop("action"), detail.pop("kind")
-
-        def work(connection: Any) -> Awaitable[None]:
-            return audit(
-                connection, f"model.{action}", f"model.batch.{kind}", detail, tenant=tenant
-            )
-
-        _person.transaction(work)
-
-    return tell
 
 
 @app.command()

@@ -14,7 +14,8 @@ from api.identity.audit import audit
 from detectors.suppress.draft import TUNING, draft
 from detectors.suppress.scope import Scope
 from sentinel import suppressions
-from sentinel.cli import _client, _common, _person
+from sentinel.cli import _client, _common
+from sentinel.cli._changes import person
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
 
@@ -47,7 +48,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List what keeps alerts quiet now, or will."""
-    rows = _person.transaction(
+    rows = person.transaction(
         lambda connection: suppressions.listed(connection, tenant, ended=ended)
     )
     if json:
@@ -77,7 +78,7 @@ def add(
     scope = _scope(rule, source, entity, technique, kind)
     now = _now()
     _add(
-        draft("suppression", scope, tenant=tenant, owner=owner or _person.name(), reason=reason,
+        draft("suppression", scope, tenant=tenant, owner=owner or person.name(), reason=reason,
               expires=_moment(expires, now), now=now),
         json,
     )  # fmt: skip
@@ -105,7 +106,7 @@ def window(
     now = _now()
     starts = _moment(start, now) if start else now
     _add(
-        draft("maintenance", scope, tenant=tenant, owner=owner or _person.name(), reason=reason,
+        draft("maintenance", scope, tenant=tenant, owner=owner or person.name(), reason=reason,
               starts=starts, expires=_moment(end, now), now=now, hours=weekly),
         json,
     )  # fmt: skip
@@ -133,7 +134,7 @@ def budget(
     now = _now()
     ends = _moment(expires, now) if expires else FAR
     _add(
-        draft("budget", scope, tenant=tenant, owner=owner or _person.name(), reason=reason,
+        draft("budget", scope, tenant=tenant, owner=owner or person.name(), reason=reason,
               expires=ends, now=now, per_hour=per_hour, per_day=per_day),
         json,
     )  # fmt: skip
@@ -146,7 +147,7 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """End a suppression, window or budget before its time, in some seconds."""
-    by = owner or _person.name()
+    by = owner or person.name()
 
     async def work(connection: Any) -> dict[str, Any] | None:
         row = await suppressions.remove(connection, ident, by)
@@ -154,7 +155,7 @@ def remove(
             await audit(connection, f"{row['kind']}.remove", str(ident), tenant=row["tenant"])
         return row
 
-    row = _person.transaction(work)
+    row = person.transaction(work)
     if row is None:
         raise SettingsError(
             f"expected a suppression, window or budget that holds, found none with the id {ident}; "
@@ -178,7 +179,7 @@ def _add(row: dict[str, Any], json: bool) -> None:
         await audit(connection, f"{made['kind']}.add", made["id"], detail, tenant=made["tenant"])
         return made
 
-    made = _person.transaction(work)
+    made = person.transaction(work)
     if json:
         _common.print_json(_object(made))
     else:
