@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.chaos.trial import NAMES, Trials, Verdict
 from sentinel import log
 
-RESUME_S = 15.0
+#: Most seconds until all goes on after a fault, and until a worker that is asked to has stopped.
+RESUME_S, STOP_S = 15.0, 10.0
 COLUMNS = "{:<18}{:>6}{:>10}{:>8}{:>6}{:>9}{:>9}{:>15}"
 
 
@@ -38,7 +39,9 @@ def main() -> int:
         finally:
             trials.stop()
             tabulate(verdicts)
-    late = any(verdict.resume_s > RESUME_S for verdict in verdicts)
+    slowest = max(trials.platform.stop_s, default=0.0)
+    print(f"workers stopped within {slowest:.1f} s")
+    late = slowest > STOP_S or any(verdict.resume_s > RESUME_S for verdict in verdicts)
     return int(late or not all(verdict.clean for verdict in verdicts))
 
 

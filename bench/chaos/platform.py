@@ -39,7 +39,9 @@ THRESHOLD = 0.3
 #: Disks by the part that is on them; on the first is all the rest.
 DISKS = ("", "kafka", "postgres")
 START_S = 180.0
-DRAIN_S = 120.0
+DRAIN_S = 300.0
+#: Longest wait for work to go on after a fault, however slow the machine is.
+RESUME_S = 180.0
 POLL_S = 0.2
 SABOTEUR = "bench.chaos.saboteur"
 STORED = ("persist", "events")
@@ -137,7 +139,7 @@ class Platform:
             ready=lambda: healthy(port),
             env=environment_for_children() | self.stack.env() | where,
             start_s=START_S,
-            stop_s=30.0,
+            stop_s=60.0,
         )
         worker = Supervised(service, self.stack.home, self.said.append)
         self.workers[slot] = worker
@@ -159,7 +161,7 @@ class Platform:
 
     # -- what it has done --------------------------------------------------------------------
 
-    def resumed(self, since: float, limit_s: float = 60.0) -> float:
+    def resumed(self, since: float, limit_s: float = RESUME_S) -> float:
         """Return how long after `since` all went on, in seconds, while there is load.
 
         That is: each stage has moved on in every partition that it had not read to its end,
