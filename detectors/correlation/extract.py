@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from itertools import islice, product
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from detectors.correlation.plan import Plan, Step
 from detectors.engine.condition import Rule
 from detectors.engine.values import text_of
 from schemas.batch import EventBatch, Joins, Strings
+from schemas.columns.records import FEW_ROWS, Codes, Records
 from schemas.joins import SEPARATOR, Member
 
 #: Groups that one match may belong to, where fields hold lists.
@@ -24,16 +26,26 @@ MOST: Final = 16
 #: Characters of a value; of a longer one the rest is a digest.
 LONGEST: Final = 256
 
+#: What rows have in no key at all.
+_NO_KEYS: Final = Codes(np.empty(0, np.int32), 0, {})
+
 #: From the batch, a row of it and its decoded event to a value as JSON has it.
 Get = Callable[[EventBatch, int, Any], Any]
+#: The groups that a match belongs to, each with a value.
+Pairs = list[tuple[str, str]]
 
 
 class Taker(NamedTuple):
-    """A step with the functions that find its group and value in an event."""
+    """A step with the functions that find its group and value in an event.
+
+    `keys` are the top-level keys of events that these look at, `columns` those of the batch.
+    """
 
     step: Step
     group: tuple[Get, ...]
     values: tuple[Get, ...]
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
 
 
 def fields(plan: Plan, rules: Iterable[Rule]) -> frozenset[str]:
@@ -74,25 +86,28 @@ class Extractor:
         self, batch: EventBatch, decoded: Sequence[Any], hits: Sequence[tuple[int, Rule]]
     ) -> Joins | None:
         """Return what `hits`, by row, contribute; None where that is nothing."""
-        takers = self._takers
-        if not takers:
-            return None
+        rows, places = dict[str, list[int]](), dict[str, list[int]]()
+        for place, (row, rule) in enumerate(hits):
+            if rule.id in self._takers:
+                rows.setdefault(rule.id, []).append(row)
+                places.setdefault(rule.id, []).append(place)
         members: dict[Member, int] = {}
-        member, event, group, value = list[int](), list[int](), list[str](), list[str]()
-        for row, rule in hits:
-            for taker in takers.get(rule.id, ()):
-                for key, counted in _taken(taker, batch, row, decoded[row]):
-                    step = taker.step
-                    named = Member(step.root, step.node, step.rule, step.key)
-                    member.append(members.setdefault(named, len(members)))
-                    event.append(row)
-                    group.append(key)
-                    value.append(counted)
-        if not member:
+        found: list[tuple[int, int, int, str, str]] = []  # place of the hit first, to sort by
+        for rule_id, its in rows.items():
+            for taker in self._takers[rule_id]:
+                step = taker.step
+                named = Member(step.root, step.node, step.rule, step.key)
+                member = members.setdefault(named, len(members))
+                taken = _taken_alike(taker, batch, its, decoded)
+                for place, row, pairs in zip(places[rule_id], its, taken, strict=True):
+                    found += [(place, member, row, key, counted) for key, counted in pairs]
+        if not found:
             return None
+        found.sort(key=itemgetter(0))
+        _, which, event, group, value = zip(*found, strict=True)
         return Joins(
             list(members),
-            np.array(member, np.int32),
+            np.array(which, np.int32),
             np.array(event, np.int32),
             Strings.of(group),
             Strings.of(value),
@@ -112,14 +127,40 @@ def _taker(step: Step, getter: Callable[[str], Callable[[Any], Any]]) -> Taker:
         found = getter(_named(step, field))
         return lambda batch, row, event: found(event)
 
-    return Taker(step, tuple(map(get, step.fields)), tuple(map(get, step.values)))
+    asked = (*step.fields, *step.values)
+    keys = {_named(step, each).partition(".")[0] for each in asked if not each.startswith("@")}
+    columns = {each[1:] for each in asked if each.startswith("@")}
+    return Taker(
+        step,
+        tuple(map(get, step.fields)),
+        tuple(map(get, step.values)),
+        tuple(sorted(keys)),
+        tuple(sorted(columns)),
+    )
 
 
-def _taken(taker: Taker, batch: EventBatch, row: int, event: Any) -> Iterable[tuple[str, str]]:
+def _taken_alike(
+    taker: Taker, batch: EventBatch, rows: list[int], decoded: Sequence[Any]
+) -> Iterable[Pairs]:
+    """Return what each of `rows` contributes, worked out once for those that are alike."""
+    codes = None
+    if isinstance(decoded, Records) and len(rows) > FEW_ROWS:
+        codes = decoded.codes(taker.keys) if taker.keys else _NO_KEYS
+    if codes is None:
+        return [_taken(taker, batch, row, decoded[row]) for row in rows]
+    parts = [getattr(batch, name).index[rows].tolist() for name in taker.columns]
+    parts += [codes.codes[rows].tolist()] if taker.keys else []
+    alike = list(zip(*parts, strict=True)) or [()] * len(rows)
+    first = dict(zip(reversed(alike), reversed(rows), strict=True))
+    known = {each: _taken(taker, batch, row, decoded[row]) for each, row in first.items()}
+    return map(known.__getitem__, alike)
+
+
+def _taken(taker: Taker, batch: EventBatch, row: int, event: Any) -> Pairs:
     """Return the groups that a match belongs to, each with a value; none where one is absent."""
     keys = _combined([_texts(get(batch, row, event)) for get in taker.group])
     values = _combined([_texts(get(batch, row, event)) for get in taker.values])
-    return islice(product(keys, values), MOST)
+    return list(islice(product(keys, values), MOST))
 
 
 def _combined(columns: list[list[str]]) -> list[str]:
