@@ -18,8 +18,9 @@ from sentinel.errors import SchemaError
 
 #: Largest number of bytes of samples in a block; the topic takes somewhat more.
 MOST_BYTES: Final = 1 << 20
-#: Sampling rates that are believed, Hz.
-RATES: Final = (100.0, 1e6)
+#: Sampling rates, Hz: below, the band of spikes (`EngineSettings.low_hz`) does not fit below
+#: half of it; above, the engine's room for a stretch of samples is too small.
+RATES: Final = (700.0, 200_000.0)
 #: Distance of electrodes of which nothing is known: none is another's neighbour.
 APART_UM: Final = 400.0
 MOST_BANKS: Final = 1 << 20
@@ -174,7 +175,7 @@ def _bank(
 ) -> Bank:
     """Return what a block says of its bank; the same object while it says the same."""
     _check("channels", 1 <= channels <= TILE, f"1 to {TILE}", channels)
-    _check("fs", RATES[0] <= fs <= RATES[1], f"{RATES} Hz", fs)
+    check_rate(fs)
     _check("bank", 0 <= number < MOST_BANKS, f"0 to {MOST_BANKS - 1}", number)
     _check("epoch", abs(epoch) < MOST_SAMPLES, "µs since 1970", epoch)
     scale = _array(uv_per_bit, "uv_per_bit", "<f4", (channels,))
@@ -185,6 +186,15 @@ def _bank(
     return Bank(session, number, fs, epoch, scale, places, names)
 
 
+def check_rate(fs: float) -> None:
+    """Make sure that spikes can be looked for at a sampling rate, Hz; else raise SchemaError."""
+    if not RATES[0] <= fs <= RATES[1]:
+        raise SchemaError(
+            f"expected a sampling rate of {RATES[0]:g} to {RATES[1]:g} Hz, at which spikes "
+            f"(300 Hz and above) can be seen, found {fs:g} Hz"
+        )
+
+
 def banks(
     session: str,
     fs: float,
@@ -193,7 +203,8 @@ def banks(
     labels: Sequence[str],
     positions: NDArray[Any] | None,
 ) -> list[Bank]:
-    """Cut the channels of a recording into banks of `TILE`."""
+    """Cut the channels of a recording into banks of `TILE`; SchemaError as of `check_rate`."""
+    check_rate(fs)
     scale = np.asarray(uv_per_bit, np.float32)
     none = np.zeros((0, 2), np.float32)
     places = none if positions is None else np.asarray(positions, np.float32)

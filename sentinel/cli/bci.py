@@ -270,7 +270,7 @@ def score_command(
 
 def _detect(path: Path, known: Truth) -> Detected:
     """Run the engine over a recording."""
-    recording = formats.open(path)
+    recording = info.sampled(path, formats.open(path))
     if len(recording.labels) != len(known.electrodes):
         raise FormatError(
             f"expected {len(known.electrodes)} channels as in the truth, "

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 from bci.bank import BankStream
-from bci.block import Block, banks, cut
+from bci.block import RATES, Bank, Block, banks, cut
 from bci.settings import EngineSettings
 from bci.synth import Synth, SynthSettings
 from schemas import avro
@@ -99,6 +99,21 @@ def _landing(sizes: Iterator[int]) -> Iterator[int]:
         size = 60_000 - at if at < 60_000 < at + size else size
         at += size
         yield size
+
+
+@pytest.mark.parametrize("fs", RATES)
+def test_every_rate_that_a_block_may_have_is_worked_on(fs):
+    samples = np.random.default_rng(0).normal(0, 40, (round(1.5 * fs), 2)).astype(np.int16)
+    (bank,) = banks("s", fs, 0, np.full(2, 0.25), [], None)
+    found = BankStream(bank).process([Block(bank, 0, 0, samples)]).events
+    assert "activity" in {event["kind"] for event in found}
+
+
+@pytest.mark.parametrize("fs", [0.0, 250.0, 1e6, float("nan"), float("inf")])
+def test_at_a_rate_at_which_spikes_cannot_be_seen_a_block_is_refused(fs):
+    bank = Bank("s", 0, fs, 0, np.ones(2, np.float32), np.zeros((0, 2), np.float32), ())
+    with pytest.raises(SchemaError, match="expected a sampling rate of 700 to 200000 Hz"):
+        Block.decode(Block(bank, 0, 0, np.zeros((9, 2), np.int16)).encode())
 
 
 def test_restored_state_goes_on_bit_for_bit(synth, samples, whole):

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bci.block import check_rate
 from bci.formats import FormatError, Recording
+from sentinel.errors import SchemaError
 
 #: Breaks and labels that are shown one by one.
 SHOWN = 20
@@ -57,13 +59,23 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def sampled(path: Path, recording: Recording) -> Recording:
-    """Return a recording that has samples; raise FormatError for one of events alone."""
+    """Return a recording that spikes can be looked for in.
+
+    Raises
+    ------
+    FormatError
+        It holds events alone, or its sampling rate is too low or too high.
+    """
     if recording.segments:
+        try:
+            check_rate(recording.fs)
+        except SchemaError as error:
+            raise FormatError(f"{path.name}: {error}") from None
         return recording
     found = row(path, recording)
     beside = sorted(other.name for other in path.parent.glob(f"{path.stem}.ns?"))
     raise FormatError(
         f"{path.name}: expected samples, found none but {found['spikes']} spikes and "
-        f"{sum(found['marks'].values())} marks of the device; "
-        + (f"replay {beside[-1]} beside it" if beside else "replay the .ns5 of the same session")
+        f"{sum(found['marks'].values())} marks of the device; replay "
+        + (f"{beside[-1]} beside it" if beside else "the .ns5 or .ncs of the same session")
     )

@@ -9,6 +9,7 @@ import pytest
 
 from bci.formats.nev_write import NevWriter
 from bci.formats.nsx_write import NsxWriter
+from bci.truth import Truth
 from sentinel.cli import app
 
 
@@ -59,3 +60,18 @@ def test_a_folder_of_several_asks_for_one(folder, capsys):
     assert app.run(["bci", "info", str(folder)]) == 1
     assert "found 2 of: rec.nev, rec.ns5; name one with --var" in capsys.readouterr().err
     assert app.run(["bci", "info", str(folder), "--var", "ns5", "--json"]) == 0
+
+
+@pytest.mark.parametrize("command", ["replay", "score"])
+def test_a_rate_at_which_spikes_cannot_be_seen_is_refused(tmp_path, capsys, command):
+    with NsxWriter(tmp_path / "eeg.ns3", 500.0, 0.25, ["a", "b"]) as writer:
+        writer.write(np.zeros((60, 2), np.int16))
+    electrodes = np.zeros((2, 2))
+    none = np.zeros(0, np.int64)
+    truth = Truth(500.0, electrodes, none, none.astype(np.int32), electrodes, np.ones(2))
+    truth.save(tmp_path / "truth.npz")
+    more = [str(tmp_path / "truth.npz")] if command == "score" else []
+    assert app.run(["bci", command, str(tmp_path / "eeg.ns3"), *more]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "eeg.ns3: expected a sampling rate of 700 to 200000 Hz" in said
+    assert "found 500 Hz" in said
