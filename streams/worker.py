@@ -13,10 +13,14 @@ import gc
 import itertools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import streams.sinks
-from connectors._mapper import Mapper
 from connectors._sources import sources
+from connectors.base import Connector
+from detectors.sigma import RuleSet
 from schemas import avro
 from sentinel import log, metrics
 from sentinel.errors import KafkaError
@@ -26,56 +30,111 @@ from sentinel.metrics import Health
 from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams import app
-from streams.correlate import CorrelateStage
-from streams.dead_letter import DeadLetterStage
-from streams.deliver import DeliverStage
-from streams.detect import DetectStage
-from streams.neural import NeuralStage
-from streams.normalize import NormalizeStage
-from streams.persist import PersistStage
-from streams.policy.look_ups import look_ups
 from streams.policy.rule_sets import load_rules
 from streams.runtime import telemetry
 from streams.runtime.checkpoint import Store
 from streams.runtime.outlets import ProducerOutlet, SinkOutlet
 from streams.runtime.stage import Outlet, Runner, Stage
 from streams.sinks.base import Sink
-from streams.stimulate import StimulateStage
+
+if TYPE_CHECKING:
+    from streams.deliver import DeliverStage
 
 LOG = log.get(__name__)
 #: Partitions of each topic, as the broker has them.
 Partitions = Mapping[str, int]
 
 
-def _normalize(settings: Settings, partitions: Partitions) -> Stage:
-    found = sources(settings)
-    return NormalizeStage(settings, found, load_rules(settings), partitions["events"])
+class Given:
+    """What stages are made of; what several need is made once."""
+
+    def __init__(self, settings: Settings, partitions: Partitions) -> None:
+        self.settings = settings
+        self.partitions = partitions
+
+    @cached_property
+    def sources(self) -> dict[str, type[Connector]]:
+        """The connectors, by source."""
+        return sources(self.settings)
+
+    @cached_property
+    def rules(self) -> RuleSet:
+        """All rules."""
+        return load_rules(self.settings)
 
 
-def _correlate(settings: Settings, partitions: Partitions) -> Stage:
-    plan = load_rules(settings).plan
-    return CorrelateStage(settings, partitions["alerts"], partitions["signals"], plan=plan)
+# Each imports its stage when it makes it: a worker pays for the libraries of no other.
 
 
-def _persist(settings: Settings, partitions: Partitions) -> Stage:
-    return PersistStage(Mapper(settings, "persist", sources(settings), look_ups(settings)))
+def _neural(given: Given) -> Stage:
+    from streams.neural import NeuralStage
+
+    return NeuralStage()
+
+
+def _normalize(given: Given) -> Stage:
+    from streams.normalize import NormalizeStage
+
+    return NormalizeStage(given.settings, given.sources, given.rules, given.partitions["events"])
+
+
+def _detect(given: Given) -> Stage:
+    from streams.detect import DetectStage
+
+    return DetectStage(given.settings, given.partitions["signals"])
+
+
+def _correlate(given: Given) -> Stage:
+    from streams.correlate import CorrelateStage
+
+    alerts, signals = given.partitions["alerts"], given.partitions["signals"]
+    return CorrelateStage(given.settings, alerts, signals, plan=given.rules.plan)
+
+
+def _persist(given: Given) -> Stage:
+    from connectors._mapper import Mapper
+    from streams.persist import PersistStage
+    from streams.policy.look_ups import look_ups
+
+    found = look_ups(given.settings)
+    return PersistStage(Mapper(given.settings, "persist", given.sources, found))
+
+
+def _dead_letter(given: Given) -> Stage:
+    from streams.dead_letter import DeadLetterStage
+
+    return DeadLetterStage()
+
+
+def _deliver(given: Given) -> Stage:
+    from streams.deliver import DeliverStage
+
+    return DeliverStage(given.settings)
+
+
+def _stimulate(given: Given) -> Stage:
+    from streams.stimulate import StimulateStage
+
+    return StimulateStage(given.settings.home / "stimuli")
 
 
 #: How each stage is made, in the order of the flow.
-STAGES: dict[str, Callable[[Settings, Partitions], Stage]] = {
-    "neural": lambda settings, partitions: NeuralStage(),
+STAGES: dict[str, Callable[[Given], Stage]] = {
+    "neural": _neural,
     "normalize": _normalize,
-    "detect": lambda settings, partitions: DetectStage(settings, partitions["signals"]),
+    "detect": _detect,
     "correlate": _correlate,
     "persist": _persist,
-    "dead_letter": lambda settings, partitions: DeadLetterStage(),
-    "deliver": lambda settings, partitions: DeliverStage(settings),
-    "stimulate": lambda settings, partitions: StimulateStage(settings.home / "stimuli"),
+    "dead_letter": _dead_letter,
+    "deliver": _deliver,
+    "stimulate": _stimulate,
 }
 #: Seconds between two looks at the lag.
 LAG_S = 2.0
 #: Of malloc.h.
 M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
+#: Of sys/mman.h.
+MADV_DONTNEED = 4
 #: Bytes from which an allocation is a mapping of its own, given back when it is freed.
 MAPPED = 256 << 10
 #: MiB of records that may wait to be sent.
@@ -121,7 +180,8 @@ class Worker:
     def __init__(self, settings: Settings, names: Sequence[str], slot: int) -> None:
         self._settings = settings
         partitions = partitions_of(settings)
-        self._stages = [STAGES[name](settings, partitions) for name in names]
+        given = Given(settings, partitions)
+        self._stages = [STAGES[name](given) for name in names]
         # A static member that comes back gets its old assignment without a look at the
         # topics, so a worker that finds other topics than before must be another member.
         topics = zlib.crc32(repr(sorted(partitions.items())).encode())
@@ -144,14 +204,15 @@ class Worker:
         gc.collect()
         gc.freeze()  # rules and tables live for ever: the collector need not look at them
         gc.disable()  # nor at a batch half done: `_tidy` lets it look between batches
+        _forget_compiler()
         return apps
 
     def _app(self, stage: Stage) -> app.StageApp:
         outlet: Outlet = ProducerOutlet(self._producer)
         if stage.name in TO_SINKS:
             outlet = SinkOutlet(self._producer, self._sinks)
-        elif isinstance(stage, DeliverStage):
-            outlet = stage.outlet(self._producer)
+        elif stage.name == "deliver":
+            outlet = cast("DeliverStage", stage).outlet(self._producer)
         runner = Runner(stage, self._store, outlet, self._settings)
         built = app.build(
             self._settings, stage.name, stage.topics(), runner.run, runner,
@@ -212,6 +273,20 @@ def _lean() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_ARENA_MAX, 2)
         library.mallopt(M_MMAP_THRESHOLD, MAPPED)
+
+
+def _forget_compiler() -> None:
+    """Give back the pages of LLVM's code, 50 MiB that hardly anyone needs after the start.
+
+    Nothing writes to the code of a library, so it is read again from its file wherever it is
+    still wanted (madvise(2), MADV_DONTNEED; proc_pid_maps(5)).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            if " r-xp " in line and line.endswith("/libllvmlite.so"):
+                start, end = (int(each, 16) for each in line.split()[0].split("-"))
+                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
 
 
 async def _serve(worker: Worker, started: asyncio.Event) -> int:
