@@ -27,6 +27,7 @@ from sentinel import local, topics
 from sentinel.cli import _common
 from sentinel.cli._bci import info, live, loop, replay, screen, watching
 from sentinel.cli._common import JsonOption
+from sentinel.errors import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -229,6 +230,8 @@ def synth_command(
     json: JsonOption = False,
 ) -> None:
     """Make a recording with known spikes; the truth goes to OUT with .truth.npz at its end."""
+    if out.suffix not in {".ns5", ".ns6"}:
+        raise SettingsError(f"--out: expected a name that ends in .ns5 or .ns6, found {out.name}")
     settings = SynthSettings(channels, seconds, seed=seed, pitch_um=pitch, hash_uv=hash_uv)
     synth, truth = Synth(settings), out.with_suffix(".truth.npz")
     labels = [f"elec{number}" for number in range(1, channels + 1)]

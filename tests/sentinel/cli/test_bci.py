@@ -32,3 +32,9 @@ def test_a_truth_of_other_channels_is_refused(tmp_path, capsys):
     )
 
     assert "expected 6 channels as in the truth, found 4" in capsys.readouterr().err
+
+
+def test_a_made_recording_is_named_as_what_it_is(tmp_path, capsys):
+    assert app.run(["bci", "synth", "--seconds", "1", "--out", str(tmp_path / "rec.wav")]) == 1
+    assert "expected a name that ends in .ns5 or .ns6, found rec.wav" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
