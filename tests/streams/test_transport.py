@@ -81,12 +81,10 @@ def idle() -> Callable[[], bool]:
     since = [(time.monotonic(), time.process_time())]
 
     def quiet() -> bool:
-        began, cpu = since[-1]
-        passed = time.monotonic() - began
-        if passed < 1:
-            return False
-        since.append((time.monotonic(), time.process_time()))
-        return time.process_time() - cpu < 0.3 * passed
+        (began, cpu), now = since[-1], (time.monotonic(), time.process_time())
+        if now[0] - began >= 1:
+            since.append(now)
+        return now[0] - began >= 1 and now[1] - cpu < 0.3 * (now[0] - began)
 
     return quiet
 
@@ -156,8 +154,7 @@ async def test_apps_of_one_process_each_get_every_record_of_their_topics(
 async def test_a_single_record_does_not_wait_for_a_batch_to_fill(
     settings, topic, producer, running, until
 ):
-    name = topic()
-    agent = Recorder()
+    name, agent = topic(), Recorder()
     async with running(build(settings, name, [name], agent)):
         for number in range(15):
             fill(producer, name, 1)
@@ -212,9 +209,8 @@ async def test_only_the_acknowledged_prefix_is_committed_whatever_the_order(
 async def test_a_slow_agent_stops_the_reading_and_the_worker_stays_in_the_group(
     settings, topic, producer, running, until
 ):
-    name = topic()
+    name, agent, hooks = topic(), Recorder(), Hooks()
     fill(producer, name, 20_000, size=1000)
-    agent, hooks = Recorder(), Hooks()
     agent.gate.clear()
     limits = Limits(batch_records=500, queued_bytes=2 << 20)
     quick = {"session.timeout.ms": 6000, "max.poll.interval.ms": 6000}
@@ -332,8 +328,7 @@ async def test_a_clean_stop_commits_and_leaves_no_thread(
 
 
 async def test_stopping_does_not_need_a_broker(running, until):
-    agent = Recorder()
-    app = build(Settings(kafka="127.0.0.1:1"), "nowhere", ["t"], agent)
+    app = build(Settings(kafka="127.0.0.1:1"), "nowhere", ["t"], Recorder())
     async with asyncio.timeout(60), running(app):
         await until(lambda: app.started)
 
@@ -378,7 +373,7 @@ async def test_a_partition_that_is_not_read_any_more_is_read_by_a_new_consumer(
         fill(producer, name, 5)
         with monkeypatch.context() as impatient:  # until it noticed: a new one may be slow
             impatient.setattr(member, "DEAF_S", 1.0)
-            await until(lambda: any(call == "lost" for call, _ in hooks.calls))
+            await until(lambda: ("lost", frozenset({(name, 0)})) in hooks.calls)
         await until(lambda: len(agent.values) == 15)
     assert [call for call, _ in hooks.calls] == ["assigned", "lost", "assigned", "revoked"]
 

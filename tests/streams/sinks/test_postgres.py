@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -25,8 +24,7 @@ from streams.runtime.checkpoint import Position, Store
 from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows, Sink
 from streams.sinks.postgres import SQL, PostgresSink
 
-NOW = int(time.time()) // 3600 * 3_600_000
-DAY = 86_400_000
+NOW, DAY = int(datetime.now(UTC).timestamp()) // 3600 * 3_600_000, 86_400_000
 
 
 @pytest.fixture
@@ -168,9 +166,7 @@ async def test_looking_for_duplicates_always_uses_the_primary_key(
 
 
 @pytest.mark.parametrize(
-    "arrived",
-    [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62],
-    ids=["least", "before-1970", "1970", "long-ago", "far-off", "most"],  # the same at any time
+    "arrived", [-(2**62), -1, 0, NOW - 400 * DAY, NOW + 400 * DAY, 2**62], ids=range(6)
 )
 async def test_absurd_times_make_no_partitions_without_end(
     sink: PostgresSink, owner: asyncpg.Connection, tenant: str, arrived: int
