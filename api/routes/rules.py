@@ -23,6 +23,7 @@ from connectors._sources import sources
 from sentinel.registry import discover
 
 if TYPE_CHECKING:
+    from detectors.base import Model
     from detectors.sigma import Rule as Sigma
 
 router = APIRouter(prefix="/v1", tags=["detection"])
@@ -200,17 +201,22 @@ def _written(path: Path) -> str:
         return ""
 
 
+def _models() -> list[type[Model]]:
+    import detectors.models
+    from detectors.base import Model
+
+    return list(discover(detectors.models, Model).values())  # type: ignore[type-abstract]
+
+
 @router.get("/models", response_model=Models, dependencies=[Depends(allow("models:read"))])
 async def list_models(
     database: DatabaseDep,
     tenant: Annotated[Text, Query(description="Whose alerts are counted.")] = None,
 ) -> Response:
     """List the online models with what they found in the last 30 days."""
-    import detectors.models
-    from detectors.base import Model
-
     counts = await _counts(database, tenant)
-    found = discover(detectors.models, Model).values()  # type: ignore[type-abstract]
+    # the first time, their libraries are imported, for seconds: nobody else waits for that
+    found = await asyncio.to_thread(_models)
     items = [
         {
             "id": model.id,

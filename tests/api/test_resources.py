@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from api.routes.findings import Exceptions, FindingDetail, Findings
 from api.routes.incidents import IncidentDetail, Incidents
 from api.routes.rules import Models, RuleDetail, Rules, Sources
 from api.routes.searches import Searches
+from sentinel.registry import discover
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TOKEN = "a-token-of-one-tenant,-long-enough"
@@ -188,6 +191,22 @@ async def test_rules_models_and_sources_say_what_they_found(client, seed, tenant
     named = {each["source"]: each for each in sources}
     assert (named["cloudtrail"]["events"], named["auditd"]["events"]) == (1, 0)
     assert "s3" in named["cloudtrail"]["readers"]
+
+
+async def test_nobody_waits_for_the_libraries_of_models(client, monkeypatch) -> None:
+    began, answered = threading.Event(), threading.Event()
+
+    def slow(*args: Any) -> Any:
+        began.set()
+        assert answered.wait(60)
+        return discover(*args)
+
+    monkeypatch.setattr("api.routes.rules.discover", slow)
+    models = asyncio.create_task(client.get("/v1/models"))
+    assert await asyncio.to_thread(began.wait, 60)
+    assert (await client.get("/health")).status_code == 200
+    answered.set()
+    assert (await models).status_code == 200
 
 
 async def test_a_search_is_kept_found_again_and_removed(client, connect, tenant) -> None:
