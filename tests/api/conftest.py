@@ -40,10 +40,16 @@ def home(tmp_path: Path, tenant: str) -> Path:
 
 
 @pytest.fixture
-def api_settings(postgres: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Return settings of an API with the real database and no broker, which waits briefly."""
+def api_settings(
+    postgres: str, home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Settings:
+    """Return settings of an API with the real database and no broker, which waits briefly.
+
+    With a broker, that is in tests that ask for `kafka`, it waits longer.
+    """
     for module in ("api.deps", "api.routes.operations"):
-        monkeypatch.setattr(f"{module}.BROKER_S", 4.0)
+        wait_s = 8.0 if "kafka" in request.fixturenames else 4.0
+        monkeypatch.setattr(f"{module}.BROKER_S", wait_s)
     return Settings(home=home, postgres=postgres, kafka="127.0.0.1:1", elasticsearch="")
 
 

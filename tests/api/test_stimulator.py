@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +29,9 @@ async def caller(kafka: str, postgres: str, home: Path, connect: Any) -> AsyncIt
     settings = Settings(home=home, postgres=postgres, kafka=kafka)
     create_topics(settings, ["cloudtrail"], [topics.COMMANDS, topics.STIMULI])
     async with connect(application=create(settings)) as client:
+        # topics that were just made have no leader yet
+        while (await client.get(URL, params={"device": "none"})).status_code == 503:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
         yield client
 
 
