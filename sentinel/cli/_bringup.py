@@ -30,6 +30,8 @@ from sentinel.settings import Settings
 from streams.runtime import migrate
 
 Report = Callable[[str], None]
+#: A process of ours; ``-P``, since a clone in the current folder is called as our package is.
+SENTINEL = (sys.executable, "-P", "-m", "sentinel.cli")
 START_S = 180.0  # the first start compiles the models
 #: The workers and their stages: what writes to the stores has a process of its own, so that
 #: neither the way to an alert nor the way to a row waits for the other's computations; and
@@ -205,7 +207,7 @@ def _api_port(stack: Stack, report: Report) -> int:
 
 
 def _command(name: str) -> list[str]:
-    return [sys.executable, "-m", "sentinel.cli", name]
+    return [*SENTINEL, name]
 
 
 def _worker(stack: Stack, name: str, stages: Sequence[str]) -> Service:

@@ -17,7 +17,7 @@ from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help=__doc__)
 Names = Annotated[list[str] | None, typer.Argument(help="Names of inputs; none: all of them.")]
 
 

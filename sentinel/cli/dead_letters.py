@@ -15,7 +15,7 @@ from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
 from streams.runtime.letterbox import STATUSES, Letter, Letterbox
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help=__doc__)
 T = TypeVar("T")
 Ids = Annotated[list[str] | None, typer.Argument(help="partition/offset, as list shows them.")]
 Reason = Annotated[str, typer.Option(help="Only letters with this reason.")]

@@ -42,7 +42,7 @@ def _detach(settings: Settings, search: bool) -> None:
         raise StackError(f"a stack already runs in {folder} (pid {pid}): see `sentinel status`")
     log = folder / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [sys.executable, "-m", "sentinel.cli", "up", *(["--search"] if search else [])]
+    command = [*_bringup.SENTINEL, "up", *(["--search"] if search else [])]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 # our own command line
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True

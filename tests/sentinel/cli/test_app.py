@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import sentinel.cli
-from sentinel.cli import app
+from sentinel.cli import _bringup, app
 
 SENTINEL = [sys.executable, "-m", "sentinel.cli"]
 
@@ -171,3 +171,20 @@ def test_not_running_is_one_line(tmp_path):
     assert done.stderr.splitlines() == [
         f"sentinel: not running: run `sentinel up` (home: {tmp_path.resolve()})"
     ]
+
+
+def test_parts_start_where_the_current_folder_has_a_clone(tmp_path):
+    (tmp_path / "sentinel").mkdir()  # what `git clone` makes, without an __init__.py
+    done = subprocess.run(
+        [*_bringup.SENTINEL, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sentinel ")
+
+
+@pytest.mark.parametrize("group", ["connector", "dead-letters"])
+def test_a_group_says_what_it_is_for(group):
+    done = subprocess.run([*SENTINEL, group, "--help"], capture_output=True, text=True, check=False)
+    assert {"connector": "bring logs in", "dead-letters": "could not be handled"}[group] in (
+        " ".join(done.stdout.split())
+    )
