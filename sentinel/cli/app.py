@@ -112,7 +112,7 @@ def run(args: Sequence[str], group: TyperGroup | None = None) -> int:
 
 
 SUMMARY = "Streaming security detection on Kafka: audit logs in, explained alerts out."
-EPILOG = "Settings come from SENTINEL_* environment variables; see sentinel/settings.py."
+EPILOG = "Settings come from SENTINEL_* environment variables; REFERENCE.md lists them."
 
 
 def _version(wanted: bool) -> None:

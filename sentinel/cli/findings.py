@@ -41,7 +41,9 @@ def command(
     scope: Annotated[
         str | None, typer.Option(help="Part of the target, in full; '': found by a whole scan.")
     ] = None,
-    suppressed: Annotated[bool, typer.Option(help="Also those that someone accepted.")] = False,
+    suppressed: Annotated[
+        bool, typer.Option("--suppressed", help="Also those that someone accepted.")
+    ] = False,
     tenant: _common.TenantFilter = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most findings; default: all, 50 on a screen.")

@@ -23,7 +23,8 @@ def command(
     paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
     source: Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")],
     coverage: Annotated[
-        bool, typer.Option(help="List the fields instead: used, left over, never there.")
+        bool,
+        typer.Option("--coverage", help="List the fields instead: used, left over, never there."),
     ] = False,
     json: JsonOption = False,
 ) -> None:

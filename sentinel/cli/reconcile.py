@@ -21,11 +21,13 @@ ON_ITS_WAY = timedelta(minutes=30)
 
 def command(
     name: Annotated[str, typer.Argument(help="Name of an input of SENTINEL_CONNECTORS.")],
-    since: Annotated[str, typer.Option("--from", help="Begin of the span (ISO 8601).")],
+    since: Annotated[
+        str, typer.Option("--from", help="Begin of the span, such as 2026-03-01T00:00:00Z.")
+    ],
     until: Annotated[
         str, typer.Option("--to", help="End of the span; default: half an hour ago.")
     ] = "",
-    fetch: Annotated[bool, typer.Option(help="Read what is missing again.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Read what is missing again.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Find objects that the source has and Sentinel has not; exit status 1 on a gap.
