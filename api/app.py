@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -18,6 +19,7 @@ from api.auth import OPEN, Edge, Guard
 from api.conditional import Conditional
 from api.deps import Database, Services
 from api.identity.access import Identity
+from api.reading import refuse_unknown
 from api.routes.alert_stream import Head
 from api.routes.ingest import Sources
 from api.work import feedback
@@ -81,6 +83,9 @@ def create(settings: Settings) -> FastAPI:
         # not include_router: that asks each router for each request, which costs three times
         # as much as all the rest; what it would add is in `_describe`
         app.router.routes.extend(router.routes)
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.path.startswith("/v1/"):
+                refuse_unknown(route)
     docs.install(app)
     errors.install(app)
     app.add_middleware(Conditional)

@@ -4,19 +4,27 @@ FastAPI looks at the type of every parameter of every dependency for each reques
 thirty of a list that is most of the time it takes. A route of this class has the same
 declarations, the same OpenAPI and the same answers; only where all parameters are valid are
 they read by the steps below. Anything else is FastAPI's to refuse, in its own words.
+
+What FastAPI would let pass is refused here: a parameter that a route does not have. A filter
+that is misspelled, and ignored, would answer with everything.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
+from difflib import get_close_matches
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, get_args, get_origin
+from urllib.parse import parse_qsl
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from api.errors import Problem
 
 #: What of FastAPI's no such route may use: then its dependencies need FastAPI to be solved.
 NOT_FOR_READING: Final = (
@@ -139,3 +147,40 @@ def _parameter(field: Any) -> _Parameter:
     if not (default is None or isinstance(default, str | int | float)):
         raise TypeError(f"{field.name}: expected a default that cannot change, found {default!r}")
     return _Parameter(field.name, field.alias, several, required, default, field.validate)
+
+
+def refuse_unknown(route: APIRoute) -> None:
+    """Let a route answer 422 where it is asked with a parameter that it does not have."""
+    known, answer = sorted(set(_names(route.dependant))), route.app
+
+    async def careful(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["query_string"]:
+            _check(scope["query_string"].decode("latin-1"), known)
+        await answer(scope, receive, send)
+
+    route.app = careful
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    for field in dependant.query_params:
+        yield field.alias
+    for each in dependant.dependencies:
+        yield from _names(each)
+
+
+def _check(query: str, known: list[str]) -> None:
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in known:
+            continue
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+        error = {
+            "parameter": name[:64],
+            "expected": "a parameter of this path",
+            "found": value[:64],
+        }
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{name[:64]}: expected a parameter of this path, found none of that name; {hint}",
+            errors=[error],
+        )
