@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +17,9 @@ from sentinel.errors import SettingsError
 
 COLUMNS = ("time", "severity", "title", "entity", "techniques", "count", "status", "id")
 LISTS = ("entities", "tactics", "techniques", "sources")
+#: Of an id, at least so much that few have it.
+_BEGINNING = re.compile(r"[0-9a-fA-F]{4}[0-9a-fA-F-]{0,32}\Z")
+_LIKE = "SELECT id FROM incidents WHERE id::text LIKE $1 || '%' LIMIT 2"
 #: A merged incident leads to the one that has its alerts; a chain of merges has an end.
 _ONE = """
 WITH RECURSIVE chain AS (
@@ -40,25 +44,37 @@ ORDER BY a.first_seen, a.id
 
 def command(
     incident_id: Annotated[
-        UUID, typer.Argument(metavar="ID", help="As `sentinel incidents` shows it.")
+        str,
+        typer.Argument(
+            metavar="ID", help="As `sentinel incidents` shows it; its beginning will do."
+        ),
     ],
     tenant: Annotated[str | None, typer.Option(help="Look at one tenant only.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Show an incident with all its alerts; one that was merged leads to where they are now."""
     whose = tenant or postgres.ALL_TENANTS
-    rows = read(whose, _ONE, incident_id)
-    if not rows:
-        raise SettingsError(
-            f"expected an incident, found none with the id {incident_id}; `sentinel incidents` "
-            "has them"
-        )
-    incident = dict(rows[0])
+    incident = dict(read(whose, _ONE, _whole(whose, incident_id))[0])
     alerts = [dict(row) for row in read(whose, _ALERTS, UUID(incident["id"]))]
     if json:
         _common.print_json(incident | {"members": alerts})
     else:
         _show(incident, alerts)
+
+
+def _whole(whose: str, given: str) -> UUID:
+    """Return the whole id of an incident of which the first characters are given."""
+    if not _BEGINNING.match(given):
+        raise SettingsError(
+            f"expected the id of an incident, or its first 4 characters or more, found {given!r}; "
+            "`sentinel incidents` shows them"
+        )
+    found = read(whose, _LIKE, given.lower())
+    if len(found) != 1:
+        many = "several" if found else "none"
+        raise SettingsError(f"expected one incident whose id begins with {given}, found {many}")
+    whole: UUID = found[0]["id"]
+    return whole
 
 
 def _show(incident: dict[str, Any], alerts: list[dict[str, Any]]) -> None:

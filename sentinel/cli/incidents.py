@@ -37,7 +37,7 @@ def command(
     min_severity: Annotated[str, typer.Option(help="This or worse.")] = "informational",
     min_alerts: Annotated[int, typer.Option(min=1, help="Only those of so many alerts.")] = 1,
     entity: Annotated[str | None, typer.Option(help="Who did it, in full.")] = None,
-    status: Annotated[str | None, typer.Option(help="open or resolved.")] = None,
+    status: Annotated[str | None, typer.Option(help="Such as new.")] = None,
     tenant: _common.TenantFilter = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most incidents; default: all, 50 on a screen.")

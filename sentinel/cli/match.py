@@ -94,7 +94,7 @@ def command(
         f"({len(unsupported)} unsupported), {matches} matches"
     )
     if ruleset.plan.trees:
-        done += f", {len(alerts)} alerts of {len(ruleset.plan.trees)} correlations"
+        done += f", {len(alerts)} alert(s) of {len(ruleset.plan.trees)} correlations"
         if stories is None:
             done += " (they need times: name the source)"
     if len(unsupported) > _offline.NAMED:
@@ -107,9 +107,11 @@ def command(
 def _load(dirs: Sequence[Path]) -> RuleSet:
     ruleset = RuleSet.load(dirs, cache=_common.settings().home / "cache")
     if not ruleset.rules:
-        reasons = "; ".join(each.reason for each in ruleset.unsupported[:3])
         places = ", ".join(map(str, dirs))
-        raise RuleError(f"expected Sigma rules in {places}, found none that runs. {reasons}")
+        bad = ruleset.unsupported[: _offline.NAMED]
+        reasons = "; ".join(f"{each.path}:{each.line}: {each.reason}" for each in bad)
+        found = f"found none that runs; {reasons}" if bad else "found no .yml file with one"
+        raise RuleError(f"expected Sigma rules in {places}, {found}")
     return ruleset
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import confluent_kafka
+import stamina
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sentinel.errors import KafkaError
+from sentinel.kafka.admin import PASSING
 from sentinel.kafka.config import client_config
 from sentinel.settings import Settings
 
@@ -40,15 +43,20 @@ def tail(settings: Settings, topic: str, key: bytes, count: int, timeout_s: floa
     }
     consumer = Consumer(config)
     try:
-        places = _places(consumer, topic, count, timeout_s)
+        for attempt in stamina.retry_context(
+            on=_passes, attempts=None, timeout=timeout_s, wait_initial=0.05, wait_max=0.5
+        ):
+            with attempt:
+                places = _places(consumer, topic, count, timeout_s)
         consumer.assign(places)
-        waiting, found = len(places), list[Record]()
-        while waiting:
+        unread, found = {place.partition for place in places}, list[Record]()
+        while unread:
             message = consumer.poll(max(0.0, end - time.monotonic()))
             if message is None:
                 raise KafkaError(f"expected the records of {topic} within {timeout_s:g} s")
-            if message.error():
-                waiting -= 1  # the end of a partition
+            if error := message.error():  # all others pass, or the time runs out
+                if error.code() == confluent_kafka.KafkaError._PARTITION_EOF:
+                    unread.discard(message.partition())
             elif message.key() == key:
                 where = (message.partition() or 0, message.offset() or 0, message.timestamp()[1])
                 found.append(Record(*where, message.value() or b""))
@@ -57,6 +65,11 @@ def tail(settings: Settings, topic: str, key: bytes, count: int, timeout_s: floa
     finally:
         consumer.close()
     return sorted(found, key=lambda record: (record.time_ms, record.partition, record.offset))
+
+
+def _passes(error: Exception) -> bool:
+    """Say whether a topic that was just made, or is being moved, only needs time."""
+    return isinstance(error, KafkaException) and error.args[0].code() in PASSING
 
 
 def _places(consumer: Consumer, topic: str, count: int, timeout_s: float) -> list[TopicPartition]:

@@ -53,6 +53,6 @@ def test_a_correlation_is_told_with_the_events_behind_it(tmp_path, monkeypatch, 
     assert row["rule_id"] == "5b1c1a54-0b6e-4a5e-9c2e-6a1f4a8d2c11"
     assert (row["count"], len(row["events"])) == (3, 3)
     assert "3 different values of requestParameters.userName within 5m" in row["what"]
-    assert "1 alerts of 1 correlations" in told.err
+    assert "1 alert(s) of 1 correlations" in told.err
     assert run(args) == 0
     assert capsys.readouterr().out.startswith("Many users were created for userIdentity.arn")

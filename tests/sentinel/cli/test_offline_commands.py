@@ -121,12 +121,15 @@ def test_match_reads_standard_input(rules, monkeypatch, capfd):
     [
         ({"--source": "cloudtrial"}, "expected --source among"),
         ({"--rules": "nowhere"}, "nowhere"),
-        ({"--rules": "empty"}, "none that runs"),
+        ({"--rules": "empty"}, "found no .yml file with one"),
+        ({"--rules": "broken"}, "broken/rule.yml:2: not valid YAML"),
         ({"path": "empty"}, "found none"),
     ],
 )
 def test_match_fails_with_a_reason(rules, logs, tmp_path, capfd, change, message):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "rule.yml").write_text("title: x\ndetection: ]\n")
     options = {"--source": "cloudtrail", "--rules": str(rules), "path": str(logs)} | {
         key: str(tmp_path / value) if key != "--source" else value for key, value in change.items()
     }

@@ -146,5 +146,9 @@ def test_commands_list_incidents_and_show_one(
     shown = json.loads(said.out.splitlines()[-1])
     assert [each["what"] for each in shown["members"]] == ["w", "w"]
     assert "expected --min-severity among" in said.err
+    assert run(["incident", largest["id"][:13], "--tenant", stored, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == largest["id"]
     assert run(["incident", str(uuid4())]) == 1
-    assert "found none with the id" in capsys.readouterr().err
+    assert "found none" in capsys.readouterr().err
+    assert run(["incident", "%%%%"]) == 1
+    assert "its first 4 characters or more, found '%%%%'" in capsys.readouterr().err
