@@ -23,6 +23,8 @@ async def test_where_nothing_is_near_all_are_named(client):
 async def test_it_holds_for_the_api_alone(client):
     assert (await client.get("/v1/ledger?tenat=acme")).status_code == 422
     assert (await client.get("/health?at=1")).status_code == 200  # probes add what they like
+    answer = await client.get("/v1/auth/oidc/callback?state=x&code=y&session_state=z")
+    assert "session_state" not in answer.text  # as Keycloak sends it
 
 
 async def test_what_is_given_several_times_is_taken(client):

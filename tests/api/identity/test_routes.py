@@ -77,10 +77,9 @@ def filled(document: dict[str, Any], operation: Operation, rival: Rival) -> tupl
         return rival.name if match[1] in {"name", "source"} else str(rival.id)
 
     path = re.sub(r"\{(\w+)\}", name, operation.path)
-    query = {"after": "0", "limit": "100"}
-    for parameter in item.get("parameters", ()):
-        if parameter["name"] == "tenant":
-            query["tenant"] = rival.tenant
+    sent = {"after": "0", "limit": "100", "tenant": rival.tenant}
+    declared = {parameter["name"] for parameter in item.get("parameters", ())}
+    query = {name: value for name, value in sent.items() if name in declared}
     content = item.get("requestBody", {}).get("content", {}).get("application/json", {})
     body = example(content.get("schema", {}), document, rival) if content else None
     text = "&".join(f"{key}={value}" for key, value in query.items())
