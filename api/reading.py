@@ -16,10 +16,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, get_args, get_origin
-from urllib.parse import parse_qsl
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -151,25 +151,22 @@ def _parameter(field: Any) -> _Parameter:
 
 def refuse_unknown(route: APIRoute) -> None:
     """Let a route answer 422 where it is asked with a parameter that it does not have."""
-    known, answer = sorted(set(_names(route.dependant))), route.app
+    parts = [each for each, _ in _in_order(route.dependant)]
+    known, answer = (
+        sorted({field.alias for each in parts for field in each.query_params}),
+        route.app,
+    )
 
     async def careful(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["query_string"]:
-            _check(scope["query_string"].decode("latin-1"), known)
+            _check(QueryParams(scope["query_string"]), known)
         await answer(scope, receive, send)
 
     route.app = careful
 
 
-def _names(dependant: Dependant) -> Iterator[str]:
-    for field in dependant.query_params:
-        yield field.alias
-    for each in dependant.dependencies:
-        yield from _names(each)
-
-
-def _check(query: str, known: list[str]) -> None:
-    for name, value in parse_qsl(query, keep_blank_values=True):
+def _check(query: QueryParams, known: list[str]) -> None:
+    for name, value in query.multi_items():
         if name in known:
             continue
         near = get_close_matches(name, known, 1)

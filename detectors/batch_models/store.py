@@ -116,7 +116,7 @@ class Store:
 
     def load(self, kind: str, version: int) -> Trained | None:
         """Return a version; None where it is not there or is none."""
-        path = self._folder / kind / f"{version:04d}" / MODEL
+        path = self._file(kind, version)
         if not path.is_file():
             return None
         found = pickle.loads(path.read_bytes())  # noqa: S301 - see the module
@@ -167,8 +167,11 @@ class Store:
         self._write(kind, history, {"rollback": True})
         return version
 
+    def _file(self, kind: str, version: int) -> Path:
+        return self._folder / kind / f"{version:04d}" / MODEL
+
     def _sha256(self, kind: str, version: int) -> str:
-        path = self._folder / kind / f"{version:04d}" / MODEL
+        path = self._file(kind, version)
         if not path.is_file():
             raise SettingsError(f"expected version {version} of {kind} in {path}, found none")
         return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -86,6 +86,8 @@ class Extractor:
         self, batch: EventBatch, decoded: Sequence[Any], hits: Sequence[tuple[int, Rule]]
     ) -> Joins | None:
         """Return what `hits`, by row, contribute; None where that is nothing."""
+        if not self._takers:
+            return None
         rows, places = dict[str, list[int]](), dict[str, list[int]]()
         for place, (row, rule) in enumerate(hits):
             if rule.id in self._takers:

@@ -109,6 +109,15 @@ def _pointer(problem: Mapping[str, Any], query: str) -> str:
     return f"\n  {query}\n  {' ' * (columns[0] - 1)}^"
 
 
+def check_beginning(given: str, what: str, shows: str) -> None:
+    """Raise SettingsError where `given` is neither the id of `what` nor enough of its beginning."""
+    if not _BEGINNING.match(given):
+        raise SettingsError(
+            f"expected the id of {what}, or its first 4 characters or more, found {given!r}; "
+            f"{shows} shows them"
+        )
+
+
 def alert_id(client: httpx.Client, given: str) -> str:
     """Return the whole id of an alert of which the first characters are given.
 
@@ -117,11 +126,7 @@ def alert_id(client: httpx.Client, given: str) -> str:
     SettingsError
         It is no beginning of an id, or of none or several of the latest `RECENT` alerts.
     """
-    if not _BEGINNING.match(given):
-        raise SettingsError(
-            f"expected the id of an alert, or its first 4 characters or more, found {given!r}; "
-            "`sentinel alerts` shows them"
-        )
+    check_beginning(given, "an alert", "`sentinel alerts`")
     if len(given) == len(_WHOLE):
         return given
     recent = pages(client, "/v1/alerts", {"fields": "id"}, RECENT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,15 +10,13 @@ import typer
 from rich.markup import escape
 
 from sentinel import postgres
-from sentinel.cli import _common
+from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
 from sentinel.cli.incidents import read
 from sentinel.errors import SettingsError
 
 COLUMNS = ("time", "severity", "title", "entity", "techniques", "count", "status", "id")
 LISTS = ("entities", "tactics", "techniques", "sources")
-#: Of an id, at least so much that few have it.
-_BEGINNING = re.compile(r"[0-9a-fA-F]{4}[0-9a-fA-F-]{0,32}\Z")
 _LIKE = "SELECT id FROM incidents WHERE id::text LIKE $1 || '%' LIMIT 2"
 #: A merged incident leads to the one that has its alerts; a chain of merges has an end.
 _ONE = """
@@ -54,7 +52,13 @@ def command(
 ) -> None:
     """Show an incident with all its alerts; one that was merged leads to where they are now."""
     whose = tenant or postgres.ALL_TENANTS
-    incident = dict(read(whose, _ONE, _whole(whose, incident_id))[0])
+    rows = read(whose, _ONE, _whole(whose, incident_id))
+    if not rows:
+        raise SettingsError(
+            f"expected an incident, found none with the id {incident_id}; `sentinel incidents` "
+            "has them"
+        )
+    incident = dict(rows[0])
     alerts = [dict(row) for row in read(whose, _ALERTS, UUID(incident["id"]))]
     if json:
         _common.print_json(incident | {"members": alerts})
@@ -64,11 +68,9 @@ def command(
 
 def _whole(whose: str, given: str) -> UUID:
     """Return the whole id of an incident of which the first characters are given."""
-    if not _BEGINNING.match(given):
-        raise SettingsError(
-            f"expected the id of an incident, or its first 4 characters or more, found {given!r}; "
-            "`sentinel incidents` shows them"
-        )
+    with suppress(ValueError):
+        return UUID(given)  # found by the index; a beginning is looked for in every row
+    _client.check_beginning(given, "an incident", "`sentinel incidents`")
     found = read(whose, _LIKE, given.lower())
     if len(found) != 1:
         many = "several" if found else "none"

@@ -27,8 +27,7 @@ T = TypeVar("T")
 BROKER_DEFAULT = -1
 #: Small segments, since the one that is written to is never compacted.
 COMPACTION = {"segment.bytes": str(16 * MIB), "min.cleanable.dirty.ratio": "0.2"}
-#: Errors of a topic that was just made, or is being moved.
-PASSING = {
+_PASSING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -252,11 +251,16 @@ class _PassingError(errors.KafkaError):
     """A partition is being moved, or was made a moment ago: it is there soon."""
 
 
+def passes(error: BaseException) -> bool:
+    """Say whether a topic that was just made, or is being moved, only needs time."""
+    return isinstance(error, KafkaException) and error.args[0].code() in _PASSING
+
+
 def _result(future: Future[T], what: str) -> T:
     try:
         return future.result(TIMEOUT_S)
     except (KafkaException, TimeoutError) as error:
-        if isinstance(error, KafkaException) and error.args[0].code() in PASSING:
+        if passes(error):
             raise _PassingError(f"the broker is still preparing the {what}: {error}") from error
         raise errors.KafkaError(f"the broker did not give or take the {what}: {error}") from error
 

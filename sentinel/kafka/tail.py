@@ -10,7 +10,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sentinel.errors import KafkaError
-from sentinel.kafka.admin import PASSING
+from sentinel.kafka.admin import passes
 from sentinel.kafka.config import client_config
 from sentinel.settings import Settings
 
@@ -44,7 +44,7 @@ def tail(settings: Settings, topic: str, key: bytes, count: int, timeout_s: floa
     consumer = Consumer(config)
     try:
         for attempt in stamina.retry_context(
-            on=_passes, attempts=None, timeout=timeout_s, wait_initial=0.05, wait_max=0.5
+            on=passes, attempts=None, timeout=timeout_s, wait_initial=0.05, wait_max=0.5
         ):
             with attempt:
                 places = _places(consumer, topic, count, timeout_s)
@@ -65,11 +65,6 @@ def tail(settings: Settings, topic: str, key: bytes, count: int, timeout_s: floa
     finally:
         consumer.close()
     return sorted(found, key=lambda record: (record.time_ms, record.partition, record.offset))
-
-
-def _passes(error: Exception) -> bool:
-    """Say whether a topic that was just made, or is being moved, only needs time."""
-    return isinstance(error, KafkaException) and error.args[0].code() in PASSING
 
 
 def _places(consumer: Consumer, topic: str, count: int, timeout_s: float) -> list[TopicPartition]:

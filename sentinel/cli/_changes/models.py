@@ -7,11 +7,9 @@ from typing import Any
 
 from api.identity.audit import audit
 from detectors.batch_models.store import Change, Tell
+from detectors.suppress.draft import MAX_TEXT
 from sentinel.cli._changes import person
 from sentinel.errors import SettingsError
-
-#: Characters of a reason, as everywhere.
-LONGEST = 2000
 
 
 def told(tenant: str, source: str, reason: str) -> Tell:
@@ -25,9 +23,9 @@ def told(tenant: str, source: str, reason: str) -> Tell:
         The reason is empty or too long.
     """
     why = reason.strip()
-    if not 0 < len(why) <= LONGEST:
+    if not 0 < len(why) <= MAX_TEXT:
         raise SettingsError(
-            f"expected a reason of 1 to {LONGEST} characters, for the audit log; found {len(why)}"
+            f"expected a reason of 1 to {MAX_TEXT} characters, for the audit log; found {len(why)}"
         )
 
     def tell(change: Change) -> None:

@@ -98,9 +98,7 @@ class _Way:
         matched = bool(self.matcher.match(events))
         for _, _, failure in self.matcher.errors:
             return f"the rule failed: {type(failure).__name__}: {failure}"
-        if matched == case.match:
-            return ""
-        return "expected a match, found none" if case.match else "expected no match, found one"
+        return _verdict(case, matched)
 
 
 class _KnowingWay:
@@ -125,10 +123,13 @@ class _KnowingWay:
         batches, bad = self._normalizer.normalize(units, (f"raw.{self._name}", 0), 0, 0)
         if bad:
             return f"{REFUSED}: {bad[0][1].detail}"
-        matched = any(batch.hits for _, batch in batches)
-        if matched == case.match:
-            return ""
-        return "expected a match, found none" if case.match else "expected no match, found one"
+        return _verdict(case, any(batch.hits for _, batch in batches))
+
+
+def _verdict(case: Case, matched: bool) -> str:
+    if matched == case.match:
+        return ""
+    return "expected a match, found none" if case.match else "expected no match, found one"
 
 
 def _events(source: Connector, data: bytes) -> list[bytes]:
