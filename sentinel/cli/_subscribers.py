@@ -161,6 +161,7 @@ def _changes(app: typer.Typer, path: str) -> None:
         min_severity: Least = None,
         source: Sources = None,
         rule: Rules = None,
+        kind: Kinds = None,
         technique: Techniques = None,
         entity: Entities = None,
         of_tenant: Tenants = None,
@@ -172,8 +173,8 @@ def _changes(app: typer.Typer, path: str) -> None:
     ) -> None:
         """Change it; a filter takes the place of the one before, what is not given stays."""
         wanted = clauses(
-            min_severity=min_severity, sources=source, rules=rule, techniques=technique,
-            entities=entity, tenants=of_tenant,
+            min_severity=min_severity, sources=source, rules=rule, kinds=kind,
+            techniques=technique, entities=entity, tenants=of_tenant,
         )  # fmt: skip
         if everything and wanted:
             raise SettingsError("expected a filter or --everything, found both")

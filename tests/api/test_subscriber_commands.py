@@ -94,6 +94,8 @@ async def test_a_webhook_is_changed_and_keeps_what_is_not_given(sentinel, receiv
     (clause,) = found["filter"]
     assert {key for key, value in clause.items() if value} == {"min_severity"}
     assert found["options"] == made["options"] | {"batch_size": 5}
+    _, (found,), _ = await sentinel("webhooks", "set", name, "--kind", "neural.*", "--json")
+    assert found["filter"][0]["kinds"] == ["neural.*"]
     config = f"url={receiver.url}/other"
     status, _, err = await sentinel("webhooks", "set", name, "--everything", "--config", config)
     assert (status, err) == (0, f"changed {name}: config, filter\n")
