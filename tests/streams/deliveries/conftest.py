@@ -125,6 +125,13 @@ class World:
         async with self.pool.acquire() as connection:
             return list(await connection.fetch(query, *args))
 
+    async def clear(self) -> None:
+        """Forget every subscription there is, and with it its deliveries."""
+        async with self.pool.acquire() as connection:
+            await connection.execute("RESET ROLE")
+            await connection.execute("DELETE FROM subscriptions")
+            await connection.execute(f"SET ROLE {pg.WORKER}")
+
     async def states(self, ident: UUID) -> list[str]:
         """Return the states of the deliveries of a subscription, in order."""
         query = "SELECT state FROM deliveries WHERE subscription_id = $1 ORDER BY seq"
@@ -163,10 +170,8 @@ async def world(postgres: str, server: ScriptedServer) -> AsyncIterator[World]:
     """Yield a tenant of this test alone, since the database is shared."""
     pool = await pg.open_pool(postgres, pg.WORKER, tenant=pg.ALL_TENANTS, size=4)
     found = World(pool, f"tenant-{uuid4().hex}", server)
+    await found.clear()  # tests of other folders leave theirs, with deliveries
     yield found
     await found.http.close()
-    async with pool.acquire() as connection:
-        await connection.execute("RESET ROLE")
-        await connection.execute("DELETE FROM subscriptions")
-        await connection.execute(f"SET ROLE {pg.WORKER}")
+    await found.clear()
     await pool.close()
