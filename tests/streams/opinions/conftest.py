@@ -37,7 +37,9 @@ class World:
     def __init__(self, pool: Any, server: ScriptedServer, folder: Any, monkeypatch: Any) -> None:
         self.pool, self.server, self.folder = pool, server, folder
         self.tenant = f"tenant-{uuid4().hex}"
-        self.clock = Clock(datetime.now(UTC).timestamp())
+        # at noon, since quotas are of a day, which must not end while a test moves the clock
+        noon = datetime.now(UTC).replace(hour=12, minute=0, second=0)
+        self.clock = Clock(noon.timestamp())
         self.double = ReputationDouble(server, {})
         self.book = Book(Vault([bytes(range(32))]))
         self._made: list[Asking] = []
