@@ -7,8 +7,10 @@ ip-location-db (IPtoASN, in the public domain), which have them flat.
 Sentinel ships no database. Of the packages for Python that carry one (looked for in November
 2026), maxminddb-geolite2 and its kind are of 2018 and 2019, IPToCC is as old, and geoip2fast is
 of June 2024, pickled, and of GeoLite2, whose licence asks that it be renewed within 30 days: a
-release that pins it would break that. A country that is years wrong is worse than none. Those that
-are kept up to date under a free licence (ip-location-db, DB-IP Lite) are no packages for Python:
+release that pins it would break that. ip-location-db's package for Node of countries (that of
+June 2026 was read) says itself that its data has known faults and that packages will no longer
+be renewed, and names CC BY 4.0 beside the CC0 of its metadata. A country that is wrong is worse
+than none. What is kept up to date (ip-location-db's releases, DB-IP Lite) comes in no package:
 put their ``.mmdb`` into the folder ``geo``, they are taken up while events flow.
 """
 
