@@ -118,7 +118,7 @@ def attacks(
 
 
 def _found(technique: Mapping[str, Any]) -> str:
-    names = [*technique["rules"], *technique["models"]]
+    names = [technique["titles"][ident] for ident in technique["rules"] + technique["models"]]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or (
         technique["reason"] or "-"
     )

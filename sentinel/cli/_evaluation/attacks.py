@@ -37,6 +37,7 @@ class Hit(NamedTuple):
 
     kind: str
     rule: str
+    title: str
     entity: str
     uid: bytes
     time: int
@@ -155,6 +156,7 @@ class Run:
             "management_events": managed,
             "rules": sorted(rules),
             "models": sorted(models),
+            "titles": {hit.rule: hit.title for hit in hits},
             "reason": None if hits else _reason(managed, sorted(names)),
         }
 
@@ -184,7 +186,7 @@ class Run:
 
 def _hits(signal: Mapping[str, Any]) -> list[Hit]:
     """Return the events of a signal or alert."""
-    said = (signal["kind"], signal["rule_id"], signal["entity"])
+    said = (signal["kind"], signal["rule_id"], signal["title"], signal["entity"])
     return [Hit(*said, event["uid"], event["time"], event["score"]) for event in signal["events"]]
 
 

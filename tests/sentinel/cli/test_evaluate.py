@@ -100,7 +100,8 @@ def test_attacks_by_file_and_by_entity(tmp_path, rules, capsys) -> None:
     past.write_text(json.dumps([event(n, "Look") for n in range(200)]))
     found = report(capsys, "attacks", logs, "--rules", rules, "--background", past)
     by_name = {row["technique"]: row for row in found["techniques"]}
-    assert len(by_name["technique.stop"]["rules"]) == 1
+    (rule,) = by_name["technique.stop"]["rules"]
+    assert by_name["technique.stop"]["titles"][rule] == "A trail was stopped"
     assert by_name["technique.look"]["rules"] == []
     assert by_name["technique.look"]["reason"].startswith("no rule for, and nothing unusual in")
     assert found["summary"]["of those found"] == 1
