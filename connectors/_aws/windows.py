@@ -20,6 +20,7 @@ from pydantic import Field
 from connectors._aws.account import AwsSettings, client, identity, refusals, tried
 from connectors._reading.base import (
     Check,
+    Listed,
     Page,
     Position,
     Reader,
@@ -63,6 +64,7 @@ class Windows(Reader):
 
     Settings: ClassVar[type[ReaderSettings]] = WindowSettings
     settings: WindowSettings
+    lists_events: ClassVar[bool] = True
     service: ClassVar[str]
     right: ClassVar[str]
     kept: ClassVar[timedelta | None] = None
@@ -111,6 +113,29 @@ class Windows(Reader):
             # What did not fill a page may as well be asked for in one.
             span = min(2 * span, _MAX_SPAN_MS) if not count else self.settings.window_s * 1000
             start, end = end, 0
+
+    def listing(self, since: datetime, until: datetime) -> Iterator[Listed]:
+        """Yield the events of a span, window by window; the time is that of the window.
+
+        Raises
+        ------
+        DeniedError, SourceError
+            As `read`.
+        """
+        start = _ms(since)
+        if self.kept is not None:
+            start = max(start, _ms(datetime.now(UTC) - self.kept))
+        start, stop, step = start // 1000 * 1000, _ms(until), self.settings.window_s * 1000
+        while start < stop:
+            end, token, count = min(start + step, stop), "", 0
+            while True:
+                records, token = self._asked(start, end, token)
+                count += len(records)
+                yield from (Listed(record.id, moment(start), 1) for record in records)
+                if not token:
+                    break
+            step = min(2 * step, _MAX_SPAN_MS) if not count else self.settings.window_s * 1000
+            start = end
 
     def check(self) -> Iterator[Check]:
         """Ask for the last minutes."""

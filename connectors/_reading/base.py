@@ -109,7 +109,8 @@ class Listed(NamedTuple):
     Attributes
     ----------
     id
-        As the `Record.id` of what is read from it, up to the last ``#``.
+        As the `Record.id` of what is read from it: of an object up to the last ``#``, of an
+        event (`Reader.lists_events`) all of it.
     time
         When it was written there.
     records
@@ -175,6 +176,9 @@ class Reader(ABC):
     Settings: ClassVar[type[ReaderSettings]] = ReaderSettings
     #: Whether `read` itself waits for what comes (HTTP, sockets): it is then called again at once.
     waits: ClassVar[bool] = False
+    #: Whether `listing` names single events, of an API that has no objects. What arrived of
+    #: those is noted page by page, not one by one.
+    lists_events: ClassVar[bool] = False
 
     def __init__(self, settings: Any, connector: Connector) -> None:
         self.settings = settings

@@ -2,23 +2,31 @@
 
 Arrived is what the runner noted in `sentinel.topics.ARRIVALS`, in the same flush as the
 records themselves and before the position: an object is noted only when the broker has it.
-Kept as long as the topic keeps it (90 days).
+Kept as long as the topic keeps it (90 days). Of an API that has no objects, each event counts
+as one: the API is paged through again, and its ids are compared.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import datetime
-from hashlib import blake2b
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import KafkaError as Code
 
-from connectors._reading.base import Listed, Position, Reader
+from connectors._reading.base import Listed, Position, Reader, Record
 from connectors._running import health
 from connectors._running.config import Input
-from connectors._running.delivery import Delivery, Sender, arrival_key
+from connectors._running.delivery import (
+    Arrived,
+    Delivery,
+    Sender,
+    arrival_hash,
+    arrival_key,
+    key_hash,
+)
 from sentinel import topics
 from sentinel.errors import KafkaError
 from sentinel.kafka import client_config
@@ -28,6 +36,9 @@ TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.2
 #: Missing ids that an alert names.
 NAMED: Final = 20
+#: What clocks of sources may be ahead of the broker's.
+SKEW: Final = timedelta(hours=1)
+_arrived: Final = msgspec.json.Decoder(Arrived)
 
 
 class Report(NamedTuple):
@@ -35,26 +46,37 @@ class Report(NamedTuple):
 
     Attributes
     ----------
+    what
+        ``objects`` or ``events``.
     listed
-        How many objects the source says it has in that time.
+        How many the source says it has in that time.
     missing
         Those that never arrived, oldest first.
     """
 
+    what: str
     listed: int
     missing: list[Listed]
 
 
 class Arrivals:
-    """What arrived of one input: hashes of ids, 16 bytes each."""
+    """What arrived of one input: a hash of each id.
 
-    def __init__(self, settings: Settings, target: Input) -> None:
+    Parameters
+    ----------
+    since
+        Begin of the span that is asked about: events are not noted before they happen, so
+        what was noted long before that is left out of memory.
+    """
+
+    def __init__(self, settings: Settings, target: Input, since: datetime) -> None:
         self._key = target.key
-        self._have = _read(settings, arrival_key(target.key, ""))
+        floor_ms = int((since - SKEW).timestamp() * 1000)
+        self._have = _read(settings, arrival_key(target.key, ""), floor_ms)
 
     def __contains__(self, ident: str) -> bool:
-        """Whether an object arrived."""
-        return _hash(arrival_key(self._key, ident)) in self._have
+        """Whether an object or event arrived."""
+        return arrival_hash(self._key, ident) in self._have
 
 
 def compare(reader: Reader, have: Arrivals, since: datetime, until: datetime) -> Report:
@@ -67,13 +89,16 @@ def compare(reader: Reader, have: Arrivals, since: datetime, until: datetime) ->
     SourceError
         The source did not answer.
     """
-    listed, missing = 0, list[Listed]()
+    listed, missing = 0, dict[str, Listed]()
     begin = reader.settings.since
-    for each in reader.listing(max(since, begin) if begin else since, until):
+    if begin is not None:
+        since = max(since, begin if begin.tzinfo else begin.replace(tzinfo=UTC))
+    for each in reader.listing(since, until):
         listed += 1
         if each.id not in have:
-            missing.append(each)
-    return Report(listed, sorted(missing, key=lambda each: (each.time, each.id)))
+            missing[each.id] = each
+    in_order = sorted(missing.values(), key=lambda each: (each.time, each.id))
+    return Report("events" if reader.lists_events else "objects", listed, in_order)
 
 
 def alert(producer: Sender, target: Input, report: Report) -> None:
@@ -83,7 +108,7 @@ def alert(producer: Sender, target: Input, report: Report) -> None:
         producer,
         "gap",
         target.source,
-        f"{len(ids)} of {report.listed} objects of {target.name} never arrived",
+        f"{len(ids)} of {report.listed} {report.what} of {target.name} never arrived",
         tenant=target.tenant,
         name=target.name,
         details={
@@ -115,32 +140,34 @@ def fetch(producer: Sender, target: Input, report: Report) -> set[str]:
     settings = target.settings.model_copy(update={"since": oldest})
     reader = target._replace(settings=settings).open()
     delivery = Delivery(target, producer, _Nowhere())
+    name = _event if reader.lists_events else _object
     came, whole = set[str](), set[str]()
     try:
         for page in reader.read(None):
-            records = [r for r in page.records if _object(r.id) in wanted]
+            records = [r for r in page.records if name(r) in wanted]
             done = tuple(ident for ident in page.done if ident in wanted)
             delivery.deliver(page._replace(records=records, done=done))
             whole.update(done)
-            came |= {_object(record.id) for record in records}
-            if wanted <= whole:
+            came |= {name(record) for record in records}
+            if wanted <= (came if reader.lists_events else whole):
                 break
     finally:
         reader.close()
     return came | whole
 
 
-def _object(ident: str) -> str:
+def _object(record: Record) -> str:
     """Return what a record is part of."""
-    return ident.rpartition("#")[0] or ident
+    return record.id.rpartition("#")[0] or record.id
 
 
-def _hash(key: bytes) -> bytes:
-    return blake2b(key, digest_size=16).digest()
+def _event(record: Record) -> str:
+    """Return which event a record is."""
+    return record.id
 
 
-def _read(settings: Settings, prefix: bytes) -> set[bytes]:
-    """Read the whole topic; return the hashes of the keys that begin with `prefix`."""
+def _read(settings: Settings, prefix: bytes, floor_ms: int) -> set[bytes]:
+    """Read the whole topic; return the hashes of what is under keys that begin with `prefix`."""
     consumer = Consumer(
         client_config(settings)
         | {
@@ -164,7 +191,7 @@ def _read(settings: Settings, prefix: bytes) -> set[bytes]:
                 raise KafkaError(f"expected the end of {topics.ARRIVALS}, the broker is silent")
             for message in messages:
                 if (error := message.error()) is None:
-                    _note(found, message, prefix)
+                    _note(found, message, prefix, floor_ms)
                 elif error.code() == Code._PARTITION_EOF:
                     open_ends.discard(message.partition() or 0)
                 elif not error.retriable():
@@ -176,8 +203,14 @@ def _read(settings: Settings, prefix: bytes) -> set[bytes]:
     return found
 
 
-def _note(found: set[bytes], message: Any, prefix: bytes) -> None:
+def _note(found: set[bytes], message: Any, prefix: bytes, floor_ms: int) -> None:
     """Take note of an arrival; one without a value was taken back."""
-    key = message.key() or b""
-    if key.startswith(prefix):
-        (found.add if message.value() else found.discard)(_hash(key))
+    key, value = message.key() or b"", message.value()
+    if not key.startswith(prefix):
+        return
+    if not value:
+        found.discard(key_hash(key))
+    elif not (arrived := _arrived.decode(value)).ids:
+        found.add(key_hash(key))
+    elif message.timestamp()[1] >= floor_ms:
+        found.update(arrived.hashes())

@@ -30,17 +30,18 @@ def command(
     fetch: Annotated[bool, typer.Option("--fetch", help="Read what is missing again.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Find objects that the source has and Sentinel has not; exit status 1 on a gap.
+    """Find what the source has and Sentinel has not; exit status 1 on a gap.
 
-    A gap raises an alert too.
+    Objects are compared, and of APIs without objects single events. A gap raises an alert too.
     """
     (target,) = inputs.chosen(_common.settings(), [name])
     settings = local.connect(_common.settings(), "kafka")
     begin = inputs.moment(since)
     end = inputs.moment(until) if until else datetime.now(UTC) - ON_ITS_WAY
+    have = reconcile.Arrivals(settings, target, begin)
     reader = target.open()
     try:
-        report = reconcile.compare(reader, reconcile.Arrivals(settings, target), begin, end)
+        report = reconcile.compare(reader, have, begin, end)
     except NotImplementedError as error:
         raise SettingsError(f"{name}: {error}; there is nothing to compare with") from error
     except SourceError as error:
@@ -69,6 +70,6 @@ def _say(report: reconcile.Report, came: set[str], json: bool) -> None:
         cells = (list(row.values()) for row in rows)
         _common.print_table("Missing", ("id", "time", "records", "fetched"), cells)
     _common.note(
-        f"{report.listed} listed, {len(report.missing)} missing"
+        f"{report.listed} {report.what} listed, {len(report.missing)} missing"
         + (f", {len(came)} of them fetched" if came else "")
     )

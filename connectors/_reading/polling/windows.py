@@ -8,7 +8,8 @@ the pages and the events in them come does not matter, and after a crash in the 
 is asked for anew, without what was already handed on.
 
 Delivery: an event that shows up within `look_back_s` of its time is read, once. The ids kept are
-bounded (`MOST`); beyond that what is read again comes again, under the same id.
+bounded (`MOST`); beyond that what is read again comes again, under the same id. What shows up
+later still is not read: ``sentinel reconcile`` finds it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pydantic import Field
 
 from connectors._reading.base import (
     Check,
+    DeniedError,
+    Listed,
     Page,
     Position,
     Reader,
@@ -40,6 +43,10 @@ MOST: Final = 20_000
 _BUSY: Final = MOST // 8
 """Events of a span from which on the next one is made shorter."""
 _SHORTEST_S: Final = 10.0
+TRIES: Final = 8
+"""How often at most a span that is listed is asked for."""
+_PAUSE_S: Final = (1.0, 120.0)
+"""Seconds between two of these, at least and at most."""
 
 
 class WindowSettings(ReaderSettings):
@@ -153,6 +160,7 @@ class WindowReader(Reader):
     """
 
     Settings: ClassVar[type[ReaderSettings]] = WindowSettings
+    lists_events: ClassVar[bool] = True
     oldest_s: ClassVar[float] = 30 * 86_400.0
 
     def __init__(self, settings: Any, connector: Connector) -> None:
@@ -206,3 +214,35 @@ class WindowReader(Reader):
                 yield pile.page(windows.position(), windows.lag_s)
         if pile.records:
             yield pile.page(windows.position(), windows.lag_s)
+
+    def listing(self, since: datetime, until: datetime) -> Iterator[Listed]:
+        """Yield the events between two times, in spans of `window_s`; times are whole seconds.
+
+        Raises
+        ------
+        DeniedError, SourceError
+            As `read`; what trying again may mend is tried `TRIES` times a span.
+        """
+        begin = int(max(since.timestamp(), self.clock() - self.oldest_s))
+        stop, step = int(until.timestamp()), int(self.settings.window_s)
+        for start in range(begin, stop, step):
+            yield from self._listed(start, min(start + step, stop))
+
+    def _listed(self, start: int, end: int) -> list[Listed]:
+        """Return the events of a span; those at its end belong to the next one."""
+        asked = [datetime.fromtimestamp(when, UTC) for when in (start, end)]
+        for left in reversed(range(TRIES)):
+            try:
+                return [
+                    Listed(event.id, datetime.fromtimestamp(int(event.time or start), UTC), 1)
+                    for events in self.pages(*asked)
+                    for event in events
+                    if start <= (event.time or start) < end  # 0: it does not say
+                ]
+            except DeniedError:
+                raise
+            except SourceError as error:
+                pause = min(max(error.retry_after_s or 0.0, _PAUSE_S[0]), _PAUSE_S[1])
+                if not left or self.stopping.wait(pause):
+                    raise
+        raise AssertionError("the last try returns or raises")

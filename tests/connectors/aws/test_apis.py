@@ -90,6 +90,8 @@ def test_the_event_history_from_any_page(aws, reader, monkeypatch):
     for at in range(len(pages)):
         rest = ids(mine.read(json.loads(json.dumps(pages[at].position))))
         assert ids(pages[: at + 1]) + rest == whole
+    listed = [each.id for each in mine.listing(NOW - timedelta(hours=5), NOW)]
+    assert sorted(listed) == sorted(name for name in whole if name[-5:] != ":id-0")  # now: not yet
     middle = next(page for page in pages if "token" in page.position)
     history.expired = True
     again = ids(mine.read(middle.position))

@@ -60,6 +60,15 @@ def test_pages_in_the_wrong_order_lose_nothing_also_over_a_crash(drain, double, 
     assert len(drain.ids) <= len(events) + 3  # the page that was killed comes again, no other
 
 
+def test_what_is_listed_is_what_is_read(drain, now):
+    drain.run()
+
+    reader = drain._make()
+    listed = [each.id for each in reader.listing(now.replace(hour=9), now)]
+    reader.close()
+    assert sorted(listed) == sorted(drain.ids)
+
+
 def test_failures_lose_nothing_and_double_nothing(server, drain, events):
     server.script(PATH, None, throttled(3), failed(500), expired(), cut(), malformed(), None, cut())
     drain.run()

@@ -84,6 +84,15 @@ def test_pages_in_the_wrong_order_over_crashes_and_late_entries(drain, double, n
     assert [name for name in drain.ids if "late" in name] == drain.ids[-1:]
 
 
+def test_what_is_listed_is_what_is_read(drain, now):
+    drain.run()
+
+    reader = drain._make()
+    listed = [each.id for each in reader.listing(now.replace(hour=9), now)]
+    reader.close()
+    assert sorted(listed) == sorted(drain.ids)
+
+
 def test_tokens_that_run_out_all_the_time(login, drain):
     login.tokens.uses = 2
     drain.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from sentinel import topics
 from sentinel.cli import app
 from sentinel.kafka import create_topics
 from sentinel.settings import Settings
+from sentinel.testing.okta import OktaDouble
+from sentinel.testing.server import ScriptedServer
 
 OLD = datetime(2026, 3, 2, 9, 0, tzinfo=UTC).timestamp()
 
@@ -71,7 +73,7 @@ def test_a_gap_is_found_alerted_and_fetched(
     found = capfdbinary.readouterr()
     listed = [json.loads(line) for line in found.out.splitlines()]
     assert [Path(row["id"].split(":")[0]).name for row in listed] == ["b.json", "c.json"]
-    assert b"4 listed, 2 missing" in found.err
+    assert b"4 objects listed, 2 missing" in found.err
     assert app.run([*command, "--fetch"]) == 0
     assert app.run(command) == 0
 
@@ -83,6 +85,56 @@ def test_a_gap_is_found_alerted_and_fetched(
     run(settings)  # its position did not move: it reads them too, under the same ids
     there = arrived("raw.cloudtrail", mine)
     assert len({dict(each.headers())["record-id"] for each in there}) == 5
+
+
+@pytest.mark.e2e
+def test_an_event_that_its_api_showed_too_late_is_found_and_fetched(
+    tmp_path: Path,
+    topic_name: str,
+    stack_settings: Settings,
+    arrived: Any,
+    monkeypatch: Any,
+    capfdbinary: Any,
+) -> None:
+    """Of an API without objects events are compared: each by its id, not their number."""
+    create_topics(stack_settings, ["okta", "health"])
+    monkeypatch.setenv("SENTINEL_CONNECTORS", str(tmp_path / "inputs.yml"))
+    monkeypatch.setenv("SENTINEL_KAFKA", stack_settings.kafka)
+    monkeypatch.setenv("SENTINEL_HOME", str(stack_settings.home))
+    begin = datetime.now(UTC) - timedelta(hours=3)
+    settings = Settings()
+
+    def event(name: str, minutes: int) -> dict[str, str]:
+        return {"uuid": name, "published": (begin + timedelta(minutes=minutes)).isoformat()}
+
+    mine = lambda m: ("tenant", topic_name.encode()) in (m.headers() or ())  # noqa: E731
+    with ScriptedServer() as server:
+        events = [event(f"e{minutes}", minutes) for minutes in range(10, 60, 10)]
+        double = OktaDouble(server, events, 2)
+        monkeypatch.setenv("OKTA_TOKEN", double.token)
+        entry = {
+            **{"name": topic_name, "source": "okta", "reader": "system-log", "tenant": topic_name},
+            "settings": {"url": server.url, "token": "env:OKTA_TOKEN", "since": begin.isoformat()},
+        }
+        (tmp_path / "inputs.yml").write_text(yaml.safe_dump([entry]))
+        run(settings)
+        command = ["reconcile", topic_name, "--from", begin.isoformat(), "--json"]
+        assert app.run(command) == 0
+        double.events += [event("late", 25), event("later", 31)]
+        run(settings)  # too late: its time is not asked for again
+        capfdbinary.readouterr()
+        assert app.run(command) == 1
+        found = capfdbinary.readouterr()
+        listed = [json.loads(line)["id"] for line in found.out.splitlines()]
+        assert listed == ["okta:late", "okta:later"]
+        assert b"7 events listed, 2 missing" in found.err
+        assert app.run([*command, "--fetch"]) == 0
+        assert app.run(command) == 0
+    there = arrived("raw.okta", mine)
+    uuids = sorted(json.loads(each.value())["uuid"] for each in there)
+    assert uuids == ["e10", "e20", "e30", "e40", "e50", "late", "later"]
+    said = [json.loads(each.value()) for each in arrived(topics.raw("health"), mine)]
+    assert {each["message"] for each in said} == {f"2 of 7 events of {topic_name} never arrived"}
 
 
 @pytest.mark.e2e

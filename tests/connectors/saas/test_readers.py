@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -184,6 +185,20 @@ def test_late_events_and_pages_in_another_order(stage):
     CLOCK.move(60)
     drain.run()
     assert sorted(names(drain)) == sorted(EVERY | {"late0", "late1", "late2"})
+
+
+def test_what_is_listed_is_what_is_read(stage, monkeypatch):
+    """Over any span, in spite of throttling: under the same ids, so that a gap shows."""
+    monkeypatch.setattr("connectors._reading.polling.windows._PAUSE_S", (0.0, 0.0))
+    drain = Drain(stage.make, SourceError)
+    drain.run()
+    stage.server.script(stage.path, None, stage.limited(0), failed(503))
+    cuts = [SINCE, SINCE + timedelta(minutes=8), SINCE + timedelta(minutes=29, seconds=1), NOW]
+    with closing(stage.make()) as reader:
+        listed = [each for span in pairwise(cuts) for each in reader.listing(*span)]
+    assert stage.server.left() == 0
+    assert sorted(each.id for each in listed) == sorted(drain.ids)
+    assert sorted(each.time for each in listed) == [when(index) for index in range(COUNT)]
 
 
 def test_throttling_says_for_how_long(stage):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +69,19 @@ def test_what_comes_late_is_read_once_wherever_it_is_killed(events, pauses, kill
     killed = sum(kill is not None for kill in kills[: len(pauses)])
     assert set(drain.ids) == {str(n) for n in feed.events}
     assert len(drain.ids) <= len(events) + 3 * killed  # a killed page comes again, no other
+
+
+@given(st.lists(moments, max_size=40), st.lists(st.integers(0, 7200), max_size=4))
+def test_every_event_is_listed_in_one_span(times, cuts):
+    clock = Clock(START + 9000)
+    reader = Feed({n: (when, when) for n, when in enumerate(times)}, clock).reader(settings())
+    ends = [datetime.fromtimestamp(START + s, UTC) for s in sorted({0, *cuts, 7201})]
+    listed = [each for span in pairwise(ends) for each in reader.listing(*span)]
+
+    assert sorted(int(each.id) for each in listed) == list(range(len(times)))
+    assert {int(each.id): each.time.timestamp() for each in listed} == {
+        n: int(when) for n, when in enumerate(times)
+    }
 
 
 def test_old_spans_are_asked_for_once():
