@@ -15,18 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci import events
-from bci.activity import GOOD, Activity
 from bci.block import Bank, Block
 from bci.engine import Engine, Found, Spikes
 from bci.engine.plan import TILE
 from bci.events import Event
 from bci.lfp import Lfp
-from bci.settings import EngineSettings
+from bci.settings import EngineSettings, spikes_from, without_spikes
+from bci.unusual.activity import GOOD, Activity
+from bci.unusual.rhythm import Rhythm
 from schemas import avro
 
 #: Length of a window of spikes, ms: what one record of ``neural.spikes`` holds.
 WINDOW_MS: Final = 20.0
-#: Raw samples between two looks at health; a prime, as in `EngineSettings.noise_every`.
+#: Raw samples between two looks at health; a prime, as in `EngineSettings.noise_every`. Where
+#: the rate leaves no room for spikes every sample is looked at: there are few.
 LOOK_EVERY: Final = 61
 
 
@@ -107,10 +109,15 @@ class BankStream:
 
     def __init__(self, bank: Bank, settings: EngineSettings | None = None) -> None:
         self.bank = bank
-        self._settings = settings or EngineSettings()
-        self._engine = Engine(bank.fs, bank.uv_per_bit, bank.probe, self._settings)
+        wanted = settings or EngineSettings()
+        #: Whether spikes are looked for; seizures are seen by their rhythm otherwise.
+        self._spiking = bank.fs >= spikes_from(wanted)
+        used = wanted if self._spiking else without_spikes(wanted, bank.fs)
+        self._engine = Engine(bank.fs, bank.uv_per_bit, bank.probe, used)
         self._lfp = Lfp(bank.fs, bank.uv_per_bit)
         self._activity = Activity(bank.channels, bank.fs)
+        self._rhythm = Rhythm(bank.channels)
+        self._look_every = LOOK_EVERY if self._spiking else 1
         self._window = max(1, round(WINDOW_MS * bank.fs / 1000))
         self._second = max(1, round(bank.fs))
         self._place = Place()
@@ -159,7 +166,7 @@ class BankStream:
             part = samples[at - start : stop - start]
             self._take(self._engine.process(part, at))
             self._lfp.process(part)
-            self._looks.append(part[-at % LOOK_EVERY :: LOOK_EVERY].copy())
+            self._looks.append(part[-at % self._look_every :: self._look_every].copy())
             place.next = at = stop
             self._windows(self._engine.certain, given)
             if at % self._second == 0:
@@ -181,6 +188,7 @@ class BankStream:
             self._close(place.next, given)
             given.events.append(events.gap(self.bank, place.next, start))
             self._activity.gap()
+            self._rhythm.gap()
             self._lfp.begin()
         place.next = place.window = place.second = place.certain = start
         place.sent.clear()
@@ -238,9 +246,14 @@ class BankStream:
         if spikes:
             out.extend(events.spike_batches(bank, *span, spikes))
         seconds = (place.next - place.second) / bank.fs
-        rates = np.bincount(channel, minlength=bank.channels) / seconds
+        counts = np.bincount(channel, minlength=bank.channels)
+        rates = counts / seconds if self._spiking else None
         out.append(events.activity(bank, *span, rates, sigma, self._activity.state, powers))
         out.extend(events.unusual(bank, *span, unusual))
+        if not self._spiking and place.next - place.second == self._second:
+            good = self._activity.state == GOOD
+            if found := self._rhythm.second(place.second, place.next, good, powers):
+                out.append(events.rhythm(bank, found))
         if self._artefacts:
             out.append(events.artefact(bank, np.concatenate(self._artefacts)[:, 1:]))
         if place.stimuli:
@@ -257,6 +270,7 @@ class BankStream:
             "engine": self._engine.snapshot(),
             "lfp": self._lfp.snapshot(),
             "activity": self._activity.snapshot(),
+            "rhythm": self._rhythm.snapshot(),
             "open": _packed(self._open),
             "recent": _packed(self._recent),
             "looks": [np.concatenate(self._looks)] if self._looks else [],
@@ -272,6 +286,8 @@ class BankStream:
         made._engine.restore(state["engine"])
         made._lfp.restore(state["lfp"])
         made._activity.restore(state["activity"])
+        if "rhythm" in state:  # not in those of an earlier release
+            made._rhythm.restore(state["rhythm"])
         made._open = [Spikes(**part) for part in state["open"]]
         made._recent = [Spikes(**part) for part in state["recent"]]
         made._looks, made._artefacts = list(state["looks"]), list(state["artefacts"])

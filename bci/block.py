@@ -18,9 +18,10 @@ from sentinel.errors import SchemaError
 
 #: Largest number of bytes of samples in a block; the topic takes somewhat more.
 MOST_BYTES: Final = 1 << 20
-#: Sampling rates, Hz: below, the band of spikes (`EngineSettings.low_hz`) does not fit below
-#: half of it; above, the engine's room for a stretch of samples is too small.
-RATES: Final = (700.0, 200_000.0)
+#: Sampling rates, Hz: below, not even the band called beta (`bci.lfp.BANDS`) is there as a whole;
+#: above, the engine's room for a stretch of samples is too small. Spikes are looked for from
+#: `bci.settings.spikes_from` on.
+RATES: Final = (50.0, 200_000.0)
 #: Distance of electrodes of which nothing is known: none is another's neighbour.
 APART_UM: Final = 400.0
 MOST_BANKS: Final = 1 << 20
@@ -187,11 +188,11 @@ def _bank(
 
 
 def check_rate(fs: float) -> None:
-    """Make sure that spikes can be looked for at a sampling rate, Hz; else raise SchemaError."""
+    """Make sure that recordings of a sampling rate, Hz, are worked on; else raise SchemaError."""
     if not RATES[0] <= fs <= RATES[1]:
         raise SchemaError(
-            f"expected a sampling rate of {RATES[0]:g} to {RATES[1]:g} Hz, at which spikes "
-            f"(300 Hz and above) can be seen, found {fs:g} Hz"
+            f"expected a sampling rate of {RATES[0]:.0f} to {RATES[1]:.0f} Hz, found {fs:g} Hz; "
+            "resample the recording"
         )
 
 

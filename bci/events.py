@@ -14,10 +14,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.activity import STATES, Unusual
 from bci.block import Bank
 from bci.engine import Spikes
 from bci.engine.plan import TILE
+from bci.unusual.activity import STATES, Unusual
+from bci.unusual.rhythm import TIMES, Rhythmic
 
 Event = dict[str, Any]
 VERSION: Final = 1
@@ -78,19 +79,27 @@ def activity(
     bank: Bank,
     first: int,
     last: int,
-    rates: NDArray[np.float64],
+    rates: NDArray[np.float64] | None,
     sigma: NDArray[np.float32],
     state: NDArray[np.int64],
     powers: Mapping[str, NDArray[np.float32]],
 ) -> Event:
-    """Return rates, noise, health and band power of every channel in a second."""
+    """Return rates, noise, health and band power of every channel in a second.
+
+    No rates where the sampling rate leaves no room for spikes: 0 would say that there are none.
+    """
+    said = (
+        f"no room for spikes at {bank.fs:g} Hz"
+        if rates is None
+        else f"{rates.sum():.0f} spikes a second"
+    )
     return _event(
         bank,
         "activity",
         first,
         last,
-        f"{rates.sum():.0f} spikes a second on {bank.channels} channels",
-        rate_hz=_rounded(rates),
+        f"{said} on {bank.channels} channels",
+        **({} if rates is None else {"rate_hz": _rounded(rates)}),
         noise_uv=_rounded(sigma),
         state=[STATES[each] for each in state.tolist()],
         band_uv2={name: _rounded(power, 3) for name, power in powers.items()},
@@ -98,7 +107,7 @@ def activity(
 
 
 def unusual(bank: Bank, first: int, last: int, found: Unusual) -> Iterator[Event]:
-    """Yield what `bci.activity` saw in a second."""
+    """Yield what `bci.unusual.activity` saw in a second."""
     for burst in found.bursts:
         ms = _ms(bank, burst.first, burst.last)
         yield _event(
@@ -130,6 +139,17 @@ def unusual(bank: Bank, first: int, last: int, found: Unusual) -> Iterator[Event
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
         bad = any(each.state for each in found.changes)
         yield _event(bank, "channel_health", first, last, message + more, channels=rows, bad=bad)
+
+
+def rhythm(bank: Bank, found: Rhythmic) -> Event:
+    """Return that most channels oscillate as in a seizure: synchrony without spikes."""
+    ms = _ms(bank, found.first, found.last)
+    return _event(
+        bank, "synchrony", found.first, found.last,
+        f"{found.channels} channels at {TIMES:g} times their usual amplitude (4 to 30 Hz) for "
+        f"{ms / 1000:.1f} s",
+        bursts=found.seconds, duration_ms=ms,
+    )  # fmt: skip
 
 
 def artefact(bank: Bank, spans: NDArray[np.int64]) -> Event:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from bci.engine.kernel import bare
 from bci.engine.plan import TILE
+from bci.settings import TOP
 
-#: Bands by name, Hz; those beyond half of the decimated rate are left out.
+#: Bands by name, Hz; those of which less than half lies below `TOP` of the rate are left out.
 BANDS: Final = {
     "delta": (1.0, 4.0),
     "theta": (4.0, 8.0),
@@ -111,7 +112,8 @@ class Lfp:
     def power(self) -> dict[str, NDArray[np.float32]]:
         """Return float32[channel] of each band, µV², since the last call; forget the samples.
 
-        Bands that are narrower than what so few samples can tell apart are left out.
+        Bands that are narrower than what so few samples can tell apart are left out, as are
+        those that the sampling rate cannot show by half; others end where it ends.
         """
         from scipy.fft import rfft
 
@@ -121,10 +123,14 @@ class Lfp:
             return {}
         shape = np.hanning(count + 1)[:-1].astype(np.float32)
         at = np.arange(count // 2 + 1) * self.rate / count
-        used = slice(0, int(np.searchsorted(at, min(HIGHEST, 0.45 * self.rate))))
+        top = TOP * self.rate
+        used = slice(0, int(np.searchsorted(at, min(HIGHEST, top))))
         spectra = []
         for tile in self._state["window"]:
             columns = np.ascontiguousarray(tile[:count].T)
+            # an electrode's offset would leak into delta, one bin beside it; at the beginning
+            # the filter does not see all of it yet
+            columns -= columns[:, min(OUTPUTS, count - 1) :].mean(axis=1, keepdims=True)
             columns *= shape
             spectrum = rfft(columns)[:, used]
             spectra.append(np.square(spectrum.real) + np.square(spectrum.imag))
@@ -134,7 +140,7 @@ class Lfp:
         return {
             name: power[:, (at[used] >= low) & (at[used] < high)].sum(axis=1)
             for name, (low, high) in BANDS.items()
-            if low < 0.45 * self.rate and high - low >= self.rate / count
+            if low + high <= 2 * top and high - low >= self.rate / count
         }
 
     def _gain(self, hz: NDArray[np.float64]) -> NDArray[np.float32]:

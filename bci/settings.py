@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+#: Share of the sampling rate up to which a band-pass may reach: the filter ends at half of it.
+TOP: Final = 0.45
+#: Width of the band of spikes at least, as a ratio: in less than an octave the band-pass itself
+#: rings for longer than a spike lasts, and every excursion of the noise looks like one.
+OCTAVE: Final = 2.0
+#: Where there is no room for spikes: lower edge, Hz, of the band in which noise and artefacts are
+#: looked for; above the drift of electrodes, below most of an EEG.
+FIELD_HZ: Final = 5.0
+#: A threshold, σ, that nothing reaches.
+NEVER: Final = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +110,36 @@ class EngineSettings:
     artefact_after_ms: float = 1.0
     settle_ms: float = 10.0
     bad_channels: tuple[int, ...] = field(default=())
+
+
+def spikes_from(settings: EngineSettings) -> float:
+    """Return the lowest sampling rate, Hz, at which spikes are looked for.
+
+    There the band has the width of an octave; 1,333 Hz with the default `low_hz`.
+
+    Examples
+    --------
+    >>> round(spikes_from(EngineSettings()))
+    1333
+    """
+    return OCTAVE * settings.low_hz / TOP
+
+
+def without_spikes(settings: EngineSettings, fs: float) -> EngineSettings:
+    """Return settings for a rate below `spikes_from`: noise and artefacts, never a spike.
+
+    The recording's own reference is kept: what all electrodes have in common counts here.
+    Noise is looked at in every sample, and filters get a second to settle, for both are slow.
+    """
+    return replace(
+        settings,
+        low_hz=FIELD_HZ,
+        high_hz=TOP * fs,
+        reference="none",
+        threshold=NEVER,
+        matched=False,
+        sort=False,
+        noise_every=1,
+        artefact_after_ms=100.0,
+        settle_ms=1000.0,
+    )

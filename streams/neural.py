@@ -204,7 +204,8 @@ def _measure(tenant: str, bank: Bank, windows: Iterable[Window], found: Iterable
 
 def _show(number: str, event: Mapping[str, list[float]]) -> None:
     """Set the gauges of a bank."""
-    metrics.NEURAL_RATE.labels(number).set(float(np.mean(event["rate_hz"])))
+    if "rate_hz" in event:  # not where the sampling rate leaves no room for spikes
+        metrics.NEURAL_RATE.labels(number).set(float(np.mean(event["rate_hz"])))
     states: list[str] = list(map(str, event["state"]))
     for state in ("good", "flat", "saturated", "weak", "noisy"):
         metrics.NEURAL_CHANNELS.labels(number, state).set(states.count(state))

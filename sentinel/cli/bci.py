@@ -85,10 +85,14 @@ def replay_command(
     tenant: Annotated[str, typer.Option(help="Tenant that the recording belongs to.")] = "default",
     json: JsonOption = False,
 ) -> None:
-    """Stream RECORDING into raw.neural at its own pace, for the neural stage."""
+    """Stream RECORDING into raw.neural at its own pace, for the neural stage.
+
+    50 Hz to 200 kHz. Below 1,333 Hz (EEG, LFP) there is no room for spikes: band power, health,
+    artefacts, gaps and seizure-like rhythms are told.
+    """
     rate = replay.pace(speed)
     found = info.sampled(recording, formats.open(recording, var, fs))
-    for note in found.notes:
+    for note in filter(None, (*found.notes, info.slow(found.fs))):
         _common.note(f"{recording.name}: {note}")
     chosen = replay.select(found, channels)
     settings = local.connect(_common.settings())
@@ -141,6 +145,8 @@ def live_command(
         Inlet(name, uv, wait) as inlet,
         Progress(console=_common.progress_console, transient=True) as progress,
     ):
+        if note := info.slow(inlet.fs):
+            _common.note(f"{name}: {note}")
         task = progress.add_task(f"{name} into {topics.NEURAL}", total=seconds or None)
         groups = live.blocks(inlet, title, seconds, now // 1000, _common.note)
         sent = replay.run(
@@ -274,6 +280,8 @@ def score_command(
 def _detect(path: Path, known: Truth) -> Detected:
     """Run the engine over a recording."""
     recording = info.sampled(path, formats.open(path))
+    if note := info.slow(recording.fs):
+        raise FormatError(f"{path.name}: expected spikes to score, but {note}")
     if len(recording.labels) != len(known.electrodes):
         raise FormatError(
             f"expected {len(known.electrodes)} channels as in the truth, "

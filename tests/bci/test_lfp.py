@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import periodogram
 
-from bci.lfp import BANDS, Lfp
+from bci.lfp import BANDS, OUTPUTS, Lfp
 
 
 def wave(fs: float, hz: float, uv: float, channels: int, seconds: float = 1.0) -> NDArray[np.int16]:
@@ -41,7 +41,8 @@ def test_bands_are_those_of_a_periodogram_of_what_was_decimated() -> None:
     lfp = Lfp(30_000.0, np.full(70, 0.25))
     lfp.process(draw.integers(-900, 900, (30_000, 70), dtype=np.int16))
     window = lfp.window()
-    at, density = periodogram(window, lfp.rate, "hann", detrend=False, axis=0)
+    level = window - window[OUTPUTS:].mean(axis=0)
+    at, density = periodogram(level, lfp.rate, "hann", detrend=False, axis=0)
     powers = lfp.power()
 
     assert window.shape == (1000, 70)
@@ -50,6 +51,34 @@ def test_bands_are_those_of_a_periodogram_of_what_was_decimated() -> None:
         gain = lfp._gain(at[inside])[:, None]
         wanted = (density[inside] / gain).sum(axis=0) * (at[1] - at[0])
         assert powers[name] == pytest.approx(wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fs", "missing"),
+    [
+        (50.0, {"gamma", "high_gamma"}),
+        (128.0, {"high_gamma"}),
+        (249.98, {"high_gamma"}),
+        (512.0, set()),
+        (30_000.0, set()),
+    ],
+)
+def test_bands_that_a_slow_recording_cannot_show_are_absent_not_zero(
+    fs: float, missing: set[str]
+) -> None:
+    lfp = Lfp(fs, np.full(3, 0.25))
+    lfp.process(wave(fs, 10.0, 100.0, 3))
+    powers = lfp.power()
+
+    assert powers.keys() == BANDS.keys() - missing
+    assert powers["alpha"] == pytest.approx(100**2 / 2, rel=0.1)
+
+
+def test_the_offset_of_an_electrode_is_no_delta() -> None:
+    lfp = Lfp(250.0, np.ones(2))
+    lfp.process(wave(250.0, 10.0, 100.0, 2) + np.array([20_000, -20_000], np.int16))
+
+    assert lfp.power()["delta"].max() < 0.01 * 100**2 / 2
 
 
 def test_blocks_and_banks_and_restarts_do_not_change_a_bit() -> None:

@@ -10,15 +10,18 @@ import numpy as np
 
 from bci.block import check_rate
 from bci.formats import FormatError, Recording
+from bci.settings import EngineSettings, spikes_from
 from sentinel.errors import SchemaError
 
 #: Breaks and labels that are shown one by one.
 SHOWN = 20
+#: Sampling rate, Hz, from which spikes are looked for.
+SPIKES_FROM = spikes_from(EngineSettings())
 
 
 def row(path: Path, recording: Recording) -> dict[str, Any]:
     """Return a recording as one object: rate, channels, segments, events, notes."""
-    spikes, marks = recording.spikes, recording.marks
+    spikes, marks, note = recording.spikes, recording.marks, slow(recording.fs)
     return {
         "recording": str(path),
         "fs": recording.fs,
@@ -34,8 +37,18 @@ def row(path: Path, recording: Recording) -> dict[str, Any]:
         "positions": recording.positions is not None,
         "spikes": len(spikes.sample) if spikes is not None else 0,
         "marks": dict(Counter(marks.kind)) if marks is not None else {},
-        "notes": list(recording.notes),
+        "notes": [*recording.notes, *([note] if recording.segments and note else [])],
     }
+
+
+def slow(fs: float) -> str:
+    """Say what is not looked for at a sampling rate, Hz, that is too low for it; else nothing."""
+    if fs >= SPIKES_FROM:
+        return ""
+    return (
+        f"at {fs:g} Hz there is no room for spikes (from {SPIKES_FROM:.0f} Hz on): only band "
+        "power, health, artefacts, gaps and seizure-like rhythms"
+    )
 
 
 def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -59,7 +72,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def sampled(path: Path, recording: Recording) -> Recording:
-    """Return a recording that spikes can be looked for in.
+    """Return a recording that can be worked on; see `slow`.
 
     Raises
     ------

@@ -18,6 +18,8 @@ from sentinel.settings import Settings
 
 #: What two passes of a recording that is repeated are apart, ms: they must not be joined.
 PAUSE_MS: Final = 100.0
+#: Samples of a block at least: what else a block says would outweigh those of an EEG.
+LEAST_SAMPLES: Final = 10
 #: Compressing noise costs time and saves next to nothing.
 COMPRESSION: Final = "none"
 LINGER_MS: Final = 2.0
@@ -98,7 +100,7 @@ def blocks(
     With `loop` for ever: each pass goes on `PAUSE_MS` after the one before.
     """
     fs = recording.fs
-    length = max(1, round(block_ms * fs / 1000))
+    length = max(LEAST_SAMPLES, round(block_ms * fs / 1000))
     origin = recording.segments[0].start if recording.segments else 0
     epoch = now_us - round(origin * 1e6 / fs)
     places = None if recording.positions is None else recording.positions[chosen]

@@ -17,6 +17,8 @@ HEAT: Final = (
     (0.0, "grey23"), (0.5, "navy_blue"), (2.0, "blue"), (5.0, "dark_cyan"), (10.0, "green"),
     (20.0, "yellow3"), (40.0, "orange1"), (80.0, "red"), (160.0, "bright_white"),
 )  # fmt: skip
+#: Colour of channels of which no rates are known.
+PLAIN: Final = "green"
 #: Channels in a line of a bank.
 WIDE: Final = 16
 #: Banks beside each other.
@@ -33,7 +35,7 @@ def picture(view: View) -> RenderableType:
     )
     head = Text.assemble(
         (f"{view.session or 'waiting for a recording'}", "bold"),
-        f"   {row['channels']} channels   {row['spikes_per_s']:.0f} spikes/s"
+        f"   {row['channels']} channels   {_spikes(row)}"
         f"   behind {row['behind_s']:.2f} s   latency p50 / p99 {late}"
         f"   artefacts {row['artefacts']}   gaps {row['gaps']}   bad {row['bad_channels']}",
     )
@@ -41,15 +43,26 @@ def picture(view: View) -> RenderableType:
     cells = [_bank(number, event) for number, event in sorted(view.banks.items())]
     for first in range(0, len(cells), BESIDE):
         grid.add_row(*cells[first : first + BESIDE])
-    return Group(head, grid, _legend(), Panel("\n".join(view.recent) or "-", title="unusual"))
+    powers = "   ".join(f"{name} {power:.4g}" for name, power in row["band_uv2"].items())
+    unusual = Panel("\n".join(view.recent) or "-", title="unusual")
+    return Group(head, Text(f"µV²   {powers or '-'}"), grid, _legend(), unusual)
+
+
+def _spikes(row: dict[str, Any]) -> str:
+    """Say how many spikes there are, or that none are looked for."""
+    if row["spikes_per_s"] is not None:
+        return f"{row['spikes_per_s']:.0f} spikes/s"
+    return f"no room for spikes at {row['fs']:g} Hz" if row["fs"] else "0 spikes/s"
 
 
 def _bank(number: int, event: dict[str, Any]) -> Text:
     """Return a bank: a coloured place a channel; a bad one is pale."""
     text = Text(f"bank {number}\n")
-    rates, states = event["rate_hz"], event["state"]
-    for channel, (rate, state) in enumerate(zip(rates, states, strict=True)):
-        text.append("██" if state == "good" else "▒▒", _colour(rate))
+    states = event["state"]
+    rates = event.get("rate_hz")
+    colours = [PLAIN] * len(states) if rates is None else [_colour(rate) for rate in rates]
+    for channel, (colour, state) in enumerate(zip(colours, states, strict=True)):
+        text.append("██" if state == "good" else "▒▒", colour)
         if channel % WIDE == WIDE - 1:
             text.append("\n")
     return text

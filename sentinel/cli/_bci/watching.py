@@ -70,16 +70,28 @@ class View:
         if window["sent"]:
             self.late_s.append(now - window["sent"] / 1e6)
 
+    def powers(self) -> Iterator[tuple[str, list[float]]]:
+        """Yield the name of each band that was told of, and its power on all channels, µV²."""
+        found: dict[str, list[float]] = {}
+        for event in self.banks.values():
+            for name, power in event["band_uv2"].items():
+                found.setdefault(name, []).extend(power)
+        yield from found.items()
+
     def row(self) -> dict[str, Any]:
-        """Return the view as one JSON object."""
-        rates = np.array([r for event in self.banks.values() for r in event["rate_hz"]])
-        states = Counter(s for event in self.banks.values() for s in event["state"])
+        """Return the view as one JSON object; no rates (null) of what is too slow for spikes."""
+        banks = self.banks.values()
+        rates = np.array([r for event in banks for r in event.get("rate_hz", ())])
+        spiking = any("rate_hz" in event for event in banks)
+        states = Counter(s for event in banks for s in event["state"])
         p50, p99 = np.percentile(self.late_s, [50, 99]) if self.late_s else (None, None)
         return {
             "session": self.session,
-            "channels": len(rates),
-            "spikes_per_s": round(float(rates.sum()), 1),
-            "median_rate_hz": round(float(np.median(rates)), 2) if len(rates) else 0.0,
+            "fs": next((event["fs"] for event in banks), None),
+            "channels": states.total(),
+            "spikes_per_s": round(float(rates.sum()), 1) if spiking else None,
+            "median_rate_hz": round(float(np.median(rates)), 2) if spiking else None,
+            "band_uv2": {name: round(float(np.median(all_)), 3) for name, all_ in self.powers()},
             "behind_s": round(self.behind_s, 3),
             "latency_p50_ms": None if p50 is None else round(1000 * p50, 1),
             "latency_p99_ms": None if p99 is None else round(1000 * p99, 1),

@@ -62,16 +62,28 @@ def test_a_folder_of_several_asks_for_one(folder, capsys):
     assert app.run(["bci", "info", str(folder), "--var", "ns5", "--json"]) == 0
 
 
-@pytest.mark.parametrize("command", ["replay", "score"])
-def test_a_rate_at_which_spikes_cannot_be_seen_is_refused(tmp_path, capsys, command):
-    with NsxWriter(tmp_path / "eeg.ns3", 500.0, 0.25, ["a", "b"]) as writer:
+def slow(folder, fs):
+    """Write a recording without spikes, and a truth of none."""
+    with NsxWriter(folder / "eeg.ns3", fs, 0.25, ["a", "b"]) as writer:
         writer.write(np.zeros((60, 2), np.int16))
-    electrodes = np.zeros((2, 2))
-    none = np.zeros(0, np.int64)
-    truth = Truth(500.0, electrodes, none, none.astype(np.int32), electrodes, np.ones(2))
-    truth.save(tmp_path / "truth.npz")
-    more = [str(tmp_path / "truth.npz")] if command == "score" else []
-    assert app.run(["bci", command, str(tmp_path / "eeg.ns3"), *more]) == 1
+    electrodes, none = np.zeros((2, 2)), np.zeros(0, np.int64)
+    truth = Truth(fs, electrodes, none, none.astype(np.int32), electrodes, np.ones(2))
+    truth.save(folder / "truth.npz")
+    return str(folder / "eeg.ns3"), str(folder / "truth.npz")
+
+
+def test_a_rate_that_is_not_worked_on_is_refused(tmp_path, capsys):
+    recording, _ = slow(tmp_path, 40.0)
+    assert app.run(["bci", "replay", recording]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "eeg.ns3: expected a sampling rate of 700 to 200000 Hz" in said
-    assert "found 500 Hz" in said
+    assert "eeg.ns3: expected a sampling rate of 50 to 200000 Hz, found 40 Hz" in said
+
+
+def test_a_recording_too_slow_for_spikes_says_so_and_has_none_to_score(tmp_path, capsys):
+    recording, truth = slow(tmp_path, 500.0)
+    assert app.run(["bci", "info", recording, "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("at 500 Hz there is no room for spikes (from 1333 Hz on): only band")
+    assert app.run(["bci", "score", recording, truth]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected spikes to score, but at 500 Hz there is no room" in said

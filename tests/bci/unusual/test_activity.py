@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bci.activity import FLAT, GOOD, NOISY_STATE, SATURATED, WEAK_STATE, Activity, Change, Unusual
+from bci.unusual.activity import (
+    FLAT,
+    GOOD,
+    NOISY_STATE,
+    SATURATED,
+    WEAK_STATE,
+    Activity,
+    Change,
+    Unusual,
+)
 
 FS, CHANNELS = 30_000, 32
 
