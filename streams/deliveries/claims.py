@@ -27,6 +27,10 @@ from streams.deliveries.outbox import HELD, TEST
 SQL = postgres.queries(Path(__file__).with_name("sender.sql"))
 #: Seconds that a lease lasts beyond the time-out of the request.
 GRACE_S: Final = 60.0
+#: Bytes of the bodies that one message gathers; a larger one goes alone. With what is around
+#: them it stays below the 1 MiB that many a receiver takes by default (nginx,
+#: ``client_max_body_size``).
+MOST_BYTES: Final = 1_000_000
 #: Most alerts of a digest.
 DIGEST: Final = 500
 
@@ -99,7 +103,7 @@ async def _lease(connection: Any, subscription: Subscription, head: Any, now: da
     batch = uuid5(head["id"], "batch") if size > 1 else None
     rows = await connection.fetch(
         SQL["lease"], head["tenant"], head["id"], head["subscription_id"], head["lane"],
-        head["batch"], size, until, now, batch,
+        head["batch"], size, until, now, batch, MOST_BYTES,
     )  # fmt: skip
     return Claim(subscription, rows, until, bool(rows) and rows[0]["batch"] is not None)
 

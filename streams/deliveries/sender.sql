@@ -28,15 +28,20 @@ ORDER BY d.seq
 FOR UPDATE OF d SKIP LOCKED;
 
 -- name: lease
--- What goes out with the head $2: itself, or the batch that it was in, or a new batch.
-WITH members AS (
-  SELECT d.tenant, d.id FROM deliveries d
+-- What goes out with the head $2: itself, or the batch that it was in, or a new batch, of which
+-- the payloads and the commas between them are at most $10 bytes, or one alone.
+WITH waiting AS (
+  SELECT d.tenant, d.id, d.seq, octet_length(d.payload) + 1 AS size FROM deliveries d
   WHERE d.tenant = $1 AND d.subscription_id = $3 AND d.lane = $4 AND d.state = 'pending'
     AND CASE WHEN $5::uuid IS NOT NULL THEN d.batch = $5
         WHEN $6::int = 1 THEN d.id = $2
         ELSE d.batch IS NULL AND (d.lane >= 0 OR d.due_at <= $8 OR d.id = $2) END
   ORDER BY d.seq
   LIMIT CASE WHEN $5::uuid IS NULL THEN $6 ELSE 500 END
+), members AS (
+  SELECT tenant, id FROM (
+    SELECT tenant, id, size, sum(size) OVER (ORDER BY seq) AS total FROM waiting) AS w
+  WHERE $5::uuid IS NOT NULL OR total <= $10 OR total = size
 ), leased AS (
   UPDATE deliveries d
   SET leased_until = $7, batch = coalesce(d.batch, $9::uuid)

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 from sentinel.subscribers import signing
 from sentinel.testing.server import Response, failed, reply, throttled
 from streams.deliveries import retry
+from streams.deliveries.claims import MOST_BYTES
 
 
 async def test_a_message_is_signed_as_the_specification_says(world, alert):
@@ -150,6 +151,26 @@ async def test_a_batch_gathers_alerts_and_keeps_its_id_when_it_is_tried_again(wo
     assert world.titles()[6:] == ["3", "4"]
     assert set(await world.states(ident)) == {"delivered"}
     assert {each["type"] for each in world.sent()} == {"alert.batch"}
+
+
+async def test_a_batch_is_bounded_by_bytes_and_what_is_larger_goes_alone(world, alert):
+    ident = await world.subscribe(batch_size=100)
+    sizes = [MOST_BYTES // 3, MOST_BYTES // 3, MOST_BYTES // 2, 2 * MOST_BYTES, 10, 10]
+    told = [alert(world.tenant, title=f"{n}", entity="é" * (s // 2)) for n, s in enumerate(sizes)]
+    assert await world.tell(*told) == len(told)
+    world.server.script("/hook", failed())
+    await world.sender.drain()
+    await world.tell(alert(world.tenant, title="6"))  # comes too late for the batch that failed
+    await world.pass_time(10)
+
+    groups = [[item["data"]["title"] for item in each["data"]["items"]] for each in world.sent()]
+    assert groups == [["0", "1"], ["0", "1"], ["2"], ["3"], ["4", "5", "6"]]
+    requests = world.server.requests
+    assert requests[0].headers["webhook-id"] == requests[1].headers["webhook-id"]
+    assert len({each.headers["webhook-id"] for each in requests[1:]}) == 4
+    lengths = [len(each.body) for each in requests]
+    assert [length > 1 << 20 for length in lengths] == [False, False, False, True, False]
+    assert set(await world.states(ident)) == {"delivered"}
 
 
 async def test_with_concurrency_one_alert_that_fails_does_not_hold_up_the_others(world, alert):
