@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bci.engine import design
 from bci.engine.kernel import bare
 from bci.engine.plan import TILE
 from bci.settings import TOP
@@ -67,15 +68,13 @@ class Lfp:
     _state: dict[str, NDArray[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
-        from scipy.signal import firwin  # here, as in `bci.engine.filtering`
-
         factor = max(1, round(self.fs / RATE))
         self._sum = next(n for n in (5, 4, 3, 2, 1) if factor % n == 0)
         self._every = factor // self._sum
         self.rate = self.fs / factor
         length = max(OUTPUTS * self._every, 3)
         corner = min(CORNER, 0.3 * self.rate)
-        taps = firwin(length, corner, fs=self.fs / self._sum) / self._sum
+        taps = design.low_pass(length, corner, self.fs / self._sum) / self._sum
         self._taps = np.ascontiguousarray(taps[::-1], np.float32)
         self.begin()
 
@@ -145,10 +144,8 @@ class Lfp:
 
     def _gain(self, hz: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return what decimation does to power: short filters fall off within their band."""
-        from scipy.signal import freqz
-
-        _, summed = freqz(np.ones(self._sum), worN=hz, fs=self.fs)
-        _, filtered = freqz(self._taps, worN=hz, fs=self.fs / self._sum)
+        summed = design.response(np.ones(self._sum), hz, self.fs)
+        filtered = design.response(self._taps, hz, self.fs / self._sum)
         gain: NDArray[np.float32] = np.square(np.abs(summed * filtered)).astype(np.float32)
         return gain
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bci.engine import design
 from bci.engine.kernel import kernel
 from bci.engine.plan import TILE
 from bci.settings import EngineSettings
@@ -28,9 +29,7 @@ def band_pass(settings: EngineSettings, fs: float) -> NDArray[np.float32]:
             f"expected 0 < low_hz < high_hz < fs / 2, found {settings.low_hz} and "
             f"{settings.high_hz} at {fs} Hz; set the band for this sampling rate"
         )
-    from scipy.signal import butter  # here: a worker without neural data saves 77 MB
-
-    sections = butter(settings.order, [settings.low_hz, high], "bandpass", fs=fs, output="sos")
+    sections = design.band_pass(settings.order, settings.low_hz, high, fs)
     if len(sections) == 1:
         sections = np.vstack([sections, [1, 0, 0, 1, 0, 0]])
     return np.ascontiguousarray(np.delete(sections, 3, axis=1), dtype=np.float32)

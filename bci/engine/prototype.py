@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import toeplitz
 
 #: Added to the diagonal of the covariance, in σ²: the band-pass leaves hardly any noise
 #: outside its band, and a filter that trusted in that would amplify what it cannot know.
@@ -49,8 +50,6 @@ def matched(prototype: NDArray[np.float64], covariance: NDArray[np.float64]) -> 
     covariance
         float64[tap], autocovariance of the noise at lags 0, 1, …, in σ².
     """
-    from scipy.linalg import toeplitz  # here, as in `bci.engine.filtering`
-
     values, vectors = np.linalg.eigh(toeplitz(covariance))
     # what was estimated from few stretches may claim negative power somewhere
     noise = (vectors * np.maximum(values, 0)) @ vectors.T
