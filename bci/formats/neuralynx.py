@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.formats.recording import FormatError, Marks, Recording, Segment, placed
+from bci.formats.recording import FormatError, Marks, Recording, Segment, c_text, placed
 
 SUFFIXES: Final = (".ncs",)
 #: How files of Neuralynx begin.
@@ -85,7 +85,7 @@ def read_events(path: Path) -> Recording:
         events["time"].astype(np.int64),
         ("digital",) * len(events),
         events["ttl"].astype(np.int64),
-        tuple(text.decode("latin-1").rstrip("\0 ") for text in events["text"].tolist()),
+        tuple(c_text(text) for text in events["text"].tolist()),
     )
     return Recording(EVENTS_HZ, np.zeros(0), (), (), marks=marks, notes=notes)
 

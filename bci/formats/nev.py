@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci.formats import neuralynx
-from bci.formats.recording import AFTER_RESET, FormatError, Marks, Recording, SpikeTrain
+from bci.formats.recording import AFTER_RESET, FormatError, Marks, Recording, SpikeTrain, c_text
 
 SUFFIXES: Final = (".nev",)
 
@@ -165,7 +165,7 @@ def _channels(head: _Head, extended: NDArray[Any], seen: NDArray[Any]) -> _Chann
     waves = extended["body"][extended["type"] == b"NEUEVWAV"].view(WAVE)
     waves = waves[np.sort(np.unique(waves["electrode"], return_index=True)[1])]
     rows = extended["body"][extended["type"] == b"NEUEVLBL"].view(LABEL)
-    names = {int(row["electrode"]): row["label"].decode("latin-1").rstrip("\0 ") for row in rows}
+    names = {int(row["electrode"]): c_text(row["label"]) for row in rows}
     more = np.setdiff1d(seen, waves["electrode"]).astype(np.int64)
     electrode = np.concatenate([waves["electrode"].astype(np.int64), more])
     nv = waves["nv_per_bit"].astype(np.float64)

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bci.formats.recording import FormatError, Recording, Segment, placed
+from bci.formats.recording import FormatError, Recording, Segment, c_text, placed
 
 SUFFIXES: Final = (".ns1", ".ns2", ".ns3", ".ns4", ".ns5", ".ns6")
 
@@ -78,7 +78,7 @@ def read(path: Path, var: str = "", fs: float = 0.0) -> Recording:
         )
     head, extended = _head(path, size)
     scale = np.array([_scale(path, row) for row in extended])
-    labels = tuple(row["label"].decode("latin-1").rstrip("\0 ") for row in extended)
+    labels = tuple(c_text(row["label"]) for row in extended)
     segments, notes = _packets(path, size, head)
     return Recording(PERIODS_HZ / head.period, scale, labels, segments, notes=notes)
 

@@ -217,3 +217,14 @@ def placed(
 def _sample(count: Fraction, ticks: Fraction) -> int:
     """Return the nearest sample."""
     return floor(count / ticks + Fraction(1, 2))
+
+
+def c_text(raw: bytes) -> str:
+    r"""Return a text of fixed size as C writes it: what follows its first zero byte is not of it.
+
+    Examples
+    --------
+    >>> c_text(b"elec1 \0\x10\0\x02")
+    'elec1'
+    """
+    return raw.partition(b"\0")[0].decode("latin-1").rstrip()

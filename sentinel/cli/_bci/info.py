@@ -21,7 +21,8 @@ SPIKES_FROM = spikes_from(EngineSettings())
 
 def row(path: Path, recording: Recording) -> dict[str, Any]:
     """Return a recording as one object: rate, channels, segments, events, notes."""
-    spikes, marks, note = recording.spikes, recording.marks, slow(recording.fs)
+    spikes, marks = recording.spikes, recording.marks
+    note = limits(recording.fs) if recording.segments else ""
     return {
         "recording": str(path),
         "fs": recording.fs,
@@ -37,8 +38,17 @@ def row(path: Path, recording: Recording) -> dict[str, Any]:
         "positions": recording.positions is not None,
         "spikes": len(spikes.sample) if spikes is not None else 0,
         "marks": dict(Counter(marks.kind)) if marks is not None else {},
-        "notes": [*recording.notes, *([note] if recording.segments and note else [])],
+        "notes": [*recording.notes, *([note] if note else [])],
     }
+
+
+def limits(fs: float) -> str:
+    """Say what is not looked for at a sampling rate, Hz: nothing, spikes, or all."""
+    try:
+        check_rate(fs)
+    except SchemaError as error:
+        return f"not replayed: {error}"
+    return slow(fs)
 
 
 def slow(fs: float) -> str:

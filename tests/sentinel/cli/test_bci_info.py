@@ -77,6 +77,9 @@ def test_a_rate_that_is_not_worked_on_is_refused(tmp_path, capsys):
     assert app.run(["bci", "replay", recording]) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "eeg.ns3: expected a sampling rate of 50 to 200000 Hz, found 40 Hz" in said
+    assert app.run(["bci", "info", recording, "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("not replayed: expected a sampling rate of 50 to")
 
 
 def test_a_recording_too_slow_for_spikes_says_so_and_has_none_to_score(tmp_path, capsys):
