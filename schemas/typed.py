@@ -254,8 +254,12 @@ class TypedJson:
         ValueError, RecursionError, RecordError
             One of them cannot be decoded; `decode` says which and why.
         """
-        if self._inside or not all(map(bytes.isascii, raws)):
+        if self._inside:
             return [self.decode(raw) for raw in raws]
+        if not all(map(bytes.isascii, raws)):
+            for raw in raws:
+                if not raw.isascii():
+                    _check_utf8(raw)
         narrow = self._narrow
         try:
             return list(map(narrow.parse, raws))
