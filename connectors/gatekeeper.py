@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
-from connectors._gatekeeper.shapes import EVERY, PATHS, shape, violations
+from connectors._gatekeeper.shapes import EVERY, NAMES, PATHS, shape, violations
 from connectors._json.connector import JsonConnector
 from connectors._json.decoder import View
 from connectors._json.envelope import Envelope
@@ -60,6 +60,9 @@ class Gatekeeper(JsonConnector):
     reads: ClassVar[frozenset[str]] = EVERY | frozenset(
         {"notListed", "process", "reason", "violations", *_TIMES}
     )
+    own: ClassVar[frozenset[str]] = frozenset(
+        {"audit_id", "auditTimestamp", "id", "lastTimestamp", "metadata.uid", "ts", *_TIMES}
+    )
     readers: ClassVar[Mapping[str, str]] = {
         "constraints": "connectors._gatekeeper.reader:ConstraintReader"
     }
@@ -67,6 +70,18 @@ class Gatekeeper(JsonConnector):
     def split(self, value: bytes) -> Iterable[bytes]:
         """Return the violations of a message: of constraints, one for each that they list."""
         return [unit for part in super().split(value) for unit in violations(part)]
+
+    def identity_of(self, event: View) -> tuple[str | None, int]:
+        """Return id and time; where it has no id, that is the finding and when it was seen."""
+        get = event.get
+        kind = shape(get)
+        paths = PATHS[kind]
+        when = get(paths["time"]) or next(filter(None, map(get, _TIMES)), None)
+        time = milliseconds(when, paths["time"])
+        if "uid" in paths and (uid := event.text(paths["uid"])):
+            return uid, time
+        run = event.text(paths["run"]) if "run" in paths else ""
+        return f"{_finding(*event.texts(NAMES[kind]))}@{run or text(when) or when}", time
 
     def columns_of(self, event: View) -> Summary:
         """Return the columns; who acted is known of what was denied, else it is the resource."""
@@ -83,12 +98,11 @@ class Gatekeeper(JsonConnector):
 
         solved = event.get("violations") == 0
         denied = _denied(kind, said("event"), event.text("process"), event.text("reason"))
-        when = event.get(paths["time"]) or next(filter(None, map(event.get, _TIMES)), None)
-        finding = _finding(said)
+        native_id, time = self.identity_of(event)
         severity = _SEVERITY.get(said("action"), _INFORMATIONAL)
         return Summary(
-            native_id=said("uid") or f"{finding}@{said('run') or text(when) or when}",
-            time=milliseconds(when, paths["time"]),
+            native_id=native_id,
+            time=time,
             class_uid=DETECTION_FINDING if denied else COMPLIANCE_FINDING,
             activity_id=_CLOSE if solved else _CREATE,
             status_id=_RESOLVED if solved else _NEW,
@@ -103,7 +117,8 @@ class Gatekeeper(JsonConnector):
 
     def objects(self, fields: Fields, summary: Summary) -> OCSF:
         """Return the finding, its check, and the resource it is about."""
-        paths = PATHS[shape(fields.get)]
+        kind = shape(fields.get)
+        paths = PATHS[kind]
 
         def said(name: str) -> str:
             return text(fields.get(paths[name])) if name in paths else ""
@@ -117,7 +132,8 @@ class Gatekeeper(JsonConnector):
             desc=message,
             title=f"{summary.operation}: {summary.service}",
             types=[said("action")] if said("action") else None,
-            uid=_finding(said) + ("/not listed" if hidden else ""),
+            uid=_finding(*map(text, map(fields.get, NAMES[kind])))
+            + ("/not listed" if hidden else ""),
         )
         event = some(finding_info=finding, message=message, resources=_resources(said))
         if summary.class_uid == DETECTION_FINDING:
@@ -146,12 +162,13 @@ def _resource_name(said: Any) -> str:
     return "/".join(filter(None, (said("kind"), said("namespace"), said("name"))))
 
 
-def _finding(said: Any) -> str:
+def _finding(
+    constraint_kind: str, constraint: str, kind: str, group: str, namespace: str, name: str
+) -> str:
     """Return the id of a finding: the same in every audit, and by whichever way it came."""
-    constraint = f"{said('constraint_kind')}/{said('constraint_name')}"
-    group = said("group").partition("/")[0]
-    kind = f"{said('kind')}.{group}" if group else said("kind")
-    return "/".join((constraint, kind, said("namespace"), said("name"))).rstrip("/")
+    if group := group.partition("/")[0]:
+        kind = f"{kind}.{group}"
+    return f"{constraint_kind}/{constraint}/{kind}/{namespace}/{name}".rstrip("/")
 
 
 def _resources(said: Any) -> list[dict[str, Any]]:

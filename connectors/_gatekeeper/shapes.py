@@ -82,6 +82,14 @@ PATHS: Final[dict[str, dict[str, str]]] = {
         "uid": "metadata.uid",
     },
 }
+#: The paths of what names a finding, in each shape; all of them have these.
+NAMES: Final = {
+    name: tuple(
+        paths[each]
+        for each in ("constraint_kind", "constraint_name", "kind", "group", "namespace", "name")
+    )
+    for name, paths in PATHS.items()
+}
 EVERY: Final = frozenset(path for paths in PATHS.values() for path in paths.values())
 #: Where it shows which shape an event has, in this order.
 _TELLING: Final = (
@@ -97,7 +105,10 @@ _decode: Final = msgspec.json.Decoder().decode
 
 def shape(get: Callable[[str], Any]) -> str:
     """Return the shape of an event, or an empty text where it is no violation."""
-    return next((name for path, name in _TELLING if get(path)), "")
+    for path, name in _TELLING:  # not a generator: this runs several times an event
+        if get(path):
+            return name
+    return ""
 
 
 def violations(value: bytes) -> Iterable[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -150,6 +150,14 @@ class View:
     def get(self, path: str) -> Any:
         """Return what is at `path`, one of the connector's `fields`; None where nothing is."""
         return self._getters[path](self._event)
+
+    def texts(self, paths: Iterable[str]) -> list[str]:
+        """Return the text at each of `paths`, as `text` of it alone."""
+        event, getters = self._event, self._getters
+        return [
+            value if value.__class__ is str else str(value) if value.__class__ is int else ""
+            for value in [getters[path](event) for path in paths]
+        ]
 
     def text(self, *paths: str) -> str:
         """Return the first text that is not empty at `paths`; numbers as text; else ``""``."""

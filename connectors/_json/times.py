@@ -68,6 +68,8 @@ def _number(value: float) -> float:
     """Return milliseconds of a number whose size tells its unit."""
     if 1e11 <= value < 1e14:  # as most have it
         return value
+    if 0.0 <= value < 1e11:
+        return value * 1e3
     value = value if abs(value) < 1e20 else 0.0  # an integer beyond any unit, or not a number
     for least, factor in _UNITS:
         if value >= least:
