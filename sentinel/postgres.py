@@ -25,6 +25,7 @@ from sentinel.errors import AwayError, StackError
 
 WORKER = "sentinel_worker"
 API = "sentinel_api"
+TRAINER = "sentinel_trainer"
 ALL_TENANTS = "*"
 #: A process that freezes within a transaction loses it, and so its locks, after this many
 #: seconds: before others take over what it was doing (10 s, the session timeout of workers).

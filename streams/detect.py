@@ -6,7 +6,6 @@ all of which live in `detectors.detect.Detector` and are checkpointed with the o
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -189,25 +188,28 @@ class DetectStage(Stage):
 
     name = "detect"
 
-    def __init__(self, settings: Settings, partitions: int, board: Board | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: int,
+        board: Board | None = None,
+        shelves: Shelves | None = None,
+    ) -> None:
         self._settings = settings
         self._partitions = partitions
         self._board = board or Board()
-        self._reader = Reader(self._board, settings.postgres, self.name)
-        self._shelves = Shelves(settings.home / "models")
-        self._shelves.look()
+        self._shelves = shelves or Shelves()
+        self._reader = Reader(self._board, settings.postgres, self.name, self._shelves.look)
         self._models = chosen(settings.models, settings.intel)
         warm()
 
     async def open(self) -> None:
-        """Read what tenants have set of models, waiting until PostgreSQL is there."""
+        """Read promoted models and what tenants set, waiting until PostgreSQL is there."""
         await self._reader.open()
 
     async def beside(self) -> None:
-        """Keep that up to date, and the batch models that were promoted."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._reader.run())
-            group.create_task(self._shelves.run())
+        """Keep that up to date."""
+        await self._reader.run()
 
     def topics(self) -> list[str]:
         """Return the topic of events."""

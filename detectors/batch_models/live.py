@@ -7,15 +7,15 @@ are points as the online isolation forest makes them; where that does not run th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.batch_models.history import Step, spans
 from detectors.batch_models.kinds import Scored, Trained
-from detectors.batch_models.store import HISTORY, Store
 from detectors.online.features import contributions
 from detectors.score import DECADES
 from schemas.batch import EventBatch
@@ -92,29 +92,27 @@ class Live(NamedTuple):
 #: By tenant and source.
 Shelf = Mapping[tuple[str, str], Sequence[Live]]
 NOTHING: Final[Shelf] = {}
+#: Tenant, source and kind.
+Which = tuple[str, str, str]
 
 
-def read(folder: Path, since: int) -> Shelf:
-    """Read what is live, or was at `since` (ms since the epoch) or later, of every tenant.
-
-    Raises
-    ------
-    OSError, ValueError
-        A file is missing or damaged.
-    """
-    found = {}
-    for tenant, source in sorted({path.parts[-4:-2] for path in folder.glob(f"*/*/*/{HISTORY}")}):
-        store = Store(folder, tenant, source)
-        rows = [live for kind in store.kinds() if (live := _live(store, kind, since)).models]
-        if rows:
-            found[tenant, source] = rows
-    return found
+def needed(steps: Mapping[Which, Sequence[Step]], since: int) -> set[tuple[Which, int]]:
+    """Return the versions that are live, or were at `since` (ms since the epoch) or later."""
+    return {(which, version) for which, own in steps.items() for _, version in spans(own, since)}
 
 
-def _live(store: Store, kind: str, since: int) -> Live:
-    spans = store.spans(kind)
-    ends = [start for start, _ in spans[1:]]
-    late = [span for span, end in zip(spans, [*ends, since], strict=True) if end >= since]
-    loaded = {version: store.load(kind, version) for _, version in late}
-    models = {version: model for version, model in loaded.items() if model is not None}
-    return Live(kind, late, models)
+def shelf(
+    steps: Mapping[Which, Sequence[Step]],
+    models: Mapping[tuple[Which, int], Trained],
+    since: int,
+) -> Shelf:
+    """Put up what is live, or was at `since` or later; versions not in `models` score nothing."""
+    found: dict[tuple[str, str], list[Live]] = defaultdict(list)
+    for which, own in sorted(steps.items()):
+        late = spans(own, since)
+        mine = {
+            version: models[which, version] for _, version in late if (which, version) in models
+        }
+        if mine:
+            found[which[:2]].append(Live(which[2], late, mine))
+    return dict(found)

@@ -53,10 +53,10 @@ def train(
     Raises
     ------
     SettingsError
-        See `Trained`.
+        See `Trained.learn`.
     """
     cut = len(points.x) - round(HELD_OUT * len(points.x))
-    model = Trained(kind, points.x[:cut], contamination, seed)
+    model = Trained.learn(kind, points.x[:cut], contamination, seed)
     return Version(
         model,
         {

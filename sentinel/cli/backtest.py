@@ -20,6 +20,7 @@ from sentinel.cli._offline import Problems
 from sentinel.errors import SettingsError
 from sentinel.reading import Reader
 from sentinel.settings import Settings
+from streams.policy.batch_models import Shelves
 from streams.policy.known import asks
 from streams.policy.rule_sets import load_rules
 from streams.policy.suppressions import Board
@@ -35,6 +36,8 @@ WHERE tenant = $1 AND time >= $2 AND time < $3 AND ($4 = '' OR source = $4) AND 
 ORDER BY public.events.arrived, time, uid LIMIT $5
 """
 
+#: What holds besides rules: what people set, and the models that they promoted.
+Held = tuple[Board, Shelves]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(help="Files or folders as a source writes them; none: stored events."),
@@ -65,29 +68,30 @@ def command(
     """Run the whole pipeline over past events: decoding, rules, models, correlations, risk.
 
     Models start knowing nothing, as at the beginning of that time; on stored events suppressions,
-    budgets and what the tenant set of rules hold as they did then. With --against, alerts are
-    marked ``-`` where only those rules have them, ``+`` where only --rules has, ``~`` where
-    both have and the events differ. Rules that ask look-ups (intel.*) get what SENTINEL_INTEL
-    has now, not what was known then.
+    budgets, promoted batch models and what the tenant set of rules hold as they did then. With
+    --against, alerts are marked ``-`` where only those rules have them, ``+`` where only --rules
+    has, ``~`` where both have and the events differ. Rules that ask look-ups (intel.*) get what
+    SENTINEL_INTEL has now, not what was known then.
     """
     settings = _common.settings()
     if paths:
-        messages, board = list(_from_files(list(map(str, paths)), source, tenant)), Board()
+        messages = list(_from_files(list(map(str, paths)), source, tenant))
+        held = Board(), Shelves()
     else:
-        messages, board = _common.run(_stored(settings, source, tenant, start, end))
+        messages, held = _common.run(_stored(settings, source, tenant, start, end))
     if not messages:
         raise SettingsError("expected past events, found none: see --source, --tenant and --from")
-    new = _try(messages, rules, settings, board)
+    new = _try(messages, rules, settings, held)
     rows = [(" ", alert) for alert in sorted(new.alerts.values(), key=_when)]
     if against:
-        found = compare(_try(messages, against, settings, board), new)
+        found = compare(_try(messages, against, settings, held), new)
         rows = [("-", alert) for alert in found.only_a] + [("+", alert) for alert in found.only_b]
         rows = sorted([*rows, *(("~", after) for _, after in found.changed)], key=_row_when)
     _show(rows, json)
 
 
 def _try(
-    messages: Sequence[Message], dirs: Sequence[Path] | None, settings: Settings, board: Board
+    messages: Sequence[Message], dirs: Sequence[Path] | None, settings: Settings, held: Held
 ) -> Outcome:
     """Run messages through rules and say how it went."""
     given = RuleSet.load(list(dirs)) if dirs else load_rules(settings)
@@ -103,7 +107,7 @@ def _try(
         _common.note(
             f"{asking} rules ask look-ups, and SENTINEL_INTEL names none: nothing is known"
         )
-    outcome = run(messages, given, sources(settings), settings, board)
+    outcome = run(messages, given, sources(settings), settings, *held)
     _common.note(
         f"{outcome.events} events, {outcome.dead_letters} that are none, {len(outcome.alerts)} "
         f"alerts in {outcome.seconds:.1f} s, {outcome.times_real_time:,.0f} times real time"
@@ -124,7 +128,7 @@ def _from_files(paths: Sequence[str], source: str, tenant: str) -> Iterator[Mess
 
 async def _stored(
     settings: Settings, source: str, tenant: str, start: str, end: str | None
-) -> tuple[list[Message], Board]:
+) -> tuple[list[Message], Held]:
     """Return stored events in the order they came in, and what people set for the tenant."""
     settings = local.connect(settings, "postgres")
     since = datetime.fromisoformat(_client.moment(start) or "")
@@ -145,7 +149,19 @@ async def _stored(
         Message(topics.raw(row["source"]), 0, row["raw"].encode(), tenant, row["arrived"])
         for row in rows
     ]
-    return messages, board
+    return messages, (board, await _promoted(settings, tenant, since))
+
+
+async def _promoted(settings: Settings, tenant: str, since: datetime) -> Shelves:
+    """Return the batch models that were live then or later."""
+    shelves = Shelves()
+    pool = await postgres.open_pool(settings.postgres, postgres.TRAINER, tenant=tenant, size=1)
+    try:
+        async with pool.acquire() as connection:
+            await shelves.look(connection, tenant, int(since.timestamp() * 1000))
+    finally:
+        await pool.close()
+    return shelves
 
 
 def _when(alert: dict[str, Any]) -> tuple[int, str]:

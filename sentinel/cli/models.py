@@ -23,13 +23,13 @@ FromOption = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why it is right, for the audit log.")]
 
-_STREAM = "workers that share SENTINEL_HOME score with it in some seconds"
+_STREAM = "every worker scores with it in some seconds"
 
 
-def _store(tenant: str, source: str) -> Any:
-    from detectors.batch_models.store import Store
+def _models(tenant: str, source: str) -> Any:
+    from sentinel.cli._changes.models import Models
 
-    return Store(_common.settings().home / "models", tenant, source)
+    return Models(tenant, source)
 
 
 @app.command()
@@ -48,17 +48,17 @@ def train(
     """Train a new version, measured on the latest fifth of the events; promote it yourself.
 
     Stored events of alerts that people found right (true_positive) are left out: an attack is
-    not to become usual.
+    not to become usual. PostgreSQL keeps the version, so the stack must be up.
     """
     from detectors.batch_models.train import points_of
     from detectors.batch_models.train import train as run
     from sentinel.cli import _stored
 
-    store = _store(tenant, source)
+    models = _models(tenant, source)
     found = _stored.batches(source, tenant, paths or (), since, attacks=False)
     points = points_of(batch for _, batch in found)
-    version = run(points, kind, contamination, seed, store.live(kind))
-    number = store.add(version)
+    version = run(points, kind, contamination, seed, models.live(kind))
+    number = models.add(version)
     if json:
         _common.print_json(version.about | {"version": number})
         return
@@ -74,7 +74,7 @@ def train(
 @app.command(name="list")
 def show(source: SourceOption, tenant: TenantOption = "default", json: JsonOption = False) -> None:
     """List the versions: what they learnt from, how they did, which are live."""
-    rows = _store(tenant, source).versions()
+    rows = _models(tenant, source).versions()
     if json:
         _common.print_json(*rows)
         return
@@ -108,9 +108,7 @@ def promote(
     What it says is an alert of ``model.batch.<kind>``, by the threshold of all models, or by that
     of `sentinel rules tune model.batch.<kind> --threshold`. The audit log has who did so and why.
     """
-    from sentinel.cli._changes.models import told
-
-    before = _store(tenant, source).promote(kind, version, told(tenant, source, reason))
+    before = _models(tenant, source).promote(kind, version, reason)
     _common.note(
         f"{kind} of {source}: version {version} is live, before it {before or 'none'}; {_STREAM}"
     )
@@ -124,9 +122,7 @@ def rollback(
     tenant: TenantOption = "default",
 ) -> None:
     """Make the version live that was before; the audit log has who did so and why."""
-    from sentinel.cli._changes.models import told
-
-    version = _store(tenant, source).rollback(kind, told(tenant, source, reason))
+    version = _models(tenant, source).rollback(kind, reason)
     _common.note(f"{kind} of {source}: version {version} is live again; {_STREAM}")
 
 
@@ -146,11 +142,11 @@ def compare(
     from sentinel.cli import _stored
     from sentinel.errors import SettingsError
 
-    store = _store(tenant, source)
-    live, challenger = store.live(kind), store.load(kind, version)
+    models = _models(tenant, source)
+    live, challenger = models.live(kind), models.load(kind, version)
     if live is None or challenger is None:
         raise SettingsError(f"expected a live {kind} of {source} and a version {version}")
-    rows = store.versions(kind)
+    rows = models.versions(kind)
     last = max(row["to"] for row in rows if row["live"] or row["version"] == version)
     points = points_of(b for _, b in _stored.batches(source, tenant, paths or (), since))
     held = points.x[points.time > last]
@@ -183,7 +179,7 @@ def score(
     from sentinel.cli import _stored
     from sentinel.errors import SettingsError
 
-    live = _store(tenant, source).live(kind)
+    live = _models(tenant, source).live(kind)
     if live is None:
         raise SettingsError(f"expected a live {kind} of {source}: train and promote one first")
     batches = [batch for _, batch in _stored.batches(source, tenant, paths or (), since)]

@@ -1,56 +1,75 @@
-"""Promoted batch models as a worker has them: read again when the history of one changes.
+"""Promoted batch models as a worker has them: read from PostgreSQL as suppressions are.
 
-Workers that share SENTINEL_HOME have the same ones. Which version scores an event is decided by
-when it arrived, see `detectors.batch_models.store`.
+Whatever machine a worker runs on, it has the models that the others have. Which version scores
+an event is decided by when it arrived, see `detectors.batch_models.history`. A version is read
+once; bytes that are no model, or not those that were stored, score nothing, and that is said.
 """
 
 from __future__ import annotations
 
 import asyncio
-import pickle
 import time
-from pathlib import Path
+from collections import defaultdict
+from typing import Any
 
-from detectors.batch_models.live import NOTHING, Shelf, read
-from detectors.batch_models.store import HISTORY
-from sentinel import log, metrics
-from sentinel.errors import SettingsError
+from detectors.batch_models.history import Step
+from detectors.batch_models.kinds import Trained
+from detectors.batch_models.live import NOTHING, Shelf, Which, needed, shelf
+from sentinel import batch_models, log
+from sentinel.errors import SchemaError
+from streams.runtime import telemetry
 
 LOG = log.get(__name__)
-POLL_S = 2.0
 #: Former versions stay for as long as a record may be read again.
 KEEP_MS = 7 * 86_400_000
 
 
 class Shelves:
-    """Keeps `models` up to date with a folder; it is replaced, never changed."""
+    """Where the promoted models are; `models` is replaced, never changed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen: frozenset[tuple[str, int, int]] = frozenset()
+    def __init__(self) -> None:
+        self._seen: list[batch_models.StepRow] = []
+        self._read: dict[tuple[Which, int], Trained | None] = {}
         self.models: Shelf = NOTHING
 
-    def look(self) -> bool:
-        """Read what changed; say whether anything did. What cannot be read leaves all as it was."""
-        seen = frozenset(
-            (str(path), state.st_mtime_ns, state.st_size)
-            for path in self._folder.glob(f"*/*/*/{HISTORY}")
-            for state in [path.stat()]
-        )
-        if seen == self._seen:
+    async def look(
+        self, connection: Any, tenant: str | None = None, since: int | None = None
+    ) -> bool:
+        """Read what changed; return whether anything did.
+
+        Parameters
+        ----------
+        tenant
+            None: of all.
+        since
+            In ms since the epoch: what was live then or later is read; None: a week ago.
+        """
+        rows = await batch_models.steps(connection, tenant)
+        if rows == self._seen:
             return False
-        try:
-            self.models = read(self._folder, time.time_ns() // 1_000_000 - KEEP_MS)
-        except (OSError, ValueError, EOFError, SettingsError, pickle.UnpicklingError) as error:
-            metrics.ERRORS.labels("detect", "", "batch_models").inc()
-            LOG.warning("batch models stay", action="batch_models_kept", error=str(error))
-            return False
-        self._seen = seen
-        LOG.info("batch models read", action="batch_models", count=len(self.models))
+        steps: dict[Which, list[Step]] = defaultdict(list)
+        for *which, version, since in rows:
+            steps[which[0], which[1], which[2]].append(Step(version, since))
+        late = time.time_ns() // 1_000_000 - KEEP_MS if since is None else since
+        read = {
+            each: self._read[each] if each in self._read else await _load(connection, *each)
+            for each in sorted(needed(steps, late))
+        }
+        good = {each: model for each, model in read.items() if model is not None}
+        self._read, self.models, self._seen = read, shelf(steps, good, late), rows
+        LOG.info("batch models read", action="batch_models", count=len(good))
         return True
 
-    async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(POLL_S)
-            await asyncio.to_thread(self.look)
+
+async def _load(connection: Any, which: Which, version: int) -> Trained | None:
+    """Return a version; None, which is said, where what is stored is no model."""
+    try:
+        found = await batch_models.model(connection, *which, version)
+        return None if found is None else await asyncio.to_thread(Trained.read, found[0])
+    except SchemaError as error:
+        telemetry.failed("detect", which[1], "batch_models")
+        LOG.warning(
+            "a batch model scores nothing", action="batch_model_bad", version=version,
+            tenant=which[0], source=which[1], kind=which[2], error=str(error),
+        )  # fmt: skip
+        return None

@@ -8,7 +8,7 @@ which is when every worker has it: so they decide alike, and so does a replay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -53,10 +53,22 @@ def _read(rows: Iterable[Mapping[str, Any]]) -> list[Suppression]:
 
 
 class Reader:
-    """Keeps a `Board` up to date with the table, for a stage."""
+    """Keeps a `Board` up to date with the table, for a stage.
 
-    def __init__(self, board: Board, dsn: str, stage: str) -> None:
-        self._board, self._dsn, self._stage = board, dsn, stage
+    Parameters
+    ----------
+    also
+        Called with the connection at each look: what else the stage reads of the database.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        dsn: str,
+        stage: str,
+        also: Callable[[Any], Awaitable[bool]] | None = None,
+    ) -> None:
+        self._board, self._dsn, self._stage, self._also = board, dsn, stage, also
         self._pool: Any = None
 
     async def open(self) -> None:
@@ -71,9 +83,12 @@ class Reader:
                 await self.look()
 
     async def look(self) -> bool:
-        """Read the table; return whether it had news."""
+        """Read the table, and what else there is; return whether the table had news."""
         async with self._pool.acquire() as connection:
-            return self._board.take(await suppressions.load(connection))
+            news = self._board.take(await suppressions.load(connection))
+            if self._also:
+                await self._also(connection)
+            return news
 
     async def run(self) -> None:
         """Read it again and again, until cancelled; then disconnect."""

@@ -14,6 +14,7 @@ from detectors.sigma import RuleSet
 from schemas import avro
 from schemas.batch import EventBatch
 from sentinel.settings import Settings
+from streams.policy.batch_models import Shelves
 from streams.policy.suppressions import Board
 from streams.rehearsal.pipeline import Message, Pipeline
 
@@ -63,16 +64,18 @@ def run(
     connectors: Mapping[str, type[Connector]],
     settings: Settings,
     board: Board | None = None,
+    shelves: Shelves | None = None,
 ) -> Outcome:
     """Run messages through the whole pipeline with `rules`, from an empty state.
 
-    With `board` (suppressions, budgets, tunings) as it holds by the messages' arrival.
+    With `board` (suppressions, budgets, tunings) and `shelves` (promoted batch models) as they
+    hold by the messages' arrival.
 
     The same messages in the same order give the same alerts, ids included, as the platform
     gives them; see `streams.rehearsal.pipeline`.
     """
     began = time.perf_counter()
-    pipeline = Pipeline(settings, connectors, rules, settings.partitions, board)
+    pipeline = Pipeline(settings, connectors, rules, settings.partitions, board, shelves)
     alerts: dict[str, dict[str, Any]] = {}
     events = letters = last = 0
     first = 1 << 62

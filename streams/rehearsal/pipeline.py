@@ -17,6 +17,7 @@ from sentinel.settings import Settings
 from streams.correlate import CorrelateStage
 from streams.detect import DetectStage
 from streams.normalize import NormalizeStage
+from streams.policy.batch_models import Shelves
 from streams.policy.suppressions import Board
 from streams.runtime.stage import Outgoing, Stage, Task
 from streams.transport import RecordBatch
@@ -71,6 +72,8 @@ class Pipeline:
         Of each topic: that many instances of each model share the entities.
     board
         Has what keeps alerts quiet, and how tenants have their rules and models.
+    shelves
+        Has the batch models that were promoted.
     """
 
     def __init__(
@@ -80,10 +83,11 @@ class Pipeline:
         rules: RuleSet,
         partitions: int,
         board: Board | None = None,
+        shelves: Shelves | None = None,
     ) -> None:
         board = board or Board()
         self._normalize = NormalizeStage(settings, connectors, rules, partitions, board)
-        self._detect = DetectStage(settings, partitions, board)
+        self._detect = DetectStage(settings, partitions, board, shelves)
         self._correlate = CorrelateStage(settings, partitions, partitions, board, rules.plan)
         self._tasks: dict[Place, Task] = {}
         self._offsets: dict[Place, int] = defaultdict(int)

@@ -20,7 +20,8 @@ _MAY_CREATE = "SELECT 1 WHERE has_schema_privilege('public', 'CREATE')"
 _ROLES_HELP = (
     "PostgreSQL refused a right that the migration needs: {error} Either migrate as a role with "
     "CREATEROLE, or have an administrator run: CREATE ROLE sentinel_worker NOLOGIN; "
-    "CREATE ROLE sentinel_api NOLOGIN; GRANT sentinel_worker, sentinel_api TO {user}; "
+    "CREATE ROLE sentinel_api NOLOGIN; CREATE ROLE sentinel_trainer NOLOGIN; "
+    "GRANT sentinel_worker, sentinel_api, sentinel_trainer TO {user}; "
     "and make {user} the owner of the database."
 )
 
@@ -31,7 +32,8 @@ def apply(dsn: str) -> list[str]:
     Idempotent. Several processes may call it at once: all but one wait on an advisory
     lock, which unlike yoyo's lock table is gone when its holder dies. Each migration is
     one transaction. The login of `dsn` becomes the owner of the tables and must be able to
-    create the roles ``sentinel_worker`` and ``sentinel_api``, or be a member of both.
+    create the roles ``sentinel_worker``, ``sentinel_api`` and ``sentinel_trainer``, or be a
+    member of all.
 
     Raises
     ------

@@ -22,8 +22,13 @@ def name() -> str:
         return "unknown"
 
 
-def transaction(work: Callable[[Any], Awaitable[T]]) -> T:
+def transaction(work: Callable[[Any], Awaitable[T]], role: str = postgres.API) -> T:
     """Do something in one transaction of the running stack, of all tenants, as ``cli:<name>``.
+
+    Parameters
+    ----------
+    role
+        That may do it.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def transaction(work: Callable[[Any], Awaitable[T]]) -> T:
     async def run() -> T:
         settings = local.connect(_common.settings(), "postgres")
         pool = await postgres.open_pool(
-            settings.postgres, postgres.API, tenant=postgres.ALL_TENANTS, size=1
+            settings.postgres, role, tenant=postgres.ALL_TENANTS, size=1
         )
         try:
             async with pool.acquire() as connection, connection.transaction():

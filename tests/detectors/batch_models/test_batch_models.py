@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from detectors.batch_models.history import Step, former, live, spans
 from detectors.batch_models.kinds import KINDS, Trained
-from detectors.batch_models.store import Store
 from detectors.batch_models.train import Points, points_of, train
 from detectors.online.features import COUNT
 from sentinel.errors import SettingsError
@@ -23,7 +23,7 @@ def usual() -> Points:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_tells_odd_from_usual(usual, kind) -> None:
-    model = Trained(kind, usual.x[:1000])
+    model = Trained.learn(kind, usual.x[:1000])
     odd = np.random.default_rng(2).uniform(0, 1, (30, COUNT)).astype(np.float32)
     found, plain = model.score(odd), model.score(usual.x[1000:])
     assert found.anomaly.min() > 0.4
@@ -34,7 +34,7 @@ def test_each_kind_tells_odd_from_usual(usual, kind) -> None:
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3])
 def test_contamination_is_the_share_flagged_of_what_was_learnt(usual, share) -> None:
-    model = Trained("isolation_forest", usual.x, share)
+    model = Trained.learn("isolation_forest", usual.x, share)
     assert model.score(usual.x).flagged.mean() == pytest.approx(share, abs=0.005)
 
 
@@ -45,7 +45,7 @@ def test_what_cannot_be_is_refused(usual) -> None:
         ("isolation_forest", 0.1, 3, "expected at least 10 events"),
     ):
         with pytest.raises(SettingsError, match=match):
-            Trained(kind, usual.x[:count], share)
+            Trained.learn(kind, usual.x[:count], share)
 
 
 def test_the_same_events_and_seed_give_the_same_model(usual) -> None:
@@ -54,28 +54,27 @@ def test_the_same_events_and_seed_give_the_same_model(usual) -> None:
     assert (one.model.score(usual.x).anomaly == other.model.score(usual.x).anomaly).all()
 
 
-def test_versions_say_what_they_learnt_from_and_how_they_compare(usual, tmp_path) -> None:
-    store = Store(tmp_path, "acme", "cloudtrail")
-    first = store.add(train(usual))
-    assert store.live("isolation_forest") is None
-    assert store.promote("isolation_forest", first) is None
-    version = train(usual, seed=1, live=store.live("isolation_forest"))
-    second = store.add(version)
-    assert version.about["compared_with_live"]["rank_correlation"] > 0.7
-    assert store.promote("isolation_forest", second) == first
-    rows = store.versions()
-    assert [(row["version"], row["live"]) for row in rows] == [(1, False), (2, True)]
-    assert rows[0]["from"] == usual.time[0]
-    assert rows[0]["to"] == usual.time[-1]
-    assert rows[0]["metrics"]["held_out"] == 240
-    assert json.loads(json.dumps(rows)) == rows
-    assert store.rollback("isolation_forest") == first
-    with pytest.raises(SettingsError, match="expected an earlier live version"):
-        store.rollback("isolation_forest")
-    with pytest.raises(SettingsError, match=r"among 1, 2, found 9"):
-        store.promote("isolation_forest", 9)
-    with pytest.raises(SettingsError, match="in the name"):
-        Store(tmp_path, "../etc", "cloudtrail")
+def test_versions_say_what_they_learnt_from_and_how_they_compare(usual) -> None:
+    first = train(usual)
+    second = train(usual, seed=1, live=first.model)
+    assert first.about["compared_with_live"] is None
+    assert second.about["compared_with_live"]["rank_correlation"] > 0.7
+    assert first.about["from"] == usual.time[0]
+    assert first.about["to"] == usual.time[-1]
+    assert first.about["metrics"]["held_out"] == 240
+    assert json.loads(json.dumps(second.about)) == second.about
+
+
+def test_history_says_which_version_was_live_when() -> None:
+    steps = [Step(1, 10), Step(2, 20), Step(None, 30), Step(3, 40)]
+    assert live([]) is None
+    assert [live(steps[:n]) for n in range(1, 5)] == [1, 2, 1, 3]
+    assert spans(steps) == [(10, 1), (20, 2), (30, 1), (40, 3)]
+    assert spans(steps, since=35) == [(30, 1), (40, 3)]
+    assert spans([], since=35) == []
+    assert former(steps, "autoencoder") == 1
+    with pytest.raises(SettingsError, match="expected an earlier live version of autoencoder"):
+        former(steps[:1], "autoencoder")
 
 
 def test_points_of_events_are_those_of_the_stream(event_batch, cut_batch, company) -> None:

@@ -53,6 +53,24 @@ async def audited(dsn: str, tenant: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
+async def digests(dsn: str, tenant: str) -> dict[int, str]:
+    """Return the SHA-256 of each version of a tenant."""
+    query = "SELECT version, model FROM batch_models WHERE tenant = $1"
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("SELECT set_config('sentinel.tenant', $1, false)", tenant)
+        rows = await connection.fetch(query, tenant)
+    finally:
+        await connection.close()
+    return {row["version"]: sha256(row["model"]).hexdigest() for row in rows}
+
+
+@pytest.fixture
+def mine() -> tuple[str, ...]:
+    """Return the options of a source of a tenant that no other test has."""
+    return (*SOURCE, "--tenant", f"tenant-{uuid4().hex}")
+
+
 @pytest.fixture
 def logs(tmp_path) -> str:
     events = [
@@ -83,25 +101,25 @@ def rows(capsys, *args) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_from_training_to_going_back(database, logs, capsys) -> None:
-    (first,) = rows(capsys, "train", logs, *SOURCE)
+def test_from_training_to_going_back(database, logs, mine, capsys) -> None:
+    (first,) = rows(capsys, "train", logs, *mine)
     assert first["events"] == 400
     assert first["parameters"]["contamination"] == 0.1
-    assert run(["models", "promote", "1", *SOURCE, *WHY]) == 0
-    (second,) = rows(capsys, "train", logs, *SOURCE, "--seed", "7", "--contamination", "0.2")
+    assert run(["models", "promote", "1", *mine, *WHY]) == 0
+    (second,) = rows(capsys, "train", logs, *mine, "--seed", "7", "--contamination", "0.2")
     assert second["compared_with_live"]["rank_correlation"] > 0
-    assert run(["models", "promote", "2", *SOURCE, *WHY]) == 0
-    assert [row["live"] for row in rows(capsys, "list", *SOURCE)] == [False, True]
-    assert run(["models", "rollback", *SOURCE, *WHY]) == 0
-    assert [row["live"] for row in rows(capsys, "list", *SOURCE)] == [True, False]
-    odd = rows(capsys, "score", logs, *SOURCE, "--limit", "3")
+    assert run(["models", "promote", "2", *mine, *WHY]) == 0
+    assert [row["live"] for row in rows(capsys, "list", *mine)] == [False, True]
+    assert run(["models", "rollback", *mine, *WHY]) == 0
+    assert [row["live"] for row in rows(capsys, "list", *mine)] == [True, False]
+    odd = rows(capsys, "score", logs, *mine, "--limit", "3")
     assert len(odd) == 3
     assert odd[0]["anomaly"] >= odd[1]["anomaly"] >= odd[2]["anomaly"]
-    assert run(["models", "promote", "9", *SOURCE, *WHY]) == 1
+    assert run(["models", "promote", "9", *mine, *WHY]) == 1
     assert "expected a version of isolation_forest among 1, 2, found 9" in capsys.readouterr().err
 
 
-def test_the_audit_log_has_every_change_of_what_scores_live(home, database, logs, capsys) -> None:
+def test_the_audit_log_has_every_change_of_what_scores_live(database, logs, capsys) -> None:
     tenant = f"tenant-{uuid4().hex}"
     mine = (*SOURCE, "--tenant", tenant)
     rows(capsys, "train", logs, *mine)
@@ -119,8 +137,7 @@ def test_the_audit_log_has_every_change_of_what_scores_live(home, database, logs
     ]
     assert {line["target"] for line in lines} == {"model.batch.isolation_forest"}
     assert all(line["actor"].startswith("cli:") for line in lines)
-    folder = home / "models" / tenant / "cloudtrail/isolation_forest"
-    files = {n: sha256((folder / f"000{n}/model.pkl").read_bytes()).hexdigest() for n in (1, 2)}
+    files = asyncio.run(digests(database, tenant))
     assert [json.loads(line["detail"]) for line in lines] == [
         {"source": "cloudtrail", "version": version, "before": before, "reason": reason,
          "sha256": files[version]}
@@ -131,12 +148,11 @@ def test_the_audit_log_has_every_change_of_what_scores_live(home, database, logs
     assert (heads[tenant].seq, broken) == (3, [])
 
 
-def test_what_cannot_be_audited_does_not_change(home, logs, monkeypatch, capsys) -> None:
+def test_without_the_database_it_is_said(home, logs, monkeypatch, capsys) -> None:
     monkeypatch.setenv("SENTINEL_POSTGRES", "postgresql://ada@127.0.0.1:1/sentinel")
-    rows(capsys, "train", logs, *SOURCE)
-    assert run(["models", "promote", "1", *SOURCE, *WHY]) == 1
-    assert "expected PostgreSQL to answer" in capsys.readouterr().err
-    assert [row["live"] for row in rows(capsys, "list", *SOURCE)] == [False]
+    for command in (("train", logs), ("promote", "1", *WHY), ("list",)):
+        assert run(["models", *command, *SOURCE]) == 1
+        assert "expected PostgreSQL to answer" in capsys.readouterr().err
 
 
 def test_a_seed_equals_having_streamed(home, logs, capsys) -> None:
@@ -162,20 +178,20 @@ def json_state(snapshot: bytes) -> bytes:
 
 
 def test_a_challenger_is_compared_on_events_later_than_both_learnt_from(
-    database, logs, tmp_path, capsys
+    database, logs, mine, tmp_path, capsys
 ) -> None:
     events = json.loads(Path(logs).read_bytes())
     (tmp_path / "early.json").write_text(json.dumps(events[:300]))
     early = str(tmp_path / "early.json")
-    rows(capsys, "train", early, *SOURCE)
-    assert run(["models", "promote", "1", *SOURCE, *WHY]) == 0
-    assert "score with it in some seconds" in capsys.readouterr().err
-    rows(capsys, "train", early, *SOURCE, "--seed", "7")
-    (found,) = rows(capsys, "compare", "2", logs, *SOURCE)
+    rows(capsys, "train", early, *mine)
+    assert run(["models", "promote", "1", *mine, *WHY]) == 0
+    assert "scores with it in some seconds" in capsys.readouterr().err
+    rows(capsys, "train", early, *mine, "--seed", "7")
+    (found,) = rows(capsys, "compare", "2", logs, *mine)
     assert found["held_back"] == 100
     assert -1 <= found["rank_correlation"] <= 1
     assert {"flagged_share", "flagged_share_live", "top_in_common"} <= found.keys()
-    assert run(["models", "compare", "2", early, *SOURCE]) == 1
+    assert run(["models", "compare", "2", early, *mine]) == 1
     assert "expected events later than 2026-03-02 09:04" in capsys.readouterr().err
 
 
@@ -228,9 +244,9 @@ async def test_stored_events_seed_and_train_and_attacks_are_not_learnt_from(
     assert json.loads(capsys.readouterr().out)["events"] == 395
 
 
-def test_nothing_to_learn_from_is_said(home, tmp_path, capsys) -> None:
+def test_nothing_to_learn_from_is_said(database, mine, tmp_path, capsys) -> None:
     (tmp_path / "empty.json").write_text("[]")
-    assert run(["models", "train", str(tmp_path / "empty.json"), *SOURCE]) == 1
-    assert "expected cloudtrail events of tenant default" in capsys.readouterr().err
-    assert run(["models", "score", str(tmp_path / "empty.json"), *SOURCE]) == 1
+    assert run(["models", "train", str(tmp_path / "empty.json"), *mine]) == 1
+    assert "expected cloudtrail events of tenant tenant-" in capsys.readouterr().err
+    assert run(["models", "score", str(tmp_path / "empty.json"), *mine]) == 1
     assert "train and promote one first" in capsys.readouterr().err

@@ -56,10 +56,11 @@ def test_an_owner_who_may_not_create_roles_is_told_what_to_run(empty: str) -> No
         owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(role)))
         plain = make_conninfo(empty, user=role, password="x")
         try:
-            with pytest.raises(StackError, match=f"GRANT sentinel_worker, sentinel_api TO {role}"):
+            every = "sentinel_worker, sentinel_api, sentinel_trainer"
+            with pytest.raises(StackError, match=f"GRANT {every} TO {role}"):
                 migrate.apply(plain)
             for statement in (
-                "GRANT sentinel_worker, sentinel_api TO {}",
+                f"GRANT {every} TO {{}}",
                 "ALTER DATABASE {db} OWNER TO {}",
             ):
                 name = sql.Identifier(owner.info.dbname)
@@ -168,15 +169,15 @@ async def test_a_login_without_the_role_is_told_what_to_do(postgres: str) -> Non
         await owner.close()
 
 
-async def test_neither_role_may_bypass_the_policies(postgres: str) -> None:
+async def test_no_role_may_bypass_the_policies(postgres: str) -> None:
     connection = await asyncpg.connect(postgres)
     rows = await connection.fetch(
         "SELECT rolsuper OR rolbypassrls OR rolcreaterole FROM pg_roles "
-        "WHERE rolname IN ('sentinel_api', 'sentinel_worker')"
+        "WHERE rolname IN ('sentinel_api', 'sentinel_worker', 'sentinel_trainer')"
     )
     forced = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity"
     )
     await connection.close()
-    assert [row[0] for row in rows] == [False, False]
+    assert [row[0] for row in rows] == [False, False, False]
     assert {row[0] for row in forced} >= set(TABLES)
