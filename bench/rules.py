@@ -65,15 +65,16 @@ def run(context: Context) -> Iterator[Row]:
             first.setdefault(kind, row[kind])
             row[f"{kind}_to_60"] = round(row[kind] / first[kind], 2)
         yield row
-    made_up = list(_made_up(raws))
+    chance = random.Random(SEED)
+    made_up, more = list(_made_up(raws, chance)), list(_made_up(raws, chance))
     for name in ("rules_60", "rules_3000"):
         usual = _measure(name, sets[name], raws, ADVERSARY)
-        row = _measure(f"{name}_made_up_events", sets[name], made_up, ADVERSARY)
+        row = _measure(f"{name}_made_up_events", sets[name], made_up, ADVERSARY, more)
         row["rate_kept"] = round(usual["x_orjson"] / row["x_orjson"], 2)
         yield row
     hostile = [*sets["rules_60"][: FEW - len(HOSTILE)], *_hostile()]
     usual = _measure("rules_60", sets["rules_60"], raws, ADVERSARY)
-    row = _measure("rules_60_hostile", hostile, made_up, ADVERSARY)
+    row = _measure("rules_60_hostile", hostile, made_up, ADVERSARY, more)
     yield row | {"rate_kept": round(usual["x_orjson"] / row["x_orjson"], 2)}
 
 
@@ -92,15 +93,14 @@ def _hostile() -> Iterator[Rule]:
         yield parsed
 
 
-def _made_up(raws: Sequence[bytes]) -> Iterator[bytes]:
+def _made_up(raws: Sequence[bytes], chance: random.Random) -> Iterator[bytes]:
     """Yield the events with another value in every text but the time."""
-    chance = random.Random(SEED)
     for number, raw in enumerate(raws):
         event = orjson.loads(raw)
         time = event["eventTime"]
         event = _other(event, chance) | {"eventTime": time}
         if number % 10 == 0:
-            event["userAgent"] = "a" * 500 + f"!{number}"
+            event["userAgent"] = "a" * 500 + f"!{chance.getrandbits(48):x}"
         yield orjson.dumps(event)
 
 
@@ -122,8 +122,17 @@ def _exactly(rules: Sequence[Rule], count: int) -> list[Rule]:
     ]
 
 
-def _measure(name: str, rules: Sequence[Rule], raws: list[bytes], size: int = BATCH) -> Row:
-    """Decode and match: what of normalize depends on the rules. Times are of batches, in ms."""
+def _measure(
+    name: str,
+    rules: Sequence[Rule],
+    raws: list[bytes],
+    size: int = BATCH,
+    more: list[bytes] | None = None,
+) -> Row:
+    """Decode and match: what of normalize depends on the rules. Times are of batches, in ms.
+
+    The events are gone through twice, the second time `more` in their stead, and measured then.
+    """
     connector = discover(connectors, Connector)["cloudtrail"]()  # type: ignore[type-abstract]
     chosen = RuleSet(rules).select(connector.logsources)
     decoder = connector.decoder(frozenset[str]().union(*(rule.fields for rule in chosen.rules)))
@@ -133,7 +142,7 @@ def _measure(name: str, rules: Sequence[Rule], raws: list[bytes], size: int = BA
     gc.freeze()
     for warm in (True, False):
         meter.begin()
-        for part in batches(raws, size):
+        for part in batches(raws if warm or more is None else more, size):
             meter.yardstick(part)
             started = thread_time()
             with meter.step("decode"):

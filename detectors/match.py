@@ -7,8 +7,11 @@ evaluates every rule in the plainest way instead: both must give the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from detectors.engine.access import Getter, Raw, Text, dict_getter, event_text, remembering
 from detectors.engine.codegen import Compiler, Memos
@@ -104,31 +107,44 @@ class Matcher:
 
     def _match_alike(self, events: Records) -> list[tuple[int, Rule]]:
         """Match rule by rule, once for all events that are alike in what the rule reads."""
-        found: list[tuple[int, int]] = []
-        failed: list[tuple[int, int, Exception]] = []
+        found, failed = list[NDArray[np.int64]](), list[tuple[int, int, Exception]]()
+        ordinals = list[int]()
         for ordinal, rows in self._candidates.by_rule(events):
-            for row, outcome in zip(rows, self._outcomes(ordinal, rows, events), strict=True):
-                if outcome is True:
-                    found.append((row, ordinal))
-                elif outcome is not False:
-                    failed.append((row, ordinal, outcome))
+            outcomes, places = self._outcomes(ordinal, rows, events)
+            hits = np.array([outcome is True for outcome in outcomes])
+            found.append(rows[hits[places]])
+            ordinals.append(ordinal)
+            for place, outcome in enumerate(outcomes):
+                if outcome.__class__ is not bool:
+                    which = rows[places == place].tolist()
+                    failed.extend((row, ordinal, cast(Exception, outcome)) for row in which)
         self.errors = [(row, self.rules[at].id, error) for row, at, error in sorted(failed)]
-        return [(row, self.rules[ordinal]) for row, ordinal in sorted(found)]
+        if not found:
+            return []
+        rows, of_rules = np.concatenate(found), np.repeat(ordinals, list(map(len, found)))
+        order = np.argsort(rows, kind="stable")
+        matched = map(self.rules.__getitem__, of_rules[order].tolist())
+        return list(zip(rows[order].tolist(), matched, strict=True))
 
     def _outcomes(
-        self, ordinal: int, rows: list[int], events: Records
-    ) -> Iterable[bool | Exception]:
-        """Evaluate a rule on some events, unless that is known for what it reads there."""
+        self, ordinal: int, rows: NDArray[np.int64], events: Records
+    ) -> tuple[list[bool | Exception], NDArray[np.int32]]:
+        """Return what a rule comes to on some events, and which of that it is for each of them.
+
+        It is evaluated unless that is known for what it reads there.
+        """
         keys = self._keys[ordinal]
+        alike = events.alike(keys or (None,), rows)
+        firsts = rows[alike.firsts]
         codes = events.codes(keys) if keys and len(rows) > FEW_ROWS else None
         if codes is None:
-            return [self._outcome(ordinal, events[row]) for row in rows]
+            return [self._outcome(ordinal, events[row]) for row in firsts.tolist()], alike.index
         known = codes.memos.setdefault((self, ordinal), {})
-        wanted = codes.codes[rows].tolist()
-        for row, code in zip(rows, wanted, strict=True):
+        wanted = codes.codes[firsts].tolist()
+        for row, code in zip(firsts.tolist(), wanted, strict=True):
             if code not in known:
                 known[code] = self._outcome(ordinal, events[row])
-        return map(known.__getitem__, wanted)
+        return list(map(known.__getitem__, wanted)), alike.index
 
     def _outcome(self, ordinal: int, event: Any) -> bool | Exception:
         """Evaluate a rule; return what it raises."""

@@ -45,13 +45,12 @@ class Memo(dict[Any, Any]):
     An unhashable value (a list, an object) raises TypeError: call `answer` instead.
     """
 
-    __slots__ = ("answer", "memos", "misses", "truths")
+    __slots__ = ("answer", "memos", "truths")
 
     def __init__(self, answer: Callable[[Any], Any], memos: Memos) -> None:
         super().__init__()
         self.answer = answer
         self.memos = memos
-        self.misses = 0
         self.truths = (answer(False), answer(True))
         memos.all.append(self)
 
@@ -60,7 +59,6 @@ class Memo(dict[Any, Any]):
         if kind is bool:  # True, 1 and 1.0 are one key but not one value: none is kept
             return self.truths[value]
         found = self.answer(value)
-        self.misses += 1
         if kind is str:
             if len(value) > MEMO_CHARS:
                 return found

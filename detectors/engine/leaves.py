@@ -63,11 +63,16 @@ def _pattern(leaf: c.Leaf) -> Test:
 
 def compile_regex(pattern: str) -> Any:
     """Compile a pattern with RE2; raise `re2.error` where RE2 cannot run it."""
+    return re2.compile(pattern, regex_options())
+
+
+def regex_options() -> Any:
+    """Return how RE2 is to run the patterns of rules."""
     options = re2.Options()
     options.log_errors = False  # RE2 would write them to stderr itself
     # Where groups begin and end is what RE2 leaves its automaton for; nobody asks.
     options.never_capture = True
-    return re2.compile(pattern, options)
+    return options
 
 
 def _regex(leaf: c.Leaf) -> Test:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from detectors.engine.access import Getter, Raw
 from detectors.engine.witness.index import Clause
 from detectors.engine.witness.looks import Look, TextLook
-from detectors.engine.witness.plan import SAMPLE, Plan
-from schemas.columns.records import Records
+from detectors.engine.witness.plan import SAMPLE, Plan, numbers
+from schemas.columns.records import Codes, Records
 
 
 class Seen(Protocol):
@@ -92,53 +93,48 @@ class Candidates:
                 yield row, found
         self._judge(plan, count, len(events))
 
-    def by_rule(self, events: Records) -> Iterator[tuple[int, list[int]]]:
-        """Yield each rule that is a candidate, and the rows where it is, rules ascending."""
+    def by_rule(self, events: Records) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield each rule that is a candidate, and the rows where it is, both ascending."""
         if not events:
             return
         plan = self._fitting(events, events.keys())
         left = _words([plan.everything], plan.words)[np.zeros(len(events), np.intp)]
         for look in plan.looks:
-            if isinstance(look, TextLook):
+            codes = events.codes([look.field.partition(".")[0]]) if look.field else None
+            if isinstance(look, TextLook) or (codes is None and look.dear):
                 self._narrow(look, events, left, plan.words)
+            elif codes is not None:
+                left &= self._column(look, events, codes, plan.words)
             else:
-                left &= self._column(look, events, plan.words)
-        rows = np.flatnonzero(left.any(axis=1))
-        bits = np.unpackbits(left[rows].view(np.uint8), axis=1, bitorder="little")
-        which, clauses = np.nonzero(bits.view(np.bool_))  # a third of the time of numbers
-        rules = np.array(plan.rules, np.int64)[clauses]
-        self._judge(plan, len(rules), len(events))
-        order = np.argsort(rules, kind="stable")
-        rules, which = rules[order], rows[which[order]]
-        for part in np.split(np.arange(len(rules)), np.flatnonzero(np.diff(rules)) + 1):
-            if len(part):
-                yield int(rules[part[0]]), np.unique(which[part]).tolist()
+                left &= _words(look.all(events.all(look.field)), plan.words)
+        count = 0
+        for rule, rows in _by_rule(left, plan.rules):
+            count += len(rows)
+            yield rule, rows
+        self._judge(plan, count, len(events))
 
-    def _column(self, look: Look, events: Records, words: int) -> NDArray[np.uint64]:
+    def _column(self, look: Look, events: Records, codes: Codes, words: int) -> NDArray[np.uint64]:
         """Return what a field leaves possible on each event, known for values met before."""
-        found = events.codes([look.field.partition(".")[0]])
-        if found is None:
-            return _words(look.all(events.all(look.field)), words)
-        key = (self, look.field)
-        memo = found.memos.get(key)
+        key = (self, look.field, type(look.column))
+        memo = codes.memos.get(key)
         if memo is None or memo.look is not look:
-            memo = found.memos[key] = _Known(look, found.size, words)
-        places = memo.places[found.codes]
+            memo = codes.memos[key] = _Known(look, codes.size, words)
+        places = memo.places[codes.codes]
         if not places.all():
             rows = np.flatnonzero(places == 0)
-            codes, firsts = np.unique(found.codes[rows], return_index=True)
-            memo.add(codes, [events[row] for row in rows[firsts].tolist()])
-            places = memo.places[found.codes]
+            new, firsts = np.unique(codes.codes[rows], return_index=True)
+            memo.add(new, [events[row] for row in rows[firsts].tolist()])
+            places = memo.places[codes.codes]
         return memo.sets[places]
 
     def _narrow(
-        self, look: TextLook, events: Records, left: NDArray[np.uint64], words: int
+        self, look: Look | TextLook, events: Records, left: NDArray[np.uint64], words: int
     ) -> None:
-        """Take what their texts rule out from the clauses possible on events."""
+        """Take what a look rules out from the clauses possible on events, where it may matter."""
         asked = _words([look.column.asked], words)
         rows = np.flatnonzero((left & asked).any(axis=1))
         if len(rows):
-            left[rows] &= _words(look.all(events, rows.tolist()), words)
+            left[rows] &= _words(look.some(events, rows.tolist()), words)
 
     def _met(self, events: Sequence[Any]) -> frozenset[str] | None:
         """Return keys that events may have beside those of before; None: any."""
@@ -215,6 +211,22 @@ def _keys(paths: tuple[str, ...] | None) -> frozenset[str] | None:
     if paths is None:
         return None
     return frozenset({*paths, *(path.partition(".")[0] for path in paths)})
+
+
+def _by_rule(
+    left: NDArray[np.uint64], rules: Sequence[int]
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each rule of which a clause is possible anywhere, and the rows where one is.
+
+    A pass for each such clause: there are few, and going through all bits takes far longer.
+    """
+    columns = np.ascontiguousarray(left.T)
+    met = int.from_bytes(np.bitwise_or.reduce(columns, axis=1).tobytes(), "little")
+    for rule, clauses in groupby(numbers(met), key=rules.__getitem__):
+        here: Any = False
+        for clause in clauses:
+            here |= columns[clause // 64] & np.uint64(1 << clause % 64) != 0
+        yield rule, np.flatnonzero(here)
 
 
 def _words(sets: Sequence[int], words: int) -> NDArray[np.uint64]:

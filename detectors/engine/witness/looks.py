@@ -1,8 +1,7 @@
 """Looking at one field of many events, or at their whole text.
 
 What a value leaves possible is remembered, because telemetry repeats itself. Where it does
-not, as the first values of a batch show, the others are searched all at once and nothing of
-them is kept.
+not, the new values of a batch are searched all at once and nothing of them is kept.
 """
 
 from __future__ import annotations
@@ -15,15 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from detectors.engine.access import Getter, Raw
 from detectors.engine.codegen import MEMO_CHARS, MEMO_ENTRIES, Memo, Memos
 from detectors.engine.witness.index import Column
+from detectors.engine.witness.patterns import Patterns
 from schemas.columns.records import Records
 
 if TYPE_CHECKING:  # numba takes half a second to load, and only few rule sets need it
     from detectors.engine.witness.needles import Needles
 
-#: So many values at the start of a batch tell whether values repeat themselves.
-_HEAD: Final = 32
-#: Smaller batches are not worth the difference.
-_SMALL: Final = 3 * _HEAD
+#: Smaller batches are not worth looking at as a whole.
+_SMALL: Final = 96
 
 #: Microseconds taken to be those of a field that cannot be read.
 _UNREADABLE: Final = 5.0
@@ -35,7 +33,12 @@ class Look:
     """A look at one field: a set of clauses (bits) for each event."""
 
     def __init__(
-        self, field: str, get: Getter, column: Column, memos: Memos, everything: int
+        self,
+        field: str,
+        get: Getter,
+        column: Column | Patterns,
+        memos: Memos,
+        everything: int,
     ) -> None:
         self.field = field
         self.get = get
@@ -52,10 +55,13 @@ class Look:
             return list(map(and_, left, self.all(events)))
         asked = self.column.asked
         rows = [row for row, bits in enumerate(left) if bits & asked]
-        found = self.all([events[row] for row in rows])
-        for row, possible in zip(rows, found, strict=True):
+        for row, possible in zip(rows, self.some(events, rows), strict=True):
             left[row] &= possible
         return left
+
+    def some(self, events: Sequence[Any], rows: Sequence[int]) -> list[int]:
+        """Return what the field leaves possible on some of the events."""
+        return self.all([events[row] for row in rows])
 
     def all(self, events: Iterable[Any]) -> list[int]:
         """Return what the field leaves possible on each of the events."""
@@ -71,14 +77,12 @@ class Look:
         memo = self.memo
         if len(values) < _SMALL:
             return list(map(memo.__getitem__, values))
-        before = memo.misses
-        found = list(map(memo.__getitem__, values[:_HEAD]))
-        rest = values[_HEAD:]
-        if 2 * (memo.misses - before) <= _HEAD:
-            found += map(memo.__getitem__, rest)
-        else:
-            found += self._unique(rest)
-        return found
+        known = list(map(memo.get, values))
+        if 2 * known.count(None) > len(values) and 2 * len(set(values)) > len(values):
+            return self._unique(values)
+        return [
+            memo[value] if bits is None else bits for value, bits in zip(values, known, strict=True)
+        ]
 
     def _unique(self, values: list[Any]) -> list[int]:
         """Do as `of_values` where most values are new."""
@@ -144,11 +148,11 @@ class TextLook:
         """Return `left`, the clauses possible on each event, without what its text rules out."""
         asked = self.column.asked
         rows = [row for row, bits in enumerate(left) if bits & asked]
-        for row, possible in zip(rows, self.all(events, rows), strict=True):
+        for row, possible in zip(rows, self.some(events, rows), strict=True):
             left[row] &= possible
         return left
 
-    def all(self, events: Sequence[Any], rows: Sequence[int]) -> list[int]:
+    def some(self, events: Sequence[Any], rows: Sequence[int]) -> list[int]:
         """Return what their texts leave possible on some of the events."""
         if self._raw is None or len(rows) < _SMALL:
             return [self.careful(events[row]) for row in rows]

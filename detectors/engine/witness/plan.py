@@ -17,10 +17,12 @@ from detectors.engine.access import Getter, Raw
 from detectors.engine.codegen import Memos
 from detectors.engine.witness.index import Clause, Column, Witness
 from detectors.engine.witness.looks import Look, TextLook, reading_time
+from detectors.engine.witness.patterns import Patterns
 
-#: Microseconds on one core, beside what it takes to read the fields: a look, one at the whole
-#: text, and a rule, which reads some fields itself.
+#: Microseconds on one core, beside what it takes to read the fields: a look, one for regular
+#: expressions, one at the whole text, and a rule, which reads some fields itself.
 LOOK: Final = 0.1
+LOOK_AT_PATTERNS: Final = 0.5
 LOOK_AT_TEXT: Final = 4.0
 EVALUATE: Final = 0.5
 _FIELDS: Final = 2
@@ -77,9 +79,12 @@ class Plan:
         self.rules = [clause.rule for clause in alive]
         self._ordinals: dict[int, tuple[int, ...]] = {}
         entries: dict[str | None, list[tuple[Witness, int]]] = defaultdict(list)
+        patterns: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for number, clause in enumerate(alive):
             for field, witnesses in clause.needs.items():
                 entries[field].extend((witness, number) for witness in witnesses)
+                if field is not None and all(each.kind == "regex" for each in witnesses):
+                    patterns[field].extend((each.text, number) for each in witnesses)
         memos = Memos()
         looks: list[Look | TextLook] = []
         for field, found in entries.items():
@@ -88,6 +93,9 @@ class Plan:
                 looks.append(TextLook(get, raw, column, self.everything))
             else:
                 looks.append(Look(field, get, column, memos, self.everything))
+        for name, wanted in patterns.items():
+            together = Patterns(wanted, self.everything)
+            looks.append(Look(name, getters[name], together, memos, self.everything))
         self.looks, self.expected = _chosen(looks, sample, self.everything)
         memos.all = [look.memo for look in self.looks if isinstance(look, Look)]
 
@@ -97,7 +105,7 @@ class Plan:
         if found is None:
             if len(self._ordinals) >= 1 << 14:
                 self._ordinals.clear()
-            rules = {self.rules[number] for number in _numbers(bits)}
+            rules = {self.rules[number] for number in numbers(bits)}
             found = self._ordinals[bits] = tuple(sorted(rules))
         return found
 
@@ -106,8 +114,8 @@ class Plan:
         return candidates > events * (_MISJUDGED * self.expected + _SLACK)
 
 
-def _numbers(bits: int) -> Iterable[int]:
-    """Yield the places of the bits that are set."""
+def numbers(bits: int) -> Iterable[int]:
+    """Yield the places of the bits that are set, ascending."""
     while bits:
         lowest = bits & -bits
         yield lowest.bit_length() - 1
@@ -141,22 +149,29 @@ def _chosen(
             break
         chosen.append(best)
         if isinstance(best, Look):
-            best.dear = costs[best] > _DEAR
+            best.dear = _is_dear(best, costs[best])
         count = remaining[best]
         left = [bits & more for bits, more in zip(left, seen.pop(best), strict=True)]
-    chosen.sort(key=lambda look: isinstance(look, TextLook))
+    chosen.sort(key=lambda look: (isinstance(look, TextLook), isinstance(look.column, Patterns)))
     return chosen, count / max(1, len(sample))
 
 
 def _spent(look: Look | TextLook, cost: float, left: Sequence[int]) -> float:
     """Return what a look costs where so many clauses are possible on each event."""
-    if isinstance(look, Look) and cost <= _DEAR:
+    if not _is_dear(look, cost):
         return cost * len(left)
     asked = look.column.asked
     return cost * sum(1 for bits in left if bits & asked) + LOOK / 2 * len(left)
 
 
+def _is_dear(look: Look | TextLook, cost: float) -> bool:
+    """Say whether a look is taken only at events for which it may matter."""
+    return cost > _DEAR or isinstance(look, TextLook) or isinstance(look.column, Patterns)
+
+
 def _cost(look: Look | TextLook, sample: Sequence[Any]) -> float:
     """Return what a look costs an event, in microseconds."""
     fixed = LOOK_AT_TEXT if isinstance(look, TextLook) else LOOK
+    if isinstance(look.column, Patterns):
+        fixed = LOOK_AT_PATTERNS
     return fixed + reading_time(look.get, sample)

@@ -11,11 +11,15 @@ from detectors.sigma import RuleSet
 
 FIELDS = ["eventName", "userAgent", "requestParameters.a", "requestParameters.b", "errorCode", None]
 WORDS = ["Look", "look at", "Take", "x", "needle", "true", ""]
-LEAVES = st.builds(
-    c.Leaf,
-    st.sampled_from(FIELDS),
-    st.sampled_from(["exact", "prefix", "suffix", "contains"]),
-    st.sampled_from(WORDS),
+PATTERNS = ["^L", "o+k", "[a-z]x?$", r"\d", "^$", "(at)? it", "(?i)LOOK A", "^(?:L?o?){9}k", "é"]
+LEAVES = st.one_of(
+    st.builds(
+        c.Leaf,
+        st.sampled_from(FIELDS),
+        st.sampled_from(["exact", "prefix", "suffix", "contains"]),
+        st.sampled_from(WORDS),
+    ),
+    st.builds(c.Leaf, st.sampled_from(FIELDS), st.just("regex"), st.sampled_from(PATTERNS)),
 )
 NODES = st.recursive(
     LEAVES,
