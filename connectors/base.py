@@ -135,6 +135,9 @@ class Connector(ABC):
 
     #: Sigma log sources whose rules can match events of this source.
     logsources: ClassVar[tuple[LogSource, ...]]
+    #: Fields of the source with the address that an event went to, the first that has one:
+    #: what rules ask look-ups about as ``intel.dst``.
+    destinations: ClassVar[tuple[str, ...]] = ()
     #: Ways in of this source alone, by name: ``module:class`` of a reader (see
     #: `connectors._reading.base`), imported only when it runs. Files, HTTP, Kafka and S3
     #: are there for every source.

@@ -48,6 +48,7 @@ class GcpVpcFlow(JsonConnector):
         "logging": "connectors._google.reading.entries:EntriesReader",
         "pubsub": "connectors._google.reading.pubsub:PubSubReader",
     }
+    destinations: ClassVar[tuple[str, ...]] = ("jsonPayload.connection.dest_ip",)
     product: ClassVar[Mapping[str, Any]] = {"name": "VPC Flow Logs", "vendor_name": "Google"}
     profiles: ClassVar[tuple[str, ...]] = ("cloud", "security_control")
     own: ClassVar[frozenset[str]] = frozenset(

@@ -47,6 +47,7 @@ class NsgFlow(JsonConnector):
         "event-hubs": "connectors._azure.reading.event_hubs:EventHubsReader",
         "storage": "connectors._azure.reading.blobs:BlobReader",
     }
+    destinations: ClassVar[tuple[str, ...]] = ("dst_ip",)
     product: ClassVar[Mapping[str, Any]] = {
         "name": "Network Watcher flow logs",
         "vendor_name": "Microsoft",

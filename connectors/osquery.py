@@ -106,6 +106,7 @@ class Osquery(JsonConnector):
             for category in _CATEGORIES.values()
         ),
     )
+    destinations: ClassVar[tuple[str, ...]] = ("columns.remote_address",)
     product: ClassVar[Mapping[str, Any]] = {"name": "osquery", "vendor_name": "osquery"}
     envelope: ClassVar[Envelope] = Envelope(lists=("data",))
     reads: ClassVar[frozenset[str]] = frozenset(

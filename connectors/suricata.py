@@ -79,6 +79,7 @@ class Suricata(JsonConnector):
         LogSource(product="suricata", category="proxy", service="suricata"),
         LogSource(product="suricata", category="webserver", service="suricata"),
     )
+    destinations: ClassVar[tuple[str, ...]] = ("dest_ip",)
     product: ClassVar[Mapping[str, Any]] = {"name": "Suricata", "vendor_name": "OISF"}
     times: ClassVar[tuple[str, ...]] = ("timestamp",)
     reads: ClassVar[frozenset[str]] = frozenset(

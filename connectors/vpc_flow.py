@@ -57,6 +57,7 @@ class VpcFlow(Connector):
         LogSource("", "firewall", ""),
         LogSource("aws", "network_connection", ""),
     )
+    destinations: ClassVar[tuple[str, ...]] = ("pkt-dstaddr", "dstaddr")
     readers: ClassVar[dict[str, str]] = {"logs": "connectors._aws.logs:LogEvents"}
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from schemas.columns.records import Texts
 from schemas.identity import event_uids, uid_text
 from sentinel import log
 from sentinel.errors import RecordError
-from streams.policy.known import Knowing, asks, own, possible
+from streams.policy.known import Knowing, asks, asks_dst, own, possible
 from streams.policy.suppressions import Board
 from streams.runtime import telemetry
 from streams.runtime.letters import Origin
@@ -170,13 +170,14 @@ class Normalizer:
         selected = possible(rules.select(self._connector.logsources), self._enricher())
         fields = frozenset[str]().union(*(rule.fields for rule in selected.rules))
         grouped = extract.fields(rules.plan, selected.rules)
-        decoder = self._connector.decoder(own(fields | grouped))
+        destinations = self._connector.destinations if asks_dst(fields | grouped) else ()
+        decoder = self._connector.decoder(own(fields | grouped).union(destinations))
         if not asks(fields | grouped):
             extractor = extract.Extractor(rules.plan, selected.rules, decoder.getter)
             return Compiled(decoder, selected.reading(decoder), extractor, None)
         plain = RuleSet((rule for rule in selected.rules if not asks(rule.fields)), (), rules.plan)
         asking = (rule for rule in selected.rules if asks(rule.fields))
-        knowing = Knowing(asking, decoder, self._enricher())
+        knowing = Knowing(asking, decoder, self._enricher(), destinations)
         extractor = extract.Extractor(rules.plan, selected.rules, knowing.getter)
         return Compiled(decoder, plain.reading(decoder), extractor, knowing)
 

@@ -10,6 +10,8 @@ intel.src.confidence      0 to 100, of the best indicator; ``score`` after decay
 intel.src.benign          benign lists that have it
 intel.src.owner           of the asset at the address; also ``name``, ``criticality``,
                           ``environment``, ``tags``
+intel.dst.country         of the address the event went to, likewise; of sources that have one
+                          (`connectors.base.Connector.destinations`)
 intel.entity.owner        of who acted; likewise, and ``feed`` and the like where it is an address
 ========================  ======================================================================
 
@@ -33,9 +35,11 @@ from detectors.enrich.enricher import NOTHING, Enricher, Row
 from detectors.fields import KNOWN, alternatives
 from detectors.match import Matcher, RuleFailure
 from detectors.sigma import RuleSet
-from schemas.batch import EventBatch
+from schemas.batch import EventBatch, Strings
 
 PREFIX: Final = KNOWN
+#: Rows, and for each event which of them is its own.
+Numbered = tuple[Sequence[Row], NDArray[np.integer[Any]]]
 _PLACES: Final = ("country", "continent", "region", "city", "asn", "as_name", "flags")
 _ENTRIES: Final = ("name", "owner", "criticality", "environment", "tags")
 _MATCHES: Final[dict[str, Callable[[Row], Any]]] = {
@@ -49,16 +53,22 @@ _MATCHES: Final[dict[str, Callable[[Row], Any]]] = {
 
 
 class Known(NamedTuple):
-    """An event, and what is known of where it came from and of who acted."""
+    """An event, and what is known of where it came from, of who acted and of where it went."""
 
     event: Any
     src: Row
     entity: Row
+    dst: Row
 
 
 def asks(fields: Iterable[str]) -> bool:
     """Say whether any field is one of these."""
     return any(field.startswith(PREFIX) for field in fields)
+
+
+def asks_dst(fields: Iterable[str]) -> bool:
+    """Say whether any field is one of a destination."""
+    return any(field.startswith(f"{PREFIX}dst.") for field in fields)
 
 
 def is_known(field: str) -> bool:
@@ -92,17 +102,19 @@ class _Events(Sequence[Known]):
     ----------
     decoded
         The events.
-    src, entity
-        What is known, for each event its number in that, of the address and of who acted.
+    src, entity, dst
+        What is known, and for each event its number in that: of the address, of who acted, and
+        of where it went.
     """
 
     def __init__(
         self,
         decoded: Sequence[Any],
-        src: tuple[Sequence[Row], NDArray[np.integer[Any]]],
-        entity: tuple[Sequence[Row], NDArray[np.integer[Any]]],
+        src: Numbered,
+        entity: Numbered,
+        dst: Numbered,
     ) -> None:
-        self._decoded, self._src, self._entity = decoded, src, entity
+        self._decoded, self._parts = decoded, (src, entity, dst)
 
     def __len__(self) -> int:
         return len(self._decoded)
@@ -114,13 +126,12 @@ class _Events(Sequence[Known]):
     def __getitem__(self, row: int | slice) -> Known | Sequence[Known]:
         if isinstance(row, slice):
             return [self[each] for each in range(*row.indices(len(self)))]
-        (src, at), (entity, who) = self._src, self._entity
-        return Known(self._decoded[row], src[at[row]], entity[who[row]])
+        return Known(self._decoded[row], *(rows[index[row]] for rows, index in self._parts))
 
     def known(self) -> list[int]:
         """Return the rows of which anything is known."""
         found = np.zeros(len(self), bool)
-        for rows, index in (self._src, self._entity):
+        for rows, index in self._parts:
             told = np.array([row is not NOTHING for row in rows], bool)
             if told.any():
                 found |= told[index]
@@ -140,11 +151,20 @@ class Knowing:
     enricher
         Whose tables may be swapped at any time; a batch sees one set of them. None: nothing
         is known of anything.
+    destinations
+        Fields that have the address an event went to, where a rule asks for it.
     """
 
-    def __init__(self, rules: Iterable[Rule], decoder: Any, enricher: Enricher | None) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        decoder: Any,
+        enricher: Enricher | None,
+        destinations: Iterable[str] = (),
+    ) -> None:
         self._enricher = enricher
         self._getter: Callable[[str], Getter] = decoder.getter
+        self._destinations = list(map(decoder.getter, destinations))
         text = getattr(decoder, "text", None)
         of_known = None if text is None else lambda known: text(known.event)
         asking = list(rules)
@@ -162,13 +182,24 @@ class Knowing:
 
     def events(self, batch: EventBatch, decoded: Sequence[Any]) -> _Events:
         """Return the events of a batch with what is known; looks distinct values up, once each."""
+        none = (NOTHING,), np.zeros(len(decoded), np.int32)
         if self._enricher is None:
-            none = (NOTHING,), np.zeros(len(decoded), np.int32)
-            return _Events(decoded, none, none)
-        enricher = Enricher(self._enricher.tables)  # the same for both columns
-        src = enricher.addresses(batch.src_ip.values)
-        entity = enricher.addresses(batch.entity.values)
-        return _Events(decoded, (src, batch.src_ip.index), (entity, batch.entity.index))
+            return _Events(decoded, none, none, none)
+        enricher = Enricher(self._enricher.tables)  # the same for all columns
+        src = enricher.addresses(batch.src_ip.values), batch.src_ip.index
+        entity = enricher.addresses(batch.entity.values), batch.entity.index
+        if not self._destinations:
+            return _Events(decoded, src, entity, none)
+        went = Strings.of(list(map(self._destination, decoded)))
+        return _Events(decoded, src, entity, (enricher.addresses(went.values), went.index))
+
+    def _destination(self, event: Any) -> str:
+        """Return the address an event went to, empty where it has none."""
+        for get in self._destinations:
+            value = get(event)
+            if isinstance(value, str) and value:
+                return value
+        return ""
 
     def match(self, events: _Events) -> list[tuple[int, Rule]]:
         """Return (row, rule) of every match, by row.
@@ -186,7 +217,7 @@ def _getter(field: str) -> Getter:
     """Return how a field is read; one that is not in the table is absent from every event."""
     _, _, rest = field.partition(".")
     whose, _, name = rest.partition(".")
-    if whose not in {"src", "entity"}:
+    if whose not in {"src", "entity", "dst"}:
         return _absent
     if name in _PLACES:
         value: Callable[[Row], Any] = lambda row: getattr(row.place, name)  # noqa: E731
@@ -198,7 +229,7 @@ def _getter(field: str) -> Getter:
         return _absent
 
     def get(known: Known) -> Any:
-        found = value(known.src if whose == "src" else known.entity)
+        found = value(getattr(known, whose))
         found = list(found) if isinstance(found, tuple) else found
         return None if found in ("", []) else found
 

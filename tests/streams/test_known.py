@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import connectors
 from connectors._mapper import Mapper
+from connectors.base import Connector
 from connectors.cloudtrail import CloudTrail
 from detectors.enrich import folder
 from detectors.enrich.enricher import Enricher
@@ -16,6 +18,7 @@ from detectors.enrich.event import enrich
 from detectors.sigma import RuleSet
 from schemas.ocsf import validate
 from sentinel.cli.alert import _known
+from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams.normalizer import Normalizer, Units
 
@@ -199,6 +202,62 @@ def test_rules_ask_for_countries_and_networks(data, tmp_path):
     assert hits(at_home, event(0, "81.2.69.142"), event(1, "1.128.0.0")) == [(1, "3")]
     network = normalizer(tmp_path, enricher, "asn", "1221")
     assert hits(network, event(0, "81.2.69.142"), event(1, "1.128.0.0")) == [(0, "3")]
+
+
+GOLDEN = Path(__file__).parents[1] / "connectors" / "golden"
+WENT = {name: kind() for name, kind in discover(connectors, Connector).items() if kind.destinations}
+
+
+@pytest.mark.parametrize("source", sorted(WENT))
+def test_a_destination_is_where_the_event_went(source):
+    """Rules ask about the address that OCSF has as the end of the way."""
+    connector = WENT[source]
+    decoder = connector.decoder(frozenset(connector.destinations))
+    ways = [decoder.getter(field) for field in connector.destinations]
+    units = [
+        unit
+        for path in sorted((GOLDEN / source).glob("*.raw.*"))
+        for unit in connector.split(path.read_bytes())
+    ]
+    decoded = [(decoder.decode(unit), connector.to_ocsf(unit)) for unit in units]
+    said = {
+        (
+            next(filter(None, (get(event) for get in ways)), None),
+            ocsf.get("dst_endpoint", {}).get("ip"),
+        )
+        for event, ocsf in decoded
+    }
+    assert [pair for pair in said if all(pair)], "no golden event has a destination"
+    assert [pair for pair in said if all(pair) and pair[0] != pair[1]] == []
+
+
+FLOW = "2 123456789012 eni-1 192.0.2.9 {to} 40000 443 6 1 40 1772442900 1772442960 ACCEPT OK"
+EVE = {"timestamp": "2026-03-02T09:15:00.000000+0000", "event_type": "flow", "proto": "TCP"}
+
+
+def sent_to(source: str, address: str) -> bytes:
+    if source == "vpc_flow":
+        return FLOW.format(to=address).encode()
+    return json.dumps({**EVE, "src_ip": "192.0.2.9", "dest_ip": address}).encode()
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+@pytest.mark.parametrize("source", ["suricata", "vpc_flow"])
+def test_rules_ask_where_an_event_went(intel, tmp_path, source, slowly):
+    log = WENT[source].logsources[0]
+    rule = {
+        "title": "Sent to an address on a feed",
+        "id": "55555555-5555-4555-8555-555555555555",
+        "logsource": {name: value for name, value in log._asdict().items() if value},
+        "detection": {"feed": {"intel.dst.confidence|gte": 60}, "condition": "feed"},
+        "level": "high",
+    }
+    (tmp_path / "went.yml").write_text(json.dumps(rule))
+    rules = RuleSet.load([tmp_path / "went.yml"])
+    enricher = Enricher(folder.load(intel)[0])
+    made = Normalizer(source, WENT[source], rules, 2, enricher=lambda: enricher)
+    raws = [sent_to(source, f"198.51.100.{last}") for last in (9, 7, 8, 7)]
+    assert hits(made, *raws, slowly=slowly) == [(1, "5"), (3, "5")]
 
 
 def test_an_alert_shows_whose_it_is_and_which_feed_has_it(intel):
