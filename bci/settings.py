@@ -27,7 +27,8 @@ class EngineSettings:
         Band-pass (Butterworth, causal). Order 2 has four poles: steep enough for spikes, and
         every further pole smears the trough.
     reference
-        ``car``: the mean of all good channels of a bank is taken off; ``local``: that of a
+        ``car``: the mean of all good channels of a bank is taken off, where there are three or
+        more: that of fewer is mostly the signal itself; ``local``: that of a
         channel's `neighbours`; ``none``.
     threshold
         Detection threshold in σ until the prototype is learnt, and with `matched` False.

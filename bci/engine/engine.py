@@ -23,6 +23,8 @@ from bci.settings import EngineSettings
 #: Share of the score that a detection needs on one channel, without what its neighbours add,
 #: below which a few taps of the filter say that it is none.
 SCREEN: Final = 0.6
+#: Channels at least whose mean is taken off: that of fewer is mostly the signal itself.
+COMMON: Final = 3
 #: Neighbours at most that a local reference is the mean of.
 LOCAL: Final = 8
 #: Distance up to which a unit is looked at, µm.
@@ -99,7 +101,7 @@ class Engine:
         return Plan(
             gain=self._by_tile(np.broadcast_to(uv_per_bit, self.channels) * usable),
             good=good,
-            share=(1 / np.maximum(count, 1)).astype(np.float32),
+            share=np.where(count >= COMMON, 1 / np.maximum(count, 1), 0).astype(np.float32),
             need=np.maximum(np.ceil(count * settings.artefact_share), FEWEST).astype(np.int64),
             near=self._neighbours(probe),
             screen=(

@@ -24,7 +24,7 @@ class Plan(NamedTuple):
     gain, good
         float32[tile, TILE]: µV per bit, 0 for bad channels; and 1 or 0.
     share
-        float32[tile]: one over the number of good channels.
+        float32[tile]: one over the number of good channels, 0 where these are few.
     need
         int64[tile]: channels that make an artefact.
     near

@@ -255,6 +255,22 @@ def test_reference_is_taken_off(kind: str):
     assert np.allclose(rows, reference_of(kind)(plain), atol=0.05)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_few_channels_are_no_reference_for_one_another(channels):
+    asked = SynthSettings(channels, 4.0, seed=6, rate_hz=20.0, snr=(8.0, 16.0), pitch_um=400.0)
+    made = Synth(asked)
+    found, _ = run(Engine(FS, 0.25, made.probe), np.concatenate(list(made.blocks())), 3000, 0)
+    truth, heard = made.truth, found.sample >= FS // 2  # the noise is known by then
+    known = truth.sample >= FS // 2
+
+    result = score(
+        truth.sample[known], truth.positions[truth.unit[known]],
+        found.sample[heard], truth.electrodes[found.channel[heard]], FS,
+    )  # fmt: skip
+
+    assert min(result.recall, result.precision) > 0.9
+
+
 def test_wrong_number_of_channels_is_refused(synth):
     with pytest.raises(ValueError, match="expected int16"):
         engine(synth.probe).process(np.zeros((10, 3), np.int16), 0)
