@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import pkgutil
 import sys
@@ -46,10 +47,13 @@ class LazyCommand(TyperCommand):
             The module cannot be imported, or defines neither `app` nor `command`.
         """
         path = f"{sentinel.cli.__name__}.{self.module}"
+        gc.disable()  # what modules make stays: looking at it while they load takes a sixth longer
         try:
             module = import_module(path)
         except (ImportError, SyntaxError) as error:
             raise SentinelError(f"{self.name}: cannot be loaded: {error}") from error
+        finally:
+            gc.enable()
         if isinstance(group := getattr(module, "app", None), typer.Typer):
             return typer.main.get_group(group)
         if (function := getattr(module, "command", None)) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -78,6 +79,25 @@ def test_a_broken_command_breaks_itself_alone(folder, capsys):
     assert "zz-missing: cannot be loaded: No module named 'no_such_module'" in (
         capsys.readouterr().err
     )
+
+
+def test_garbage_is_collected_again_once_a_command_is_loaded_or_not(folder, capsys):
+    folder(
+        "zz_looks",
+        '''
+        """Say whether the collector is on: while this loads, and when it is called."""
+        import gc
+        loading = gc.isenabled()
+        def command() -> None:
+            """Say it."""
+            print(loading, gc.isenabled())
+        ''',
+    )
+    folder("zz_missing", '"""Needs what is not there."""\nimport no_such_module\n')
+    assert call(folder, "zz-looks") == 0
+    assert capsys.readouterr().out == "False True\n"
+    assert call(folder, "zz-missing") == 1
+    assert gc.isenabled()
 
 
 def test_errors_of_ours_are_one_line_and_status_1(folder, capsys, monkeypatch):
