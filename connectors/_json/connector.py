@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from connectors._json.decoder import MAX_EVENT_BYTES, JsonDecoder, View
@@ -75,8 +76,12 @@ class JsonConnector(Connector):
     def __init__(self) -> None:
         self._getters = _Getters()
         self._memos: dict[type, Memo] = {}
-        self._core = self.decoder(frozenset())
         self._mapped = self.reads | self.required.keys()
+
+    @cached_property
+    def _core(self) -> JsonDecoder:
+        """Decodes one event; not made before there is one, which most sources never have."""
+        return self.decoder(frozenset())
 
     @abstractmethod
     def columns_of(self, event: View) -> Summary:
