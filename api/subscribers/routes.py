@@ -37,6 +37,7 @@ async def make(
     database: Database, settings: Settings, new: Draft, secret: str | None = None
 ) -> Response:
     """Add a subscription and answer with it."""
+    store.check_address(new.channel, settings.deliver_allow)
     async with database.writing() as connection:
         await store.insert(connection, new, store.vault(settings))
         kind = type(new.channel).__name__.lower()
@@ -123,6 +124,7 @@ class Shared:
                     given["options"] = body.options
                 if body.config is not None:
                     given["channel"] = store.changed(before.channel, row["kind"], body.config)
+                    store.check_address(given["channel"], services.settings.deliver_allow)
                 new = before._replace(**given)
                 await store.update(connection, new, keys)
                 if body.options is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from api.deps import Database
 from api.errors import Problem
@@ -17,6 +18,7 @@ from api.paging import moment, raw_json
 from sentinel import postgres
 from sentinel.errors import SettingsError
 from sentinel.settings import Settings
+from sentinel.subscribers.egress import Egress, RefusedError
 from sentinel.subscribers.kinds import KINDS, Channel, Webhook, parted
 from sentinel.subscribers.model import Clause, Options
 from sentinel.subscribers.vault import Vault, bound
@@ -119,6 +121,25 @@ async def update(connection: Any, new: Draft, keys: Vault) -> None:
     """Replace a subscription; raise `Problem` (409) where another has the name."""
     names = {row["name"] for row in await connection.fetch(SQL["names"], new.tenant)}
     await _write(connection, "update", new, keys, names)
+
+
+def check_address(channel: Channel, allow: str) -> None:
+    """Raise `Problem` (422) where nothing would ever be sent to the address of a channel.
+
+    Parameters
+    ----------
+    allow
+        `Settings.deliver_allow`.
+    """
+    given = getattr(channel, "url", None) or getattr(channel, "host", None)
+    text = given.get_secret_value() if isinstance(given, SecretStr) else given
+    if text:
+        host = urlsplit(text).hostname if "://" in text else text
+        try:
+            Egress(allow).check(host or "")
+        except RefusedError as error:
+            field = "url" if hasattr(channel, "url") else "host"
+            raise Problem(422, f"{field}: {error}") from None
 
 
 async def relane(connection: Any, new: Draft) -> None:

@@ -2,6 +2,7 @@
 
 `outlet` writes what `streams.deliver` made of alerts into the outbox, with the offset in the
 same transaction; `sender` takes what is due, in order, and records what became of it; `retry`
-says when to try again; `escalate` and `tickets` follow up; `egress` and `http` are the only
-ways to the outside; `adapters` has one file a kind of channel, found by walking.
+says when to try again; `escalate` and `tickets` follow up; `http` is the only
+way to the outside, to what `sentinel.subscribers.egress` lets through; `adapters` has one file a
+kind of channel, found by walking.
 """

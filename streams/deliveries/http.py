@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import httpcore
 import httpx
 
-from streams.deliveries.egress import Egress, RefusedError
+from sentinel.subscribers.egress import Egress, RefusedError
 
 #: Of an answer, this much is read and kept unless told otherwise.
 MOST_BYTES: Final = 65_536

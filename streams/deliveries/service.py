@@ -9,10 +9,10 @@ from typing import Any, Self
 from sentinel import postgres
 from sentinel.kafka import Producer
 from sentinel.settings import Settings
+from sentinel.subscribers.egress import Egress
 from sentinel.subscribers.vault import Vault
 from streams.deliveries.adapters.base import Wire
 from streams.deliveries.book import Book
-from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http
 from streams.deliveries.outlet import OutboxOutlet
 from streams.deliveries.sender import Sender

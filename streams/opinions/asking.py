@@ -20,8 +20,8 @@ import orjson
 from sentinel import log, postgres
 from sentinel.errors import SentinelError, SettingsError
 from sentinel.settings import Settings
+from sentinel.subscribers.egress import Egress
 from streams.deliveries.book import Book
-from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http, Reply
 from streams.opinions import config, store
 from streams.opinions.follow_up import follow_up

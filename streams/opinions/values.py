@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
 
-from streams.deliveries.egress import public
+from sentinel.subscribers.egress import public
 from streams.opinions.services.base import DOMAIN, HASH, IP
 
 #: OCSF ``observable.type_id``.

@@ -31,6 +31,12 @@ async def sentinel(monkeypatch, capfd, home, url):
 
 
 @pytest.fixture
+def api_settings(api_settings):
+    """Return settings that let the API and the sender reach the receiver."""
+    return api_settings.model_copy(update={"deliver_allow": "127.0.0.1"})
+
+
+@pytest.fixture
 async def receiver():
     with ScriptedServer() as server:
         server.route("POST", "/hook", lambda _: reply({}))

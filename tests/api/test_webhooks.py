@@ -151,6 +151,8 @@ async def test_changed_options_move_what_waits(ours, worker):
     [
         ({"url": "ftp://hooks.example.com"}, "https://"),
         ({"url": "https://user:pw@hooks.example.com"}, "without user"),
+        ({"url": "http://10.1.2.3/hook"}, "SENTINEL_DELIVER_ALLOW=10.1.2.3"),
+        ({"url": "http://localhost:8080"}, "SENTINEL_DELIVER_ALLOW=localhost"),
         ({"name": "a\nb"}, "name"),
         ({"options": {"concurrency": 99}}, "concurrency"),
         ({"options": {"quiet": {"start": "22:00", "end": "7", "timezone": "Mars"}}}, "quiet"),
@@ -189,7 +191,8 @@ async def test_channels_show_no_secret_and_changes_may_leave_it_out(ours):
     path = f"/v1/notifications/{answer.json()['id']}"
     changed = await ours.patch(path, json={"config": {"project": "OPS"}})
     assert changed.json()["config"]["project"] == "OPS"
-    assert (await ours.patch(path, json={"config": {"project": "lower"}})).status_code == 422
+    for wrong in ({"project": "lower"}, {"url": "http://192.168.0.1"}):
+        assert (await ours.patch(path, json={"config": wrong})).status_code == 422
     assert (await ours.get(f"/v1/webhooks/{answer.json()['id']}")).status_code == 404
     kinds = (await ours.get("/v1/notifications/kinds")).json()["kinds"]
     assert {"slack", "email", "servicenow", "syslog"} <= set(kinds)

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from sentinel.subscribers.egress import Egress
 from sentinel.subscribers.kinds import Channel
 from sentinel.subscribers.model import Options, fill
-from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http, Reply
 from streams.deliveries.payload import ESCALATED, OPINIONS, PING, RESOLVED, UPDATED
 

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from sentinel import __version__
 from sentinel.errors import SentinelError
+from sentinel.subscribers.egress import Place
 from sentinel.subscribers.kinds import Syslog
 from streams.deliveries.adapters.base import Adapter, Item, Message, Outcome, one_line
-from streams.deliveries.egress import Place
 
 #: Facility 13 (log audit) times 8, plus the severity of RFC 5424.
 PRIORITY: Final = {"critical": 2, "high": 3, "medium": 4, "low": 5}

@@ -13,6 +13,7 @@ import pytest
 
 from sentinel import postgres as pg
 from sentinel.subscribers import signing
+from sentinel.subscribers.egress import Egress
 from sentinel.subscribers.kinds import KINDS, parted
 from sentinel.subscribers.model import Clause, Options
 from sentinel.subscribers.vault import Vault, bound
@@ -21,7 +22,6 @@ from sentinel.testing.server import ScriptedServer, reply
 from streams.deliveries import outbox
 from streams.deliveries.adapters.base import Wire
 from streams.deliveries.book import Book
-from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http
 from streams.deliveries.outbox import Notice
 from streams.deliveries.sender import Sender

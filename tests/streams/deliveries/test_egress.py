@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from sentinel.errors import SettingsError
+from sentinel.subscribers.egress import Egress, RefusedError
 from sentinel.testing.server import Response, ScriptedServer
-from streams.deliveries.egress import Egress, RefusedError
 from streams.deliveries.http import Http
 
 PRIVATE = [
@@ -121,7 +121,7 @@ async def test_tls_expects_the_name_not_the_address(monkeypatch):
 
 
 async def test_a_name_that_does_not_answer_is_given_up_on(monkeypatch):
-    monkeypatch.setattr("streams.deliveries.egress.RESOLVE_S", 0.01)
+    monkeypatch.setattr("sentinel.subscribers.egress.RESOLVE_S", 0.01)
 
     async def never(host, port):
         await asyncio.Event().wait()
@@ -137,3 +137,14 @@ async def test_an_answer_without_end_is_cut(server):
     await http.close()
     assert reply.ok
     assert len(reply.body) == 65_536
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[::1]", "localhost", "receiver"])
+def test_what_its_name_says_is_not_public_is_refused_before_anything_is_sent(host: str) -> None:
+    with pytest.raises(RefusedError, match="SENTINEL_DELIVER_ALLOW"):
+        Egress("192.0.2.0/24,.internal").check(host)
+
+
+@pytest.mark.parametrize("host", ["198.51.100.7", "hooks.example.com", "a.internal", "receiver"])
+def test_what_is_allowed_or_must_be_looked_up_first_is_not_refused_early(host: str) -> None:
+    Egress("198.51.100.0/24,.internal,receiver").check(host)

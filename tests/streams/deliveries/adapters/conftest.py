@@ -12,12 +12,12 @@ import pytest
 
 import streams.deliveries.adapters
 from sentinel.registry import discover
+from sentinel.subscribers.egress import Egress
 from sentinel.subscribers.kinds import KINDS
 from sentinel.subscribers.model import Options
 from sentinel.testing.certificate import Certificate
 from sentinel.testing.server import ScriptedServer
 from streams.deliveries.adapters.base import Adapter, Item, Message, Wire
-from streams.deliveries.egress import Egress
 from streams.deliveries.http import Http
 
 

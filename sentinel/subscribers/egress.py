@@ -99,6 +99,33 @@ class Egress:
             "SENTINEL_DELIVER_ALLOW"
         )
 
+    def check(self, host: str) -> None:
+        """Refuse what its name alone says cannot be reached, before anything is sent.
+
+        Names are not looked up: whoever may choose a host must not learn what our own name
+        servers know. So a name that leads inside is found by `place`, when something is sent.
+
+        Raises
+        ------
+        RefusedError
+            It is an address that is not public, or a name without a domain, and not allowed.
+        """
+        host = host.strip("[]").rstrip(".").lower()
+        if self._named(host):
+            return
+        try:
+            ip = ip_address(host.partition("%")[0])
+        except ValueError:
+            if "." in host and not host.endswith(".localhost"):
+                return
+        else:
+            if public(ip) or any(ip in network for network in self._networks):
+                return
+        raise RefusedError(
+            f"expected a public address, found {host}; an operator can allow it with "
+            f"SENTINEL_DELIVER_ALLOW={host} for the API and the workers"
+        )
+
     def _named(self, host: str) -> bool:
         return any(
             host == name or (name.startswith(".") and host.endswith(name)) for name in self._names
