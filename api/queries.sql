@@ -229,20 +229,23 @@ AND ($4::text IS NULL OR status = $4)
 AND ($5::text IS NULL OR entities @> ARRAY[$5])
 AND ($6 OR merged_into IS NULL)
 AND ($7::text IS NULL OR tenant = $7)
-AND ($8::timestamptz IS NULL OR (last_seen, id) < ($8, $9::uuid))
+AND alerts >= $8
+AND ($9::text IS NULL OR starts_with(id::text, $9))
+AND ($10::timestamptz IS NULL OR (last_seen, id) < ($10, $11::uuid))
 ORDER BY last_seen DESC, id DESC
-LIMIT $10;
+LIMIT $12;
 
 -- name: incident
 SELECT {incident_columns} FROM incidents WHERE id = $1 LIMIT 1;
 
 -- name: incident_members
-SELECT {alert_columns}
+SELECT {alert_columns}, a.kind, a.last_seen
 FROM alerts AS a
 WHERE a.tenant = $1 AND a.id IN (
   SELECT alert_id FROM incident_alerts AS i WHERE i.tenant = $1 AND i.incident_id = $2)
+AND ($3::timestamptz IS NULL OR (a.first_seen, a.id) > ($3, $4::uuid))
 ORDER BY a.first_seen, a.id
-LIMIT 1000;
+LIMIT $5;
 
 -- name: change_incident
 UPDATE incidents

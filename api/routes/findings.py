@@ -51,19 +51,20 @@ class Finding(BaseModel):
     exception: UUID | None = Field(description="Exception that covers it.", examples=[None])
     first_seen: datetime = Field(examples=["2026-01-01T06:00:00.000Z"])
     last_seen: datetime = Field(examples=["2026-01-31T06:00:00.000Z"])
-
-
-class Findings(BaseModel):
-    """A page of findings, worst first."""
-
-    items: list[Finding]
-    next: str | None = Field(description="Cursor of the next page; null on the last.")
+    scan: UUID = Field(description="The scan that gave it its state.")
 
 
 class FindingDetail(Finding):
     """One finding with its OCSF event."""
 
     ocsf: dict[str, Any] = Field(examples=[{"class_uid": 2002}])
+
+
+class Findings(BaseModel):
+    """A page of findings, worst first."""
+
+    items: list[Finding | FindingDetail]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
 
 
 class NewException(BaseModel):
@@ -119,7 +120,15 @@ def finding(row: Mapping[str, Any]) -> dict[str, Any]:
         "exception": row["exception"] and str(row["exception"]),
         "first_seen": moment(row["first_seen"]),
         "last_seen": moment(row["last_seen"]),
+        "scan": str(row["scan"]),
     }
+
+
+def detailed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a finding with its OCSF event."""
+    first, last, judged = (_ms(row[name]) for name in ("first_seen", "last_seen", "judged"))
+    known = Known(row["state"], str(row["scan"]), first, last, judged)
+    return finding(row) | {"ocsf": in_ocsf(orjson.loads(row["ocsf"]), known)}
 
 
 @router.get("", response_model=Findings)
@@ -139,6 +148,7 @@ async def list_findings(
         bool, Query(description="Also what an exception or the scanner accepts.")
     ] = False,
     tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
+    payload: Annotated[bool, Query(description="True adds `ocsf` to each.")] = False,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
@@ -160,7 +170,7 @@ async def list_findings(
     if last:
         seen = last["last_seen"].isoformat()
         following = encode_cursor(last["severity_id"], seen, str(last["uid"]))
-    return page(map(finding, shown), following)
+    return page(map(detailed if payload else finding, shown), following)
 
 
 @router.get("/exceptions", response_model=Exceptions)
@@ -217,10 +227,7 @@ async def one_finding(
     rows = await database.fetch("finding", uid, tool)
     if not rows:
         raise Problem(404, f"there is no finding {uid}; GET /v1/findings lists them")
-    (row, *_) = rows
-    first, last, judged = (_ms(row[name]) for name in ("first_seen", "last_seen", "judged"))
-    known = Known(row["state"], str(row["scan"]), first, last, judged)
-    return json_response(finding(row) | {"ocsf": in_ocsf(orjson.loads(row["ocsf"]), known)})
+    return json_response(detailed(rows[0]))
 
 
 def _exception(row: Mapping[str, Any]) -> dict[str, Any]:

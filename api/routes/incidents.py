@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from api.deps import Cursor, DatabaseDep, Limit, Text, Time, Word
@@ -21,6 +21,8 @@ from api.routes.alerts import Alert, alert, columns, tag
 from api.search import SEVERITIES, Place, Severity
 from api.work.alerts import Name, Status, matching
 
+MAX_INT = 2**31 - 1
+Beginning = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{4,36}$")] | None
 router = APIRouter(
     prefix="/v1/incidents", tags=["incidents"], dependencies=[Depends(allow("alerts:read"))]
 )
@@ -30,6 +32,8 @@ class Incident(BaseModel):
     """Alerts that share who, from where or on what, within a day."""
 
     id: UUID = Field(examples=["3cf03f26-1556-524b-9ffe-042b51676f8d"])
+    seq: int = Field(description="Counts up from incident to incident.", examples=[12])
+    revision: int = Field(description="Counts up with every change of any.", examples=[345])
     tenant: str = Field(examples=["default"])
     title: str = Field(examples=["Access key created for another user"])
     severity: Severity = Field(examples=["high"])
@@ -54,10 +58,18 @@ class Incidents(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last.")
 
 
-class IncidentDetail(Incident):
-    """One incident with its alerts, at most 1,000, in order of time."""
+class Member(Alert):
+    """One of the alerts of an incident."""
 
-    members: list[Alert]
+    kind: str = Field(description="rule, model, correlation, …", examples=["rule"])
+    last_seen: datetime = Field(examples=["2026-01-31T12:40:00.000Z"])
+
+
+class IncidentDetail(Incident):
+    """One incident with a page of its alerts, in order of time."""
+
+    members: list[Member]
+    next: str | None = Field(description="Cursor of the next page of alerts; null on the last.")
 
 
 class IncidentChange(BaseModel):
@@ -70,11 +82,12 @@ class IncidentChange(BaseModel):
 
 def incident(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of an incident as JSON sends it."""
-    plain = ("tenant", "title", "severity", "score", "tactics", "techniques", "entities")
+    plain = ("seq", "revision", "tenant", "title", "severity", "score", "tactics", "techniques")
     times = ("first_seen", "last_seen", "updated_at")
     return {
         "id": str(row["id"]),
-        **{name: row[name] for name in (*plain, "sources", "alerts", "status", "assignee")},
+        **{name: row[name] for name in (*plain, "entities", "sources", "alerts")},
+        **{name: row[name] for name in ("status", "assignee")},
         "merged_into": row["merged_into"] and str(row["merged_into"]),
         **{name: moment(row[name]) for name in times},
     }
@@ -89,6 +102,8 @@ async def list_incidents(
     status: Annotated[Word, Query(description="Such as new.")] = None,
     entity: Annotated[Text, Query(description="One of its entities, in full.")] = None,
     merged: Annotated[bool, Query(description="Also those that are part of another.")] = False,
+    min_alerts: Annotated[int, Query(ge=0, le=MAX_INT, description="Of so many alerts.")] = 0,
+    id_begins: Annotated[Beginning, Query(description="The first characters of its id.")] = None,
     tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -96,23 +111,29 @@ async def list_incidents(
     """List incidents, those with the latest events first."""
     least = SEVERITIES.index(min_severity) + 1 if min_severity else None
     place = decode_place(cursor) or (None, None)
-    what = (since, until, least, status, entity, merged, tenant or database.only)
-    rows = await database.fetch("incidents", *what, *place, limit + 1)
+    what = (since, until, least, status, entity, merged, tenant or database.only, min_alerts)
+    begins = id_begins and id_begins.lower()
+    rows = await database.fetch("incidents", *what, begins, *place, limit + 1)
     shown, last = more(rows, limit)
     following = encode_place(Place(last["last_seen"], last["id"]) if last else None)
     return page(map(incident, shown), following)
 
 
 @router.get("/{incident_id:uuid}", response_model=IncidentDetail)
-async def one_incident(database: DatabaseDep, incident_id: UUID) -> Response:
-    """Show one incident with its alerts."""
+async def one_incident(
+    database: DatabaseDep, incident_id: UUID, limit: Limit = 1000, cursor: Cursor = None
+) -> Response:
+    """Show one incident with its alerts, a page at a time."""
+    place = decode_place(cursor) or (None, None)
     async with database.reading() as connection:
         row = await connection.fetchrow(database.sql("incident"), incident_id)
         if row is None:
             raise _missing(incident_id)
         sql = database.sql("incident_members", alert_columns=columns())
-        members = await connection.fetch(sql, row["tenant"], incident_id)
-    detail = incident(row) | {"members": [alert(each) for each in members]}
+        members = await connection.fetch(sql, row["tenant"], incident_id, *place, limit + 1)
+    shown, last = more(members, limit)
+    following = encode_place(Place(last["first_seen"], last["id"]) if last else None)
+    detail = incident(row) | {"members": [_member(each) for each in shown], "next": following}
     return json_response(detail, headers={"ETag": tag(row)})
 
 
@@ -138,6 +159,10 @@ async def change_incident(
         shown = await connection.fetchrow(database.sql("incident"), incident_id)
         await audit(connection, "incident.change", str(incident_id), given, tenant=row["tenant"])
     return json_response(incident(shown), headers={"ETag": tag(shown)})
+
+
+def _member(row: Mapping[str, Any]) -> dict[str, Any]:
+    return alert(row) | {"kind": row["kind"], "last_seen": moment(row["last_seen"])}
 
 
 def _missing(incident_id: UUID) -> Problem:

@@ -60,6 +60,10 @@ class New(BaseModel):
     tenant: Item | None = Field(
         None, description="Whose alerts; of the platform also `*` for everyone's."
     )
+    owner: Sentence | None = Field(
+        None, description="Who answers for it; default: who asks. The audit log has who asked.",
+        examples=["ada"],
+    )  # fmt: skip
     starts: Time = Field(None, description="In some seconds where left out.")
     expires: Time = Field(
         None, description="A suppression and a window must have an end.",
@@ -88,9 +92,11 @@ class Row(BaseModel):
     scope: What
     owner: str = Field(examples=["user:ada"])
     reason: str = Field(examples=["Known scanner"])
+    created: datetime = Field(examples=["2026-01-31T11:59:54.000Z"])
     starts: datetime = Field(examples=["2026-01-31T12:00:00.000Z"])
     expires: datetime | None = Field(description="Null: no end.")
     removed: datetime | None
+    removed_by: str | None = Field(examples=["user:bob"])
     weekly: dict[str, Any] | None
     per_hour: int | None
     per_day: int | None
@@ -146,7 +152,7 @@ async def add_suppression(database: DatabaseDep, actor: ActorDep, given: New) ->
     trial (`staged`), or gives them another `severity`; models take a `threshold`, too. What a
     tenant says counts before what is said for `*`, a later one before an earlier.
     """
-    row = _drafted(given, _whose(database, given.tenant), actor.subject)
+    row = _drafted(given, _whose(database, given.tenant), given.owner or actor.subject)
     async with database.writing() as connection:
         made = await suppressions.add(connection, row)
         detail = given.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -222,8 +228,9 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     ended = now >= row["expires"] or (row["removed"] is not None and now >= row["removed"])
     names = ("id", "tenant", "kind", "scope", "owner", "reason", "weekly", "per_hour", "per_day")
     return {
-        **{name: row[name] for name in (*names, *TUNING, "learned")},
+        **{name: row[name] for name in (*names, *TUNING, "learned", "removed_by")},
         "state": "ended" if ended else "pending" if now < row["starts"] else "active",
+        "created": _time(row["created"]),
         "starts": _time(row["starts"]),
         "expires": None if row["expires"] >= _ms(FAR) else _time(row["expires"]),
         "removed": None if row["removed"] is None else _time(row["removed"]),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 import uvicorn
@@ -192,6 +193,15 @@ async def seed(postgres: str, tenant: str) -> AsyncIterator[Seed]:
     await sink.open()
     yield Seed(tenant, sink)
     await sink.close()
+
+
+@pytest.fixture
+async def owner(postgres: str) -> AsyncIterator[Any]:
+    """Yield a connection of the database's owner that sees every tenant."""
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("SELECT set_config('sentinel.tenant', '*', false)")
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

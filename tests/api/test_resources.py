@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from api.routes.entities import Entities, Happenings
@@ -22,14 +20,6 @@ from sentinel.registry import discover
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TOKEN = "a-token-of-one-tenant,-long-enough"
-
-
-@pytest.fixture
-async def owner(postgres: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(postgres)
-    await connection.execute("SELECT set_config('sentinel.tenant', '*', false)")
-    yield connection
-    await connection.close()
 
 
 async def everything(client: Any, path: str, model: Any, **params: Any) -> list[dict[str, Any]]:
