@@ -34,6 +34,9 @@ from bci.formats.scaling import to_int16
 SUFFIXES: Final = (".xdf", ".xdfz")
 #: µV of the units that channels are described with.
 UNITS: Final = {"v": 1e6, "volts": 1e6, "mv": 1e3, "millivolts": 1e3}
+#: What pyxdf says of breaks without a reset of the clock, and where no clock was noted: the
+#: breaks themselves are told.
+PARTED: Final = "Segments and clock-segments differ"
 #: Samples that a break lasts at least.
 BREAK: Final = 1.5
 
@@ -66,7 +69,9 @@ def _heard() -> Iterator[list[str]]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(" ".join(record.getMessage().split())[:300])
+            text = " ".join(record.getMessage().split())[:300]
+            if not text.endswith(PARTED):
+                said.append(text)
 
     logger, handler = logging.getLogger("pyxdf"), Handler()
     before, logger.propagate = logger.propagate, False
