@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,6 +15,9 @@ from detectors.enrich.indicators import IP, kind_of, refanged
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
 from sentinel.errors import SettingsError
+
+#: The last second that has a date: a damaged database may say any number.
+_LAST_S: Final = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -31,7 +35,7 @@ def _folder() -> Path:
 
 @app.command()
 def status(json: JsonOption = False) -> None:
-    """Load all tables and count what is in them, and what was left out of feeds."""
+    """Load all tables; count what is in them, what was left out, and say how old databases are."""
     tables, left = folder.load(_folder())
     rows: list[dict[str, Any]] = [
         {"what": f"indicators: {kind}", "count": count}
@@ -39,14 +43,20 @@ def status(json: JsonOption = False) -> None:
     ]
     rows += [{"what": f"left out of {why}", "count": count} for why, count in sorted(left.items())]
     rows += [
-        {"what": f"database {kind}", "count": built, "unit": "seconds since the epoch"}
+        {
+            "what": f"database {kind}",
+            "count": built,
+            "unit": "seconds since the epoch",
+            "made": f"{datetime.fromtimestamp(min(built, _LAST_S), UTC):%Y-%m-%d}",
+        }
         for kind, built in tables.geo.databases
     ]
     rows.append({"what": "techniques of ATT&CK", "count": len(tables.attack)})
     if json:
         _common.print_json(*rows)
     else:
-        _common.print_table("Look-ups", ("what", "count"), [[r["what"], r["count"]] for r in rows])
+        cells = ([row["what"], row.get("made", row["count"])] for row in rows)
+        _common.print_table("Look-ups", ("what", "count"), cells)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,20 @@ def test_a_backtest_takes_what_is_known_now_and_says_so(
     (alert,) = [json.loads(line) for line in captured.out.splitlines() if "77777777" in line]
     assert alert["entity"] == event("")["userIdentity"]["arn"]
     assert "has now counts, not what was known then" in " ".join(captured.err.split())
+
+
+def test_the_status_says_how_old_a_database_is(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    geo = tmp_path / "intel" / "geo"
+    geo.mkdir(parents=True)
+    name = "GeoLite2-ASN-Test.mmdb"
+    (geo / name).symlink_to(data / "threatintel" / "maxmind" / "test-data" / name)
+    monkeypatch.setenv("SENTINEL_INTEL", str(tmp_path / "intel"))
+    assert run(["intel", "status", "--json"]) == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    (row,) = [row for row in rows if row["what"] == "database GeoLite2-ASN"]
+    made = datetime.fromtimestamp(row["count"], UTC).date().isoformat()
+    assert row["made"] == made
+    assert run(["intel", "status"]) == 0
+    assert made in capfd.readouterr().out
