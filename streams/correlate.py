@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 import msgspec
 
@@ -24,6 +24,7 @@ from sentinel.errors import RecordError, SchemaError
 from sentinel.settings import Settings
 from streams.normalize import DEFAULT_TENANT
 from streams.normalizer import partition_of
+from streams.policy.budgets import settle
 from streams.policy.rule_sets import RuleWatch
 from streams.policy.suppressions import Board, Reader
 from streams.runtime import telemetry
@@ -148,7 +149,9 @@ class CorrelateStage(Stage):
         self._board = board or Board()
         self._signals = signals
         self._plan = plan or Plan()
-        self._reader = Reader(self._board, settings.postgres, self.name)
+        #: By partition, of the tasks that this worker has.
+        self._gates: WeakValueDictionary[int, Gate] = WeakValueDictionary()
+        self._reader = Reader(self._board, settings.postgres, self.name, self._settle)
         self._watch = RuleWatch(settings, self.prepare)
         #: Those of the partitions that this worker has; the runner owns them.
         self._tasks: WeakSet[CorrelateTask] = WeakSet()
@@ -161,7 +164,7 @@ class CorrelateStage(Stage):
         """Return the task of a signals partition."""
         fold_ms = 1000 * self._settings.repeat_window_s
         correlator, joiner = Correlator(fold_ms), Joiner(self._plan, fold_ms)
-        gate = Gate(self._signals)
+        gate = self._gates[partition] = Gate(self._signals)
         task = CorrelateTask(correlator, joiner, self._partitions, self._board, gate)
         self._tasks.add(task)
         return task
@@ -175,6 +178,11 @@ class CorrelateStage(Stage):
                 task.use(Joiner(rules.plan, 1000 * self._settings.repeat_window_s))
 
         return put
+
+    async def _settle(self, connection: Any) -> None:
+        """Let partitions know what the others let through of budgets, where there are several."""
+        if self._signals > 1:
+            await settle(connection, dict(self._gates))
 
     async def open(self) -> None:
         """Read the suppressions, waiting until PostgreSQL is there."""

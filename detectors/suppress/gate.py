@@ -5,10 +5,12 @@ is amended; one that was cut opens, and counts, with the first repeat that finds
 days are those of arrival, in UTC. A budget whose scope names rules holds for each of them apart
 (``*``: every rule has its own), any other for the whole tenant.
 
-Each partition of ``signals`` counts by itself, as it must to decide the same in a replay. Its
-part of a limit is what a rule within its budget does not reach by chance, see `share`, so over
-all partitions a flood may be let through up to that much more often than the limit says; with
-one partition it is exact.
+Each partition of ``signals`` counts by itself and learns every two seconds what the others let
+through (`Gate.settle`): no alert waits. Between two settlements it may let through its part of
+what is left, which is what a rule within its budget does not reach by chance, see `share`. So a
+limit holds over all partitions but for what a flood gets through within two seconds, at most
+that much more; with one partition it is exact. What a partition knew of the others is in its
+state, so a replay begins with the same.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ DAY_MS: Final = 24 * HOUR_MS
 MAX_COUNTERS, MAX_PASSED = 10_000, 50_000
 #: Standard deviations that a partition's part may lie above the mean.
 SIGMAS = 3.0
+#: Between the parts of a counter's key, and before the key of one that says it cut.
+_BETWEEN, _CUT = "\x1f", "cut "
 
 
 def share(limit: int, partitions: int) -> int:
@@ -44,8 +48,15 @@ def share(limit: int, partitions: int) -> int:
     >>> [share(100, n) for n in (1, 4, 16)]
     [100, 40, 14]
     """
-    mean = limit / partitions
+    mean = max(limit, 0) / partitions
     return limit if partitions == 1 else min(limit, math.ceil(mean + SIGMAS * math.sqrt(mean)))
+
+
+def tenant_and_end(key: str) -> tuple[str, int]:
+    """Return the tenant of a counter, and when its hour or day ends, in ms since the epoch."""
+    _, tenant, rest = key.split(_BETWEEN, 2)
+    _, unit, number = rest.rsplit(_BETWEEN, 2)
+    return tenant, (int(number) + 1) * (HOUR_MS if unit == "hour" else DAY_MS)
 
 
 class Gate:
@@ -63,6 +74,8 @@ class Gate:
         self._partitions = partitions
         #: Alerts let through, by budget, tenant, rule, unit and its number since the epoch.
         self._counts: OrderedDict[str, int] = OrderedDict()
+        #: Of each counter, what the others know of it, and what they let through themselves.
+        self._settled: dict[str, tuple[int, int]] = {}
         self._passed: OrderedDict[str, None] = OrderedDict()
         self._quiet: OrderedDict[str, None] = OrderedDict()
         self._evicted = 0
@@ -110,16 +123,34 @@ class Gate:
             return
         counters = [each for budget in budgets for each in _counters(budget, alert, arrived)]
         for key, limit, name, budget in counters:
-            if self._counts.get(key, 0) >= share(limit, self._partitions):
+            told, elsewhere = self._settled.get(key, (0, 0))
+            left = share(limit - told - elsewhere, self._partitions)
+            if self._counts.get(key, 0) - told >= left:
                 alert |= {"status": "suppressed", "suppression": budget.id}
-                if f"cut {key}" not in self._counts:
-                    self._counts[f"cut {key}"] = 1
+                if _CUT + key not in self._counts:
+                    self._counts[_CUT + key] = 1
                     yield _notice(alert, budget, key, limit, name)
                 return
         for key, *_ in counters:
             self._counts[key] = self._counts.get(key, 0) + 1
             self._counts.move_to_end(key)
         self._passed[alert["id"]] = None
+
+    def counted(self) -> dict[str, int]:
+        """Return what was let through, by counter."""
+        return {key: count for key, count in self._counts.items() if not key.startswith(_CUT)}
+
+    def settle(self, told: Mapping[str, int], elsewhere: Mapping[str, int]) -> None:
+        """Learn what the other partitions let through.
+
+        Parameters
+        ----------
+        told
+            What `counted` returned, which they know now.
+        elsewhere
+            What all others let through, by counter; each that is told is there.
+        """
+        self._settled = {key: (told.get(key, 0), count) for key, count in elsewhere.items()}
 
     def _note(self, alert: dict[str, Any]) -> None:
         """Remember what is quiet, so that it is news when it opens; what is open stays open."""
@@ -140,18 +171,21 @@ class Gate:
 
     def snapshot(self) -> bytes:
         """Return the state, for `restore`."""
-        values = {"counts": list(self._counts.items()), "passed": list(self._passed)}
-        values["quiet"] = list(self._quiet)
-        return pack("gate", self.VERSION, values)
+        values: dict[str, Any] = {"counts": list(self._counts.items())}
+        values |= {"passed": list(self._passed), "quiet": list(self._quiet)}
+        settled = [(key, *known) for key, known in self._settled.items()]
+        return pack("gate", self.VERSION, values | {"settled": settled})
 
     def restore(self, state: bytes) -> None:
         """Take up what `snapshot` returned; raise `SchemaError` where it is not that."""
         values = unpack("gate", self.VERSION, state)
+        settled = values.pop("settled", [])  # earlier versions had none
         if values.keys() != {"counts", "passed", "quiet"}:
             raise SchemaError(f"expected a whole snapshot of the gate, found {sorted(values)}")
         self._counts = OrderedDict((key, count) for key, count in values["counts"])
         self._passed = OrderedDict.fromkeys(values["passed"])
         self._quiet = OrderedDict.fromkeys(values["quiet"])
+        self._settled = {key: (told, elsewhere) for key, told, elsewhere in settled}
 
 
 def _tune(alert: dict[str, Any], arrived: int, policy: Policy) -> str:
@@ -180,7 +214,7 @@ def _counters(
     ):
         if limit is not None:
             parts = (budget.id, alert["tenant"], rule, name, str(arrived // length))
-            yield "\x1f".join(parts), limit, name, budget
+            yield _BETWEEN.join(parts), limit, name, budget
 
 
 def _notice(
@@ -189,8 +223,7 @@ def _notice(
     """Return the alert that says, once for each hour or day, that a budget is used up."""
     rule = alert["rule_id"] if budget.scope.rules else ""
     whose = f"rule {alert['title']}" if rule else f"tenant {alert['tenant']}"
-    _, _, _, _, number = key.split("\x1f")
-    start = int(number) * (HOUR_MS if unit == "hour" else DAY_MS)
+    start = tenant_and_end(key)[1] - (HOUR_MS if unit == "hour" else DAY_MS)
     same = {name: alert[name] for name in ("tenant", "source", "first_seen", "last_seen")}
     return same | {
         "id": alert_id(alert["tenant"], RULE_ID, f"{budget.id} {rule} {unit}", start),

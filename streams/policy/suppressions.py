@@ -66,7 +66,7 @@ class Reader:
         board: Board,
         dsn: str,
         stage: str,
-        also: Callable[[Any], Awaitable[bool]] | None = None,
+        also: Callable[[Any], Awaitable[object]] | None = None,
     ) -> None:
         self._board, self._dsn, self._stage, self._also = board, dsn, stage, also
         self._pool: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -227,6 +228,47 @@ def test_what_opens_after_it_was_quiet_is_news_once():
     assert news(NOON + 9, 5) == ("suppressed", False), "a late one: it stays open"
     assert news(NOON + 12, 6) == ("new", False)
     assert news(NOON + 13, 7, status="staged") == ("staged", False)
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+def test_a_budget_holds_over_all_partitions_that_know_of_one_another(partitions):
+    policy = Policy([row(kind="budget", per_hour=20)])
+    gates = [Gate(partitions) for _ in range(partitions)]
+    opened, notices = 0, set()
+    for number in range(400):
+        place = number * 7 % partitions
+        found = run(gates[place], policy, [alert(f"a{number}")])
+        opened += found[0][1] == "new"
+        notices |= {ident for ident, _ in found[1:]}
+        if number % 100 == 50:  # a restart changes nothing
+            state = gates[place].snapshot()
+            gates[place] = Gate(partitions)
+            gates[place].restore(state)
+        settle(gates)
+    assert opened == 20
+    assert len(notices) == 1, "all partitions say the same thing, by one id"
+
+
+def settle(gates):
+    """Let gates know of one another, as `streams.policy.budgets` does."""
+    told = [gate.counted() for gate in gates]
+    total = sum(map(Counter, told), Counter())
+    for gate, own in zip(gates, told, strict=True):
+        gate.settle(own, {key: count - own.get(key, 0) for key, count in total.items()})
+
+
+def test_a_flood_within_one_settlement_gets_through_no_more_than_the_shares():
+    policy = Policy([row(kind="budget", per_hour=20)])
+    gates = [Gate(16) for _ in range(16)]
+    floods = [
+        [status for _, status in run(gate, policy, [alert(f"{n}-{m}") for n in range(99)])]
+        for m, gate in enumerate(gates)
+    ]
+    opened = [found.count("new") - 1 for found in floods]  # each says that it cut
+    assert opened == [share(20, 16)] * 16
+    settle(gates)
+    assert all(run(gate, policy, [alert(f"late{n}")])[0][1] == "suppressed"
+               for n, gate in enumerate(gates))  # fmt: skip
 
 
 def test_a_state_that_is_none_is_refused():

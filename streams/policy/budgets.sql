@@ -1,0 +1,15 @@
+-- name: tell
+-- In the order of the key, or two workers could wait for one another.
+INSERT INTO budget_counts AS known (tenant, key, "partition", count, ends)
+SELECT tenant, key, "partition", count, to_timestamp(ends / 1000.0)
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[])
+  AS given (tenant, key, "partition", count, ends)
+ORDER BY key, "partition"
+ON CONFLICT (key, "partition") DO UPDATE SET count = excluded.count
+WHERE excluded.count > known.count;
+
+-- name: known
+SELECT key, "partition", count FROM budget_counts WHERE ends > now() - interval '1 hour';
+
+-- name: forget
+DELETE FROM budget_counts WHERE ends < now() - interval '2 days';
