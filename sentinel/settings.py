@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8090, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     api_url: str = Field("", description="URL at which commands find the API.")
+    api_token: SecretStr = Field(
+        SecretStr(""), description="API key of commands, or env:/file:; empty: in SENTINEL_HOME."
+    )
     api_tls_certificate: str = Field("", description="PEM certificate chain; set, the API is TLS.")
     api_tls_key: str = Field("", description="PEM key of that certificate.")
     api_tls_client_ca: str = Field("", description="PEM CA that clients' certificates must be of.")

@@ -7,16 +7,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import orjson
-import typer
 
 from sentinel import local
 from sentinel.cli import _common
 from sentinel.client import messages
 from sentinel.errors import SentinelError, SettingsError, StackError
+from sentinel.settings import resolve
 
 PAGE = 1000
 TIMEOUT_S = 60.0
@@ -27,14 +28,10 @@ RETRY_S = 2.0
 RECENT = 20_000
 _WHOLE = "00000000-0000-0000-0000-000000000000"
 _BEGINNING = re.compile(r"[0-9a-fA-F]{4}[0-9a-fA-F-]{0,32}\Z")
+#: How the API says where to look instead.
+_LISTED = re.compile(r"GET /v1/(\w+) lists")
 _SPAN = re.compile(r"(\d{1,6})([smhdw])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-QueryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--query", "-q", help="Search, such as 'user:alice AND NOT severity:low AND time>now-24h'."
-    ),
-]
 #: Longest query that an error shows with a mark below it, in characters.
 WIDEST = 160
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -49,23 +46,21 @@ class Change(NamedTuple):
 
 @contextmanager
 def connect() -> Iterator[httpx.Client]:
-    """Yield a client of the running API that has its token.
+    """Yield a client of the API: of the running stack's, or of the one at SENTINEL_API_URL.
+
+    It asks with SENTINEL_API_TOKEN, a key such as `sentinel keys add` makes, and sees what that
+    key may; or with the token in SENTINEL_HOME, which may see everything.
 
     Raises
     ------
     StackError
         The API is not running, or stops answering while the client is in use.
     SettingsError
-        The token cannot be read.
+        There is no token.
     """
-    found = local.find(_common.settings(), "api")
-    try:
-        token = found.token_file.read_text().strip()
-    except OSError as error:
-        raise SettingsError(
-            f"expected the API's token in {found.token_file}: {error.strerror}; "
-            "set SENTINEL_HOME to the directory that the API runs in"
-        ) from error
+    settings = _common.settings()
+    found = local.find(settings, "api")
+    token = resolve(settings.api_token.get_secret_value()) or _token(found.token_file)
     url = httpx.URL(found.api)
     headers = {"Authorization": f"Bearer {token}"}
     near = url.host in LOOPBACK  # no proxy leads there
@@ -81,9 +76,20 @@ def connect() -> Iterator[httpx.Client]:
         ) from error
 
 
+def _token(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(
+            f"expected an API key in SENTINEL_API_TOKEN, or the API's token in {path}, found: "
+            f"{error.strerror}; `sentinel keys add` makes a key, SENTINEL_HOME says where the API "
+            "runs"
+        ) from error
+
+
 def get(client: httpx.Client, path: str, params: Mapping[str, Any]) -> Any:
-    """Return the JSON at `path`; parameters that are None or empty are left out."""
-    given = {name: value for name, value in params.items() if value not in (None, [], "")}
+    """Return the JSON at `path`; parameters that are None or empty lists are left out."""
+    given = {name: value for name, value in params.items() if value not in (None, [])}
     return orjson.loads(checked(client.get(path, params=given)).content)
 
 
@@ -98,7 +104,18 @@ def checked(response: httpx.Response) -> httpx.Response:
         detail = response.reason_phrase
     else:
         detail += _pointer(problem, response.request.url.params.get("query", ""))
+    if response.status_code == httpx.codes.NOT_FOUND:
+        detail = _LISTED.sub(_listing_command, detail)
+        raise SentinelError(f"expected what is there and your key may see, found: {detail}")
     raise SentinelError(f"the API answered {response.status_code}: {detail}")
+
+
+def _listing_command(path: re.Match[str]) -> str:
+    """Return the command that lists what the API lists at a path."""
+    shown = (
+        path[1] if path[1] in {"alerts", "events", "incidents", "findings"} else f"{path[1]} list"
+    )
+    return f"`sentinel {shown}` lists"
 
 
 def _pointer(problem: Mapping[str, Any], query: str) -> str:

@@ -19,11 +19,7 @@ from sentinel.settings import Settings
 
 T = TypeVar("T")
 
-TenantFilter = Annotated[str | None, typer.Option(help="Only what belongs to this tenant.")]
-#: By OCSF ``severity_id``, as the API names them.
-SEVERITIES = ("", "informational", "low", "medium", "high", "critical")
 SEVERITY_COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-UntilFilter = Annotated[str | None, typer.Option(help="As --since.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 #: Where no one looks, a table is not cut to 80 columns.
@@ -49,12 +45,19 @@ def print_json(*rows: Any) -> None:
     out.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Draw a table on stdout; a value that is None is an empty cell."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], none: str = ""
+) -> None:
+    """Draw a table on stdout; a value that is None is an empty cell.
+
+    Where there is no row, `none` is said on stderr: how to get some.
+    """
     table = Table(*columns, title=title, title_justify="left", header_style="bold")
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))
     console.print(table)
+    if none and not table.row_count:
+        note(f"none found; {none}")
 
 
 def note(message: str) -> None:

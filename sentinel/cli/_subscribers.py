@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from operator import itemgetter
 from typing import Annotated, Any
 
 import httpx
@@ -11,6 +12,7 @@ import typer
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import listing, options
 from sentinel.errors import SentinelError, SettingsError
 from sentinel.settings import resolve
 
@@ -31,7 +33,7 @@ Entities = Annotated[list[str] | None, typer.Option("--entity", help="Patterns; 
 Tenants = Annotated[
     list[str] | None, typer.Option("--of-tenant", help="Patterns, for the operator's own.")
 ]
-Least = Annotated[str | None, typer.Option("--min-severity", help="This or worse.")]
+Least = options.MinSeverity
 Owner = Annotated[str | None, typer.Option("--tenant", help="Whose; `*` sees all tenants.")]
 Settings = Annotated[
     list[str] | None,
@@ -182,13 +184,13 @@ def _changes(app: typer.Typer, path: str) -> None:
         body = {key: value for key, value in body.items() if value}
         if everything or wanted:
             body["filter"] = wanted
-        options = pairs(option, json=True)
-        if not body and not options:
+        chosen = pairs(option, json=True)
+        if not body and not chosen:
             raise SettingsError("expected something to change, such as --min-severity high")
         with _client.connect() as client:
             found = find(client, path, which)
-            if options:
-                body["options"] = found["options"] | options
+            if chosen:
+                body["options"] = found["options"] | chosen
             changed = send(client, "PATCH", f"{path}/{found['id']}", body)
         if json:
             _common.print_json(changed)
@@ -246,18 +248,15 @@ def _deliveries(app: typer.Typer, path: str) -> None:
     def deliveries(
         which: Which,
         state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
-        limit: Annotated[int, typer.Option(min=1, help="Most of them, the newest first.")] = 50,
+        limit: options.Limit = None,
         json: JsonOption = False,
     ) -> None:
-        """Show the log: what was sent, what waits, and why."""
+        """Show the log, newest first: what was sent, what waits, and why."""
         with _client.connect() as client:
             one = f"{path}/{find(client, path, which)['id']}"
-            found = list(_client.pages(client, f"{one}/deliveries", {"state": state}, limit))
-        if json:
-            _common.print_json(*found)
-            return
-        rows = [[each[name] for name in LOG] for each in found]
-        _common.print_table(f"Deliveries: {len(found)}", LOG, rows)
+        none = "nothing was to be told yet; `test` sends a message now"
+        shape = listing.Shape("Deliveries", LOG, itemgetter(*LOG), none)
+        listing.show(f"{one}/deliveries", {"state": state}, shape, limit, json)
 
     @app.command()
     def replay(
@@ -266,7 +265,7 @@ def _deliveries(app: typer.Typer, path: str) -> None:
         state: Annotated[
             str | None, typer.Option(help="failed, delivered, or pending: try now.")
         ] = None,
-        since: Annotated[str | None, typer.Option(help="Time, or a span back such as 12h.")] = None,
+        since: options.Since = None,
         json: JsonOption = False,
     ) -> None:
         """Send again, with the ids that the messages had; by default those that failed."""

@@ -14,6 +14,7 @@ from rich.markup import escape
 from detectors.explained import lines
 from sentinel.cli import _client, _common, _told
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.errors import SettingsError
 
 COLUMNS = ("time (UTC)", "what", "from", "outcome", "event_uid")
@@ -30,7 +31,10 @@ def command(
     ],
     status: Annotated[
         str | None,
-        typer.Option(help="new, triaged, in_progress, resolved or false_positive."),
+        typer.Option(
+            help="new, triaged, in_progress, resolved or false_positive.",
+            autocompletion=options.among(*options.STATUSES[:5]),
+        ),
     ] = None,
     assign: Annotated[str | None, typer.Option(help="Who works on it; '': nobody.")] = None,
     disposition: Annotated[

@@ -11,12 +11,20 @@ from rich.text import Text
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import listing, options
 
+NONE = (
+    "send logs (`sentinel push PATH --source NAME`), take filters off, or wait for more (--follow)"
+)
 COLUMNS = ("time", "severity", "title", "entity", "techniques", "count", "id")
-#: Rows of a table for a person, unless told otherwise; JSON has them all.
-SCREEN = 50
-
-Words = Annotated[list[str] | None, typer.Option("--severity", help="Any of these; repeat it.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--severity",
+        help="Any of these; repeat it.",
+        autocompletion=options.among(*options.SEVERITIES[1:]),
+    ),
+]
 
 
 def command(
@@ -24,33 +32,26 @@ def command(
     from_start: Annotated[
         bool, typer.Option("--all", help="With --follow: begin with all there are.")
     ] = False,
-    query: _client.QueryOption = None,
-    since: Annotated[
-        str | None, typer.Option(help="Time, or a span back from now such as 12h.")
-    ] = None,
-    until: _common.UntilFilter = None,
+    query: options.Query = None,
+    since: options.Since = None,
+    until: options.Until = None,
     severity: Words = None,
-    min_severity: Annotated[str | None, typer.Option(help="This or worse.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Id of the rule or model.")] = None,
-    entity: Annotated[str | None, typer.Option(help="Who did it, in full.")] = None,
-    source: Annotated[str | None, typer.Option(help="Such as cloudtrail.")] = None,
+    min_severity: options.MinSeverity = None,
+    rule: options.Rule = None,
+    entity: options.Entity = None,
+    source: options.OnlySource = None,
     technique: Annotated[str | None, typer.Option(help="ATT&CK id, and below.")] = None,
-    status: Annotated[
-        str | None, typer.Option(help="Such as new, in_progress or resolved.")
-    ] = None,
-    tenant: _common.TenantFilter = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Most alerts; default: all, 50 on a screen.")
-    ] = None,
+    status: options.Status = None,
+    tenant: options.OnlyTenant = None,
+    limit: options.Limit = None,
     json: JsonOption = False,
 ) -> None:
     """Show alerts, newest first; as JSON lines, all of them unless limited."""
     params = {
         "query": query,
-        "since": _client.moment(since),
-        "until": _client.moment(until),
+        **listing.span(since, until),
         "severity": severity,
-        "min_severity": min_severity,
+        "min_severity": options.severity(min_severity),
         "rule": rule,
         "entity": entity,
         "source": source,
@@ -58,21 +59,12 @@ def command(
         "status": status,
         "tenant": tenant,
     }
+    if not follow:
+        shape = listing.Shape("Alerts", COLUMNS, row, NONE)
+        listing.show("/v1/alerts", params, shape, limit, json)
+        return
     with _client.connect() as client:
-        if follow:
-            _follow(client, params, 0 if from_start else None, limit, json)
-        elif json:
-            for alert in _client.pages(client, "/v1/alerts", params, limit):
-                _common.print_json(alert)
-        else:
-            _table(client, params, limit or SCREEN)
-
-
-def _table(client: httpx.Client, params: Mapping[str, Any], limit: int) -> None:
-    alerts = list(_client.pages(client, "/v1/alerts", params, limit + 1))
-    _common.print_table("Alerts", COLUMNS, map(row, alerts[:limit]))
-    if len(alerts) > limit:
-        _common.note(f"There are more than {limit}: use --limit, --json or a filter.")
+        _follow(client, params, 0 if from_start else None, limit, json)
 
 
 def _follow(

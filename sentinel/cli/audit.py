@@ -14,6 +14,7 @@ import typer
 from api.identity.audit import Head, verify
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import listing, options
 from sentinel.errors import SentinelError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -24,23 +25,19 @@ ANCHORS = "audit-anchors.json"
 
 @app.command("list")
 def list_lines(
-    since: Annotated[str | None, typer.Option(help="A time, or a span back such as 7d.")] = None,
+    since: options.Since = None,
+    until: options.Until = None,
     action: Annotated[str | None, typer.Option(help="Such as user.login.")] = None,
     actor: Annotated[str | None, typer.Option(help="Such as user:ada.")] = None,
     target: Annotated[str | None, typer.Option(help="Id of what was changed.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most lines.")] = 50,
+    tenant: options.OnlyTenant = None,
+    limit: options.Limit = None,
     json: JsonOption = False,
 ) -> None:
-    """List the audit log, newest first."""
-    asked = {"since": _client.moment(since), "action": action, "actor": actor}
-    with _client.connect() as client:
-        wanted = asked | {"target": target, "tenant": tenant}
-        rows = list(_client.pages(client, "/v1/audit", wanted, limit))
-    if json:
-        _common.print_json(*rows)
-        return
-    _common.print_table("Audit log", COLUMNS, map(_cells, rows))
+    """List the audit log, newest first; as JSON lines, all of it unless limited."""
+    asked = listing.span(since, until) | {"action": action, "actor": actor}
+    shape = listing.Shape("Audit log", COLUMNS, _cells, "take filters off")
+    listing.show("/v1/audit", asked | {"target": target, "tenant": tenant}, shape, limit, json)
 
 
 @app.command("verify")
@@ -49,7 +46,7 @@ def check(
         Path | None,
         typer.Option(help="File with the ends of the chains; default: in SENTINEL_HOME."),
     ] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only the log of this tenant.")] = None,
+    tenant: options.OnlyTenant = None,
     json: JsonOption = False,
 ) -> None:
     """Recompute every hash, here; exits with 1 where a chain does not hold.

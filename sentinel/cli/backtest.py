@@ -16,6 +16,7 @@ from detectors.suppress.tuning import EVERYONE
 from sentinel import local, postgres, suppressions, topics
 from sentinel.cli import _client, _common, _offline
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.cli._offline import Problems
 from sentinel.errors import SettingsError
 from sentinel.reading import Reader
@@ -42,7 +43,12 @@ Paths = Annotated[
     list[Path] | None,
     typer.Argument(help="Files or folders as a source writes them; none: stored events."),
 ]
-Source = Annotated[str, typer.Option(help="Source of the files; of stored events, only these.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        help="Source of the files; of stored events, only these.", autocompletion=options.sources
+    ),
+]
 Rules = Annotated[
     list[Path] | None,
     typer.Option(help="Rules to try: files or folders; default: those that workers run."),
@@ -50,8 +56,10 @@ Rules = Annotated[
 Against = Annotated[
     list[Path] | None, typer.Option(help="Rules to compare with: only the difference is shown.")
 ]
-From = Annotated[str, typer.Option("--from", help="Stored events from this time, or 14d back.")]
-To = Annotated[str | None, typer.Option("--to", help="Stored events before this time.")]
+From = Annotated[
+    str, typer.Option("--from", "--since", help="Stored events from this time, or 14d back.")
+]
+To = Annotated[str | None, typer.Option("--to", "--until", help="Stored events before this time.")]
 Tenant = Annotated[str, typer.Option(help="Tenant whose events are taken.")]
 
 
@@ -182,7 +190,7 @@ def _show(rows: Sequence[tuple[str, dict[str, Any]]], json: bool) -> None:
             datetime.fromtimestamp(alert["first_seen"] / 1000)
             .astimezone()
             .isoformat(" ", "seconds"),
-            _common.SEVERITIES[alert["severity_id"]],
+            options.SEVERITIES[alert["severity_id"]],
             alert["title"],
             alert["entity"],
             alert["count"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,7 @@ def list_(json: JsonOption = False) -> None:
     targets = config.read(Path(settings.connectors), known) if settings.connectors else []
     rows = [(each.name, each.source, each.way, each.tenant) for each in targets]
     columns = ("name", "source", "reader", "tenant")
-    every = [(name, list(ways(cls)), _about(cls)) for name, cls in known.items()]
+    every = [(name, list(ways(cls)), _about(name, cls)) for name, cls in known.items()]
     if json:
         shown = [dict(zip(columns, row, strict=True)) for row in rows]
         listed = [{"source": name, "readers": found, "about": text} for name, found, text in every]
@@ -103,7 +104,12 @@ def run(
     names: Names = None,
     once: Annotated[bool, typer.Option(help="End when all there is has been read.")] = False,
     since: Annotated[
-        str, typer.Option(help="Read again from this time on (ISO 8601), not from the position.")
+        str,
+        typer.Option(
+            "--since",
+            "--from",
+            help="Read again from this time on (ISO 8601), not from the position.",
+        ),
     ] = "",
 ) -> None:
     """Run inputs until stopped."""
@@ -116,5 +122,8 @@ def run(
         raise SettingsError(f"expected every input to be read, found\n{said}")
 
 
-def _about(cls: type) -> str:
-    return (cls.__doc__ or "").strip().split("\n")[0]
+def _about(name: str, cls: type) -> str:
+    """Return what a source is, in the first line of its file or, of a mapping, of its class."""
+    file = sys.modules[cls.__module__]
+    own = file.__doc__ if cls.__module__.endswith(f".{name}") else cls.__doc__
+    return (own or "").strip().split("\n")[0].replace("``", "`")

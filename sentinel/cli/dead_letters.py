@@ -12,6 +12,7 @@ import typer
 from sentinel import local
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.errors import SettingsError
 from streams.runtime.letterbox import STATUSES, Letter, Letterbox
 
@@ -19,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 T = TypeVar("T")
 Ids = Annotated[list[str] | None, typer.Argument(help="partition/offset, as list shows them.")]
 Reason = Annotated[str, typer.Option(help="Only letters with this reason.")]
-Source = Annotated[str, typer.Option(help="Only letters of this source.")]
+Source = Annotated[str, options.ONLY_SOURCE]
 All = Annotated[bool, typer.Option("--all", help="All new letters that fit the options.")]
 
 

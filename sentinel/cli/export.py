@@ -13,6 +13,7 @@ import typer
 from rich.progress import Progress
 
 from sentinel.cli import _client, _common
+from sentinel.cli._lists import listing, options
 from sentinel.errors import SettingsError, StackError
 
 FORMATS = {
@@ -25,7 +26,7 @@ TIMEOUT_S = 600.0
 
 def command(
     what: Annotated[str, typer.Argument(help="alerts or events.")],
-    query: _client.QueryOption = None,
+    query: options.Query = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", "-f", help="jsonl, json, csv or xml; of alerts stix and pdf too."),
@@ -33,11 +34,9 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File; its ending says the format.")
     ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Time, or a span back from now such as 12h.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="As --since.")] = None,
-    tenant: _common.TenantFilter = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    tenant: options.OnlyTenant = None,
 ) -> None:
     """Export everything that a search finds, to --out or to standard output.
 
@@ -51,7 +50,7 @@ def command(
             f"expected --format among {', '.join(FORMATS[what])} for {what}, found {chosen!r}"
         )
     params: dict[str, Any] = {"format": chosen, "query": query, "tenant": tenant}
-    params |= {"since": _client.moment(since), "until": _client.moment(until)}
+    params |= listing.span(since, until)
     with _client.connect() as client, _file(out) as file:
         _copy(client, f"/v1/exports/{what}", params, file)
     if out is not None:

@@ -8,6 +8,7 @@ import typer
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 COLUMNS = ("id", "tenant", "name", "permissions", "state", "last used")
@@ -15,7 +16,7 @@ COLUMNS = ("id", "tenant", "name", "permissions", "state", "last used")
 
 @app.command("list")
 def list_keys(
-    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    tenant: options.OnlyTenant = None,
     json: JsonOption = False,
 ) -> None:
     """List API keys, without their secrets, which are stored nowhere."""

@@ -19,6 +19,7 @@ from detectors.sigma import RuleSet
 from schemas.identity import uid_text
 from sentinel.cli import _common, _offline
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.cli._offline import Problems
 from sentinel.cli._rules.stories import Known, Stories
 from sentinel.errors import DecodeError, RecordError, RuleError
@@ -54,7 +55,11 @@ class Event(NamedTuple):
 def command(
     paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
     source: Annotated[
-        str, typer.Option(help="Name of the connector, or json: any objects, every rule.")
+        str,
+        typer.Option(
+            help="Name of the source, or json: any objects, every rule.",
+            autocompletion=options.sources,
+        ),
     ],
     rules: Annotated[list[Path], typer.Option(help="Directory of Sigma rules; may be repeated.")],
     json: JsonOption = False,

@@ -10,16 +10,19 @@ import typer
 
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 Paths = Annotated[
     list[str] | None, typer.Argument(help="Files or folders; default: what PostgreSQL stores.")
 ]
-SourceOption = Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")]
 TenantOption = Annotated[str, typer.Option(help="Whose events.")]
 KindOption = Annotated[str, typer.Option(help="isolation_forest, one_class_svm or autoencoder.")]
 FromOption = Annotated[
-    str, typer.Option("--from", help="With stored events: since then, or a span such as 14d.")
+    str,
+    typer.Option(
+        "--from", "--since", help="With stored events: since then, or a span such as 14d."
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why it is right, for the audit log.")]
 
@@ -34,7 +37,7 @@ def _models(tenant: str, source: str) -> Any:
 
 @app.command()
 def train(
-    source: SourceOption,
+    source: options.Source,
     paths: Paths = None,
     kind: KindOption = "isolation_forest",
     contamination: Annotated[
@@ -72,7 +75,9 @@ def train(
 
 
 @app.command(name="list")
-def show(source: SourceOption, tenant: TenantOption = "default", json: JsonOption = False) -> None:
+def show(
+    source: options.Source, tenant: TenantOption = "default", json: JsonOption = False
+) -> None:
     """List the versions: what they learnt from, how they did, which are live."""
     rows = _models(tenant, source).versions()
     if json:
@@ -98,7 +103,7 @@ def _day(milliseconds: int) -> str:
 @app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="Number of the version.")],
-    source: SourceOption,
+    source: options.Source,
     reason: Reason,
     kind: KindOption = "isolation_forest",
     tenant: TenantOption = "default",
@@ -116,7 +121,7 @@ def promote(
 
 @app.command()
 def rollback(
-    source: SourceOption,
+    source: options.Source,
     reason: Reason,
     kind: KindOption = "isolation_forest",
     tenant: TenantOption = "default",
@@ -129,7 +134,7 @@ def rollback(
 @app.command()
 def compare(
     version: Annotated[int, typer.Argument(help="Number of the challenger.")],
-    source: SourceOption,
+    source: options.Source,
     paths: Paths = None,
     kind: KindOption = "isolation_forest",
     since: FromOption = "14d",
@@ -164,7 +169,7 @@ def compare(
 
 @app.command()
 def score(
-    source: SourceOption,
+    source: options.Source,
     paths: Paths = None,
     kind: KindOption = "isolation_forest",
     since: FromOption = "1d",
@@ -203,7 +208,7 @@ def score(
 
 @app.command()
 def seed(
-    source: SourceOption,
+    source: options.Source,
     paths: Paths = None,
     since: FromOption = "14d",
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of the topic events.")] = 1,

@@ -14,6 +14,7 @@ from schemas.identity import uid_text
 from sentinel.cli import _common, _offline
 from sentinel.cli._common import JsonOption
 from sentinel.cli._coverage import STATES, Coverage, Field
+from sentinel.cli._lists import options
 from sentinel.cli._offline import Problems, Unit
 from sentinel.errors import RecordError, SettingsError
 from sentinel.reading import Reader
@@ -21,7 +22,7 @@ from sentinel.reading import Reader
 
 def command(
     paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
-    source: Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")],
+    source: options.Source,
     coverage: Annotated[
         bool,
         typer.Option("--coverage", help="List the fields instead: used, left over, never there."),

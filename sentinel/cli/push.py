@@ -17,6 +17,7 @@ from connectors.base import Connector
 from sentinel import local, reading, topics
 from sentinel.cli import _common, _offline
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.errors import KafkaError, SettingsError
 from sentinel.kafka import Producer, reach
 from sentinel.reading import RawRecord
@@ -36,7 +37,7 @@ Cut = Callable[[IO[bytes], int | None], Iterator[bytes]]
 
 def command(
     paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
-    source: Annotated[str, typer.Option(help="Name of the connector, e.g. cloudtrail.")],
+    source: options.Source,
     tenant: Annotated[str, typer.Option(help="Tenant that the events belong to.")] = "default",
     scope: Annotated[
         str,

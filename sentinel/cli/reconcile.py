@@ -22,10 +22,11 @@ ON_ITS_WAY = timedelta(minutes=30)
 def command(
     name: Annotated[str, typer.Argument(help="Name of an input of SENTINEL_CONNECTORS.")],
     since: Annotated[
-        str, typer.Option("--from", help="Begin of the span, such as 2026-03-01T00:00:00Z.")
+        str,
+        typer.Option("--from", "--since", help="Begin of the span, such as 2026-03-01T00:00:00Z."),
     ],
     until: Annotated[
-        str, typer.Option("--to", help="End of the span; default: half an hour ago.")
+        str, typer.Option("--to", "--until", help="End of the span; default: half an hour ago.")
     ] = "",
     fetch: Annotated[bool, typer.Option("--fetch", help="Read what is missing again.")] = False,
     json: JsonOption = False,

@@ -8,6 +8,7 @@ import typer
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 PATH = "/v1/roles"
@@ -17,7 +18,7 @@ Tenant = Annotated[str, typer.Option(help="Whose; '*' is the platform's own.")]
 
 @app.command("list")
 def list_roles(
-    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    tenant: options.OnlyTenant = None,
     json: JsonOption = False,
 ) -> None:
     """List roles: the three that every tenant has, and tenants' own."""

@@ -14,6 +14,7 @@ from detectors.correlation.rules import Correlation
 from detectors.sigma import Rule, RuleSet
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.cli._rules.cases import run_cases
 from sentinel.cli._rules.firing import doubts
 from sentinel.cli._rules.intake import import_rules, promote
@@ -133,7 +134,7 @@ def _row(rule: Rule | Correlation) -> dict[str, Any]:
     return {
         "id": rule.id,
         "title": rule.title,
-        "severity": _common.SEVERITIES[rule.severity_id],
+        "severity": options.SEVERITIES[rule.severity_id],
         "logsource": source,
         "techniques": rule.techniques,
         "staged": rule.staged,

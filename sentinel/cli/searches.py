@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Annotated, Any
 
 import httpx
@@ -9,13 +10,12 @@ import typer
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import listing, options
 from sentinel.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 PATH = "/v1/searches"
 COLUMNS = ("name", "of", "query", "owner", "shared", "id")
-#: Rows of `run`, unless told otherwise.
-MOST = 50
 SHOWN = {
     "alerts": ("time", "severity", "title", "entity", "status", "id"),
     "events": ("time", "source", "operation", "entity", "src_ip", "uid"),
@@ -56,19 +56,17 @@ def save(
 @app.command()
 def run(
     name: Name,
-    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = MOST,
+    limit: options.Limit = None,
     json: JsonOption = False,
 ) -> None:
-    """Run a saved search, newest first."""
+    """Run a saved search, newest first; as JSON lines, all that it finds unless limited."""
     with _client.connect() as client:
         search = _find(client, name)
-        of = search["subject"]
-        rows = list(_client.pages(client, f"/v1/{of}", {"query": search["query"]}, limit))
-    if json:
-        _common.print_json(*rows)
-        return
-    cells = ([str(row[column]) for column in SHOWN[of]] for row in rows)
-    _common.print_table(f"{search['name']}: {len(rows)}", SHOWN[of], cells)
+    of = search["subject"]
+    shape = listing.Shape(
+        search["name"], SHOWN[of], itemgetter(*SHOWN[of]), "the search finds nothing now"
+    )
+    listing.show(f"/v1/{of}", {"query": search["query"]}, shape, limit, json)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.errors import SentinelError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -25,7 +26,7 @@ Stdin = Annotated[
 
 @app.command("list")
 def list_users(
-    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    tenant: options.OnlyTenant = None,
     json: JsonOption = False,
 ) -> None:
     """List users."""

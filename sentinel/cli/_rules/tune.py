@@ -8,8 +8,9 @@ import typer
 
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 
-LEVELS = _common.SEVERITIES[1:]
+LEVELS = options.SEVERITIES[1:]
 COLUMNS = ("tenant", "rules", "sources", "sets", "state", "owner", "reason", "id")
 
 
@@ -18,7 +19,10 @@ def tune(
         list[str], typer.Argument(help="Ids of rules, correlations or models; * and ? are any.")
     ],
     reason: Annotated[str, typer.Option(help="Why it is right, for whoever finds it.")],
-    tenant: Annotated[str, typer.Option(help="Whose; '*' is every tenant.")] = "default",
+    tenant: Annotated[
+        str | None,
+        typer.Option(help="Whose, '*': every tenant's; default: your key's, or 'default'."),
+    ] = None,
     off: Annotated[bool | None, typer.Option("--off/--on", help="Switch it off, or on.")] = None,
     staged: Annotated[
         bool | None, typer.Option("--staged/--live", help="Put it on trial, or end that.")
@@ -27,7 +31,7 @@ def tune(
     threshold: Annotated[
         float | None, typer.Option(help="Score that a model needs, 0 to 1; 0.6 is 1 in 1,000.")
     ] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Only on events of these.")] = None,
+    source: options.Sources = None,
     expires: Annotated[str | None, typer.Option(help="Time; default: never.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -53,11 +57,13 @@ def tune(
     if json:
         _common.print_json(made)
     else:
-        _common.note(f"{_sets(made)}: {', '.join(rules)} of {tenant}, from {made['starts']} on")
+        _common.note(
+            f"{_sets(made)}: {', '.join(rules)} of {made['tenant']}, from {made['starts']} on"
+        )
 
 
 def tuned(
-    tenant: Annotated[str | None, typer.Option(help="Only of one tenant.")] = None,
+    tenant: options.OnlyTenant = None,
     json: JsonOption = False,
 ) -> None:
     """List what tenants have set of rules and models, and what dispositions have."""

@@ -10,15 +10,12 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from typer.testing import CliRunner
 
 from detectors.suppress.draft import draft
 from detectors.suppress.scope import Scope
 from schemas import avro
 from sentinel import postgres as database
 from sentinel import suppressions
-from sentinel.cli import _common
-from sentinel.cli.suppressions import app
 from sentinel.settings import Settings
 from streams.correlate import CorrelateStage
 from streams.persist import PersistAlertsTask
@@ -144,26 +141,3 @@ async def test_rows_are_found_ended_and_seen_by_their_tenant_only(
     assert ended is not None
     assert ended["removed_by"] == "ada"
     assert await suppressions.remove(connection, UUID(made["id"]), "ada") is None
-
-
-def test_the_commands_add_list_and_remove(
-    postgres: str, tenant: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_common, "settings", lambda: Settings(postgres=postgres))
-
-    def call(*args: str) -> Any:
-        result = CliRunner().invoke(app, [*args, "--json"], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return [json.loads(line) for line in result.stdout.splitlines()]
-
-    common = ["--tenant", tenant, "--owner", "ada", "--reason", "known"]
-    (made,) = call("add", *common, "--rule", "r1", "--entity", "192.0.2.0/24", "--expires", "8h")
-    assert made["scope"]["entities"] == ["192.0.2.0/24"]
-    (hours,) = call("window", *common, "--weekly", "sun 02:00-04:00", "--end", "30d")
-    assert hours["weekly"]["days"] == [6]
-    (limit,) = call("budget", *common, "--rule", "*", "--per-day", "5")
-    listed = call("list", "--tenant", tenant)
-    assert [each["id"] for each in listed] == [limit["id"], hours["id"], made["id"]]
-    assert call("remove", made["id"], "--by", "eve")[0]["removed_by"] == "eve"
-    table = CliRunner().invoke(app, ["list", "--tenant", tenant])
-    assert "weekly 02:00-04:00 UTC" in table.stdout

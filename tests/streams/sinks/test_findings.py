@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +15,6 @@ import pytest
 from connectors.trivy import Trivy
 from detectors.suppress.draft import draft
 from detectors.suppress.scope import Scope
-from schemas.ocsf import validate
 from sentinel import postgres as database
 from sentinel import suppressions
 from sentinel.settings import Settings
@@ -197,35 +192,6 @@ def test_the_api_cannot_change_findings(postgres: str, tenant: str, role: str) -
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         asyncio.run(change())
-
-
-def listed(dsn: str, *options: str) -> tuple[int, str]:
-    """Run the command as a person does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sentinel.cli", "findings", *options],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"SENTINEL_POSTGRES": dsn},
-        check=False,
-    )
-    return done.returncode, done.stdout
-
-
-def test_the_command_lists_what_is_open_worst_first(postgres: str, tenant: str) -> None:
-    write(postgres, tenant, report(0, [1, 2]), report(1, [1]))
-    show = partial(listed, postgres, "--tenant", tenant)
-
-    code, text = show("--json")
-    (open_,) = [json.loads(line) for line in text.splitlines()]
-    assert (code, open_["state"], open_["rule"]) == (0, "recurring", "CVE-2026-10001")
-    assert open_["ocsf"]["activity_name"] == "Update"
-    _, text = show("--json", "--state", "resolved")
-    closed = json.loads(text)
-    assert (closed["rule"], closed["ocsf"]["activity_name"]) == ("CVE-2026-10002", "Close")
-    assert validate(open_["ocsf"]) == validate(closed["ocsf"]) == []
-    assert "CVE-2026-10001" in show()[1]
-    assert show("--min-severity", "critical", "--json") == (0, "")
-    assert show("--state", "gone")[0] != 0
 
 
 def test_a_suppression_takes_findings_and_ends_with_the_scan_after_it(

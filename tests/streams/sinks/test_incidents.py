@@ -1,4 +1,4 @@
-"""Incidents as PostgreSQL keeps them, written with the alerts, and as commands show them."""
+"""Incidents as PostgreSQL keeps them, written with the alerts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import asyncpg
 import pytest
 
 from sentinel import postgres as database
-from sentinel.cli import _common
-from sentinel.cli.app import run
 from sentinel.settings import Settings
 from streams.sinks.base import AlertEventRow, AlertRow, Rows
 from streams.sinks.postgres import PostgresSink
@@ -113,42 +111,3 @@ async def test_a_closed_incident_opens_with_a_new_alert_and_tenants_see_their_ow
     for table in ("incidents", "incident_alerts"):
         assert await pool.fetchval(f"SELECT count(*) FROM {table}") == 0
     await pool.close()
-
-
-@pytest.fixture
-def stored(postgres: str, tenant: str) -> str:
-    """Two alerts of one incident, one of another; the tenant."""
-    import asyncio
-
-    async def write() -> None:
-        sink = PostgresSink(Settings(postgres=postgres))
-        await sink.open()
-        rows = [alert(tenant, "ada", at=NOW - 5), alert(tenant, "ada"), alert(tenant, "bob")]
-        await sink.write(Rows(alerts=rows))
-        await sink.close()
-
-    asyncio.run(write())
-    return tenant
-
-
-def test_commands_list_incidents_and_show_one(
-    postgres: str, stored: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(_common, "settings", lambda: Settings(postgres=postgres))
-    assert run(["incidents", "--tenant", stored, "--json"]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert sorted(row["alerts"] for row in rows) == [1, 2]
-    assert run(["incidents", "--tenant", stored, "--min-alerts", "2", "--entity", "ada"]) == 0
-    assert run(["incidents", "--min-severity", "awful"]) == 1
-    (largest,) = [row for row in rows if row["alerts"] == 2]
-    assert run(["incident", largest["id"], "--json"]) == 0
-    said = capsys.readouterr()
-    shown = json.loads(said.out.splitlines()[-1])
-    assert [each["what"] for each in shown["members"]] == ["w", "w"]
-    assert "expected --min-severity among" in said.err
-    assert run(["incident", largest["id"][:13], "--tenant", stored, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["id"] == largest["id"]
-    assert run(["incident", str(uuid4())]) == 1
-    assert "found none" in capsys.readouterr().err
-    assert run(["incident", "%%%%"]) == 1
-    assert "its first 4 characters or more, found '%%%%'" in capsys.readouterr().err
