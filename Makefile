@@ -102,9 +102,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# numba notices that a function's own file changed, but not what it calls in another file
+# numba notices that a function's own file changed, but not what it calls in another file.
+# Bytecode too, or each process compiles all it imports where PYTHONDONTWRITEBYTECODE is set.
 $(VENV)/.ready: $(VENV)/.runtime sentinel/local/kafka.lock $(COMPILED)
 	@find $(CODE) -name '*.nb[ic]' -delete
 	@echo "== fetching Kafka (once for all clones) and compiling the models"
+	@$(BIN)/python -m compileall -q $(CODE)
 	$(BIN)/python -m sentinel.cli._warm
 	@touch $@
