@@ -12,7 +12,7 @@ BANK = 'bank=~"$bank"'
 def dashboard() -> Dashboard:
     """Return the dashboard."""
     made = board("neural", "Neural", "Spikes, channel health, band power, latency.", "now-15m")
-    made = made.with_variable(pick("bank", "Bank", "label_values(sentinel_neural_rate_hz, bank)"))
+    made = made.with_variable(pick("bank", "Bank", "label_values(sentinel_neural_channels, bank)"))
     made = made.with_panel(
         lines(
             "Spikes",
