@@ -136,7 +136,8 @@ def group(path: str, noun: str, told: str | None) -> typer.Typer:
             ]
             for each in found
         ]
-        _common.print_table(f"{noun}: {len(found)}", COLUMNS, rows)
+        none = "`create` or `add` makes one; --help says how"
+        _common.print_table(f"{noun}: {len(found)}", COLUMNS, rows, none)
 
     @app.command("show")
     def show_(which: Which, json: JsonOption = False) -> None:

@@ -41,7 +41,8 @@ def list_(
         return
     columns = ("id", "time", "source", "reason", "detail", "size")
     rows = [[getattr(letter, name) for name in columns] for letter in letters]
-    _common.print_table(f"Dead letters: {len(letters)}", columns, rows)
+    none = "nothing is left to mend; --status '' lists those that were replayed or discarded, too"
+    _common.print_table(f"Dead letters: {len(letters)}", columns, rows, none)
 
 
 @app.command()

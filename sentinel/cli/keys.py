@@ -25,7 +25,7 @@ def list_keys(
     if json:
         _common.print_json(*rows)
         return
-    _common.print_table("API keys", COLUMNS, map(_cells, rows))
+    _common.print_table("API keys", COLUMNS, map(_cells, rows), "`sentinel keys add` makes one")
 
 
 @app.command()

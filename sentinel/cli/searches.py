@@ -31,7 +31,8 @@ def list_searches(json: JsonOption = False) -> None:
     if json:
         _common.print_json(*rows)
         return
-    _common.print_table("Saved searches", COLUMNS, map(_cells, rows))
+    none = "`sentinel searches save` keeps one"
+    _common.print_table("Saved searches", COLUMNS, map(_cells, rows), none)
 
 
 @app.command()

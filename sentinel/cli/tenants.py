@@ -31,7 +31,8 @@ def list_tenants(json: JsonOption = False) -> None:
     if json:
         _common.print_json(*rows)
         return
-    _common.print_table("Tenants", COLUMNS, map(_cells, rows))
+    none = "events may name any; `sentinel tenants add` gives one quotas of its own"
+    _common.print_table("Tenants", COLUMNS, map(_cells, rows), none)
 
 
 @app.command()

@@ -73,7 +73,8 @@ def tuned(
     if json:
         _common.print_json(*items)
         return
-    _common.print_table(f"Set: {len(items)}", COLUMNS, map(_cells, items))
+    none = "rules and models are as they came; `sentinel rules tune` sets them"
+    _common.print_table(f"Set: {len(items)}", COLUMNS, map(_cells, items), none)
 
 
 def _cells(item: dict[str, Any]) -> tuple[Any, ...]:
