@@ -12,6 +12,7 @@ of the same shape: then a bank alone gives the same bits as among others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -134,7 +135,9 @@ class Lfp:
             spectrum = rfft(columns)[:, used]
             spectra.append(np.square(spectrum.real) + np.square(spectrum.imag))
         power = np.concatenate(spectra)[: len(self.uv_per_bit)]
-        power *= (2 / (count * float(shape @ shape)) * np.square(self.uv_per_bit))[:, None]
+        # not a product of vectors: its last bit depends on where these lie in memory
+        weight = math.fsum(np.square(shape, dtype=np.float64).tolist())
+        power *= (2 / (count * weight) * np.square(self.uv_per_bit))[:, None]
         power /= self._gain(at[used])
         return {
             name: power[:, (at[used] >= low) & (at[used] < high)].sum(axis=1)
@@ -173,41 +176,56 @@ def _decimate(
     length: Any,
     every: Any,
 ) -> None:
-    """Sum, filter and write to `window`, all tiles of int16[time, channel]."""
-    flat, rings, windows = samples.reshape(-1), ring.reshape(-1), window.reshape(-1)
+    """Sum, filter and write to `window`, all tiles of int16[time, channel].
+
+    Row by row, since rows lie one after the other; places are the same for every tile.
+    """
+    time = 0
+    while time < samples.shape[0]:
+        step = 5 if length == 5 and counts[SUMMED] == 0 and time + 5 <= samples.shape[0] else 1
+        _add_rows(samples, time, step, sums)
+        time += step
+        counts[SUMMED] += step
+        if counts[SUMMED] == length:
+            counts[SUMMED] = 0
+            _take_sums(sums, ring, window, counts, taps, every)
+
+
+@bare
+def _add_rows(samples: Any, time: Any, count: Any, sums: Any) -> None:
+    """Add one row to the sums, or put there the sums of five."""
+    flat, row = samples.reshape(-1), np.uint64(samples.shape[1])
     for tile in range(sums.shape[0]):
-        first = tile * TILE
-        width = min(TILE, samples.shape[1] - first)
-        summed, head, due, filled = counts[0], counts[1], counts[2], counts[3]
-        total, time = sums[tile], 0
-        while time < samples.shape[0]:
-            if width == TILE and length == 5 and summed == 0 and time + 5 <= samples.shape[0]:
-                row = np.uint64(samples.shape[1])
-                _sum_five(flat, np.uint64(time) * row + np.uint64(first), row, total)
-                time += 5
-            else:
-                for c in range(width):
-                    total[c] += np.int32(samples[time, first + c])
-                summed += 1
-                time += 1
-                if summed < length:
-                    continue
-            summed = 0
-            entry = ring[tile, head]
-            for c in range(TILE):
-                entry[c] = np.float32(total[c])
-                total[c] = 0
-            head = head + 1 if head + 1 < len(taps) else 0
-            due -= 1
-            if due == 0:
-                due = every
-                if filled < window.shape[1]:
-                    begin = np.uint64(tile * len(taps) * TILE)
-                    to = np.uint64((tile * window.shape[1] + filled) * TILE)
-                    _weigh(rings, begin, head, taps, windows, to)
-                    filled += 1
-        if tile == sums.shape[0] - 1:  # they are the same for every tile
-            counts[0], counts[1], counts[2], counts[3] = summed, head, due, filled
+        first, total = tile * TILE, sums[tile]
+        if count == 5 and first + TILE <= samples.shape[1]:
+            _sum_five(flat, np.uint64(time) * row + np.uint64(first), row, total)
+            continue
+        for c in range(min(TILE, samples.shape[1] - first)):
+            for k in range(count):
+                total[c] += np.int32(samples[time + k, first + c])
+
+
+@bare
+def _take_sums(sums: Any, ring: Any, window: Any, counts: Any, taps: Any, every: Any) -> None:
+    """Move the sums into the ring; write to `window` what is due."""
+    for tile in range(sums.shape[0]):
+        entry, total = ring[tile, counts[HEAD]], sums[tile]
+        for c in range(TILE):
+            entry[c] = np.float32(total[c])
+            total[c] = 0
+    counts[HEAD] = counts[HEAD] + 1 if counts[HEAD] + 1 < len(taps) else 0
+    counts[DUE] -= 1
+    if counts[DUE]:
+        return
+    counts[DUE] = every
+    if counts[FILLED] == window.shape[1]:
+        return
+    rings, windows = ring.reshape(-1), window.reshape(-1)
+    for tile in range(sums.shape[0]):
+        begin = np.uint64(tile * len(taps) * TILE)
+        to = np.uint64((tile * window.shape[1] + counts[FILLED]) * TILE)
+        _weigh(rings, begin, counts[HEAD], taps, windows, to)
+    counts[FILLED] += 1
 
 
 @bare

@@ -50,7 +50,7 @@ def advance(
     """
     found, artefacts = 0, 0
     for tile in range(s.rows.shape[0]):
-        filter_tile(tile, samples, held, at, p, s)
+        filter_tile(tile, samples, held, at, p, s, w.sums)
         artefacts = scan_tile(tile, base, start, end, settled, p, s, t, w, ended, artefacts)
         if t.mode[tile] == SORTS:
             found = sort_tile(tile, base, end, p, s, t, times, on, unit, score, snippets, found)

@@ -83,6 +83,7 @@ class Engine:
         self._room = Room.of(
             self._taps + 2 * scanning.SHIFTS, settings.noise_rows,
             2 * describing.AROUND + 1, templates.FEATURES,
+            max(self._chunk, self.delay + self._taps),
         )  # fmt: skip
         self._out = Scratch.of(self._tiles, self._taps, plan)
 
@@ -229,8 +230,7 @@ class Engine:
         first = 0
         while first < len(samples):
             chunk = slice(first, first + min(self._chunk, state.limits_at - state.next))
-            # a copy, so that views into files and other layouts are compiled for only once
-            self._advance(np.array(samples[chunk], np.int16), held[chunk], parts, blanks)
+            self._advance(_plain(samples[chunk]), held[chunk], parts, blanks)
             if state.next == state.limits_at:
                 self._limit()
             first = chunk.stop
@@ -375,3 +375,8 @@ class Engine:
         self.state, self._blank = State.unpack(
             state, {**asdict(self.settings), "fs": self.fs}, self._sorts
         )
+
+
+def _plain(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return samples as kernels take them: views into files would be compiled for anew."""
+    return np.require(samples, np.int16, ("C", "A", "W"))

@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bci.engine import design
-from bci.engine.kernel import kernel
+from bci.engine.kernel import (
+    LANES,
+    convert,
+    every,
+    exact,
+    fetch,
+    kernel,
+    load,
+    store,
+    total,
+    within,
+)
 from bci.engine.plan import TILE
 from bci.settings import EngineSettings
 
@@ -36,19 +47,22 @@ def band_pass(settings: EngineSettings, fs: float) -> NDArray[np.float32]:
 
 
 @kernel
-def filter_tile(tile: Any, block: Any, held: Any, at: Any, p: Any, s: Any) -> None:
+def filter_tile(tile: Any, block: Any, held: Any, at: Any, p: Any, s: Any, sums: Any) -> None:
     """Filter a tile's channels of ``int16[time, channel]`` into ``rows[tile, at:]``.
 
     Where `held` (stimulation), filters stand still and the output is 0. Filters are linear,
     so the reference may as well be taken off afterwards; there it can be robust: a channel
-    counts with at most its `limit`, so that spikes do not leak into the others.
+    counts with at most its `limit`, so that spikes do not leak into the others. `sums` is
+    room for as many `LANES` as the block has rows.
     """
     first = tile * TILE
     gain, good, limit = p.gain[tile], p.good[tile], s.limit[tile]
     share = p.share[tile] if p.mode == 1 else np.float32(0)
     rows, filters = s.rows[tile], s.filters[tile]
     if p.mode != 2 and p.sos.shape[0] == 2 and block.shape[1] - first >= TILE:
-        _full(block, first, held, gain, good, limit, share, p.sos, filters, rows, at)
+        for c in range(0, TILE, LANES):
+            _sections(block, first, c, held, gain, limit, p.sos, filters, rows, at, sums)
+        _take_mean(held, share, good, rows, at, sums)
     else:
         _any(block, first, held, gain, good, limit, share, p.sos, filters, rows, at)
         if p.mode == 2:
@@ -56,55 +70,54 @@ def filter_tile(tile: Any, block: Any, held: Any, at: Any, p: Any, s: Any) -> No
                 _take_local(rows[at + time], limit, p.around[tile], good)
 
 
-@kernel
-def _full(
-    block: Any,
-    first: Any,
-    held: Any,
-    gain: Any,
-    good: Any,
-    limit: Any,
-    share: Any,
-    sos: Any,
-    filters: Any,
-    rows: Any,
-    at: Any,
-) -> None:
-    """Do the usual case: a full tile, two sections, the bank's mean or none.
+@exact
+def _sections(
+    block: Any, first: Any, c: Any, held: Any, gain: Any, limit: Any,
+    sos: Any, filters: Any, rows: Any, at: Any, sums: Any,
+) -> None:  # fmt: skip
+    """Filter the channels from `c` on of the usual case: a full tile, two sections.
 
-    One loop whose values stay in registers. Arrays made here are known not to overlap: only
-    then does it become vectors; `min` and `max` care for NaN and would prevent it, too.
+    What they add to the reference is added to `sums`, or put there by the first of them.
     """
-    value, scale, most, ok = np.empty(TILE, np.float32), gain.copy(), limit.copy(), good.copy()
-    state = np.empty((4, TILE), np.float32)
-    one, two, three, four = state[0], state[1], state[2], state[3]
-    one[:], two[:], three[:], four[:] = filters[0, 0], filters[0, 1], filters[1, 0], filters[1, 1]
-    b0, b1, b2, a1, a2 = sos[0, 0], sos[0, 1], sos[0, 2], sos[0, 3], sos[0, 4]
-    d0, d1, d2, c1, c2 = sos[1, 0], sos[1, 1], sos[1, 2], sos[1, 3], sos[1, 4]
+    b0, b1, b2 = every(sos[0, 0]), every(sos[0, 1]), every(sos[0, 2])
+    a1, a2 = every(sos[0, 3]), every(sos[0, 4])
+    d0, d1, d2 = every(sos[1, 0]), every(sos[1, 1]), every(sos[1, 2])
+    c1, c2 = every(sos[1, 3]), every(sos[1, 4])
+    one, two = load(filters, c), load(filters, TILE + c)
+    three, four = load(filters, 2 * TILE + c), load(filters, 3 * TILE + c)
+    scale, most = load(gain, c), load(limit, c)
+    wide, nothing = block.shape[1], every(np.float32(0))
     for time in range(block.shape[0]):
-        if held[time]:
-            for c in range(TILE):
-                rows[at + time, c] = np.float32(0)
-            continue
-        samples = block[time, first : first + TILE]
-        total = np.float32(0)
-        for c in range(TILE):
-            x = np.float32(samples[c]) * scale[c]
-            y = b0 * x + one[c]
-            one[c] = b1 * x - a1 * y + two[c]
-            two[c] = b2 * x - a2 * y
-            z = d0 * y + three[c]
-            three[c] = d1 * y - c1 * z + four[c]
-            four[c] = d2 * y - c2 * z
-            value[c] = z
-            m = most[c]
-            z = m if z > m else z
-            z = -m if z < -m else z
-            total += z
-        row, mean = rows[at + time], total * share
-        for c in range(TILE):
-            row[c] = (value[c] - mean) * ok[c]
-    filters[0, 0], filters[0, 1], filters[1, 0], filters[1, 1] = one, two, three, four
+        z = nothing
+        if not held[time]:
+            x = convert(block, time * wide + first + c) * scale
+            y = b0 * x + one
+            one = b1 * x - a1 * y + two
+            two = b2 * x - a2 * y
+            z = d0 * y + three
+            three = d1 * y - c1 * z + four
+            four = d2 * y - c2 * z
+        store(rows, (at + time) * TILE + c, z)
+        added = within(z, most)
+        if c:
+            added = load(sums, time * LANES) + added
+        if c >= TILE - 2 * LANES:  # the next tile's, while this one is worked on
+            fetch(block, time * wide + first + TILE + 2 * (c - TILE + 2 * LANES))
+        store(sums, time * LANES, added)
+    store(filters, c, one)
+    store(filters, TILE + c, two)
+    store(filters, 2 * TILE + c, three)
+    store(filters, 3 * TILE + c, four)
+
+
+@exact
+def _take_mean(held: Any, share: Any, good: Any, rows: Any, at: Any, sums: Any) -> None:
+    """Take the reference off, and make bad channels 0."""
+    for time in range(len(held)):
+        mean = every(total(load(sums, time * LANES)) * share)
+        for c in range(0, TILE, LANES):
+            here = (at + time) * TILE + c
+            store(rows, here, (load(rows, here) - mean) * load(good, c))
 
 
 @kernel

@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from bci.engine.kernel import LANES
+
 #: Channels of a tile: a row of it is four cache lines, and the state of all sections with
 #: some hundred rows stays in the first two levels of cache.
 TILE: Final = 64
@@ -95,10 +97,10 @@ class Room(NamedTuple):
         float32[n]: a stretch of one channel.
     looks
         float32[n]: the looks at one channel.
-    mask, words
-        uint8[TILE], and the same as uint64.
     stamps, features
         int64[TILE], float32[TILE, place, feature]: what was worked out of which trough.
+    sums
+        float32[time, LANES]: what channels add to the reference.
     """
 
     gate: Any
@@ -106,19 +108,19 @@ class Room(NamedTuple):
     quick: Any
     segment: Any
     looks: Any
-    mask: Any
-    words: Any
     stamps: Any
     features: Any
+    sums: Any
 
     @classmethod
-    def of(cls, taps: int, looks: int, places: int, features: int) -> Room:
+    def of(cls, taps: int, looks: int, places: int, features: int, chunk: int) -> Room:
         """Make room for filters of `taps`, and so many looks."""
-        one, single = np.zeros(TILE, np.uint8), np.float32
+        single = np.float32
         gate, far, quick = (np.zeros(TILE, single) for _ in range(3))
         segment, stretch = np.zeros(taps, single), np.zeros(looks, single)
         worked_out = np.full(TILE, -1, np.int64), np.zeros((TILE, places, features), single)
-        return cls(gate, far, quick, segment, stretch, one, one.view(np.uint64), *worked_out)
+        sums = np.zeros((chunk, LANES), single)
+        return cls(gate, far, quick, segment, stretch, *worked_out, sums)
 
 
 class Arrays(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bci.engine.kernel import bare
+from bci.engine.kernel import LANES, at_most, bare, below, first_one, load, ones, size
 from bci.engine.plan import BLANKED, TILE, WAITING
 from bci.engine.units.describing import compare, describe
 from bci.engine.units.memory import COLLECTS, OPEN, SORTS
@@ -68,14 +68,14 @@ def scan_tile(
         stop = min(end, max(due, sample + 1))
         if s.since[tile] >= 0:
             stop = min(stop, s.until[tile] + 1)
-        at, found = _next(rows, sample - base, stop - base, gate, far, p.need[tile], look)
+        at, beyond, marked = _next(rows, sample - base, stop - base, gate, far, p.need[tile], look)
         sample = at + base
-        if found < 0:
+        if beyond < 0:
             continue
         if s.held[at]:
             sample += 1
             continue
-        if found >= p.need[tile]:
+        if beyond >= p.need[tile]:
             if s.since[tile] < 0:
                 s.since[tile] = sample - p.before
             s.until[tile] = sample + p.after
@@ -83,65 +83,62 @@ def scan_tile(
         if sample > s.until[tile]:
             if sample == due and _look(tile, at, p, s, w):
                 least = _limits(tile, p, s, w, mode)
-            _troughs(rows[at - 1], rows[at], rows[at + 1], gate, w.mask)
-            for word in range(len(w.words)):  # eight channels at a time
-                if w.words[word]:
-                    _note(rows, at, sample, least, w.mask, 8 * word, first, sees, room, sort)
+                marked = _troughs(rows, at, gate)
+            if marked:
+                _note(rows, at, sample, least, marked, first, sees, room, sort)
         sample += 1
     return ended
 
 
 @bare
 def _next(rows: Any, at: Any, stop: Any, gate: Any, far: Any, need: Any, look: Any) -> Any:
-    """Return the first row with a channel below the gate, or enough of them far out.
+    """Return the first row with a trough below the gate, or enough channels far out.
 
-    And how many are far out there, or -1 where there is no such row before `stop`. With
-    `look` it is the first row whatever it holds.
+    And how many are far out there, or -1 where there is no such row before `stop`; and the
+    troughs, as of `_troughs`. With `look` it is the first row whatever it holds.
     """
     while at < stop:
-        hits, beyond = np.int32(0), np.int32(0)
-        row = rows[at]
-        for c in range(TILE):
-            value = row[c]
-            hits += np.int32(value < gate[c])
-            beyond += np.int32(abs(value) > far[c])
-        if hits or look or beyond >= need:
-            return at, np.int64(beyond)
+        below_gate, beyond, marked = np.uint64(0), np.int64(0), np.uint64(0)
+        for c in range(0, TILE, LANES):
+            value = load(rows, at * TILE + c)
+            below_gate |= below(value, load(gate, c))
+            beyond += ones(below(load(far, c), size(value)))
+        if below_gate:
+            marked = _troughs(rows, at, gate)
+        if marked or look or beyond >= need:
+            return at, beyond, marked
         at += 1
-    return at, np.int64(-1)
+    return at, np.int64(-1), np.uint64(0)
 
 
 @bare
-def _troughs(last: Any, row: Any, following: Any, gate: Any, mask: Any) -> None:
-    """Mark the channels that have a local minimum below the gate."""
-    for c in range(TILE):
-        value = row[c]
-        mask[c] = (value < gate[c]) & (value <= last[c]) & (value < following[c])
+def _troughs(rows: Any, at: Any, gate: Any) -> Any:
+    """Return a bit for each channel, set where it has a local minimum below the gate."""
+    marked = np.uint64(0)
+    for c in range(0, TILE, LANES):
+        here = at * TILE + c
+        value = load(rows, here)
+        found = below(value, load(gate, c)) & at_most(value, load(rows, here - TILE))
+        found &= below(value, load(rows, here + TILE))
+        marked |= found << np.uint64(c)
+    return marked
 
 
 @bare
 def _note(
-    rows: Any,
-    at: Any,
-    sample: Any,
-    least: Any,
-    mask: Any,
-    begin: Any,
-    first: Any,
-    sees: Any,
-    room: Any,
-    sort: Any,
-) -> None:
-    """Note the troughs marked in eight channels whose score is at least `least`.
+    rows: Any, at: Any, sample: Any, least: Any, marked: Any,
+    first: Any, sees: Any, room: Any, sort: Any,
+) -> None:  # fmt: skip
+    """Note the troughs that are `marked` and whose score is at least `least`.
 
     What is below can neither be a detection nor outdo one.
     """
     times, columns, scores, count = room
     lead, places, weights, screen, learnt = first
     mode, pool_from = sort[0][0], np.float32(TRY_POOL_FROM if sort[0][0] else POOL_FROM)
-    for c in range(begin, begin + 8):
-        if not mask[c]:
-            continue
+    while marked:
+        c = first_one(marked)
+        marked &= marked - np.uint64(1)
         if learnt:
             total = np.float32(0)
             for k in range(len(weights)):
