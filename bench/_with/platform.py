@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ from bench._with.context import Context
 from bench._with.events import ROOT
 from sentinel import local
 from sentinel.settings import Settings
+
+#: Time for a command to end after Ctrl-C, s.
+STOP_S = 60
 
 
 class Platform:
@@ -45,9 +49,37 @@ class Platform:
 
     def peak_mib(self, part: str) -> int:
         """Return the most memory that a part ever held (VmHWM), in MiB."""
-        pid = json.loads((self.home / "stack.json").read_bytes())["parts"][part]["pid"]
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{self.pid(part)}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+    def pid(self, part: str) -> int:
+        """Return the id of the process that a part is."""
+        parts = json.loads((self.home / "stack.json").read_bytes())["parts"]
+        return int(parts[part]["pid"])
+
+    @contextmanager
+    def beside(self, *args: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command meanwhile; it is killed in the end if it still runs."""
+        command = [sys.executable, "-m", "sentinel.cli", *args]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @staticmethod
+    def interrupted(process: subprocess.Popen[bytes]) -> bytes:
+        """Press Ctrl-C; return what the command wrote."""
+        process.send_signal(signal.SIGINT)
+        return process.communicate(timeout=STOP_S)[0]
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of all threads of a process so far, and of its ended children."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -131,13 +132,17 @@ def run(
 ) -> Sent:
     """Produce blocks at `speed` times their own pace; return what was sent.
 
-    At least once and in order per bank; the broker has all of it when this returns.
+    At least once and in order per bank; the broker has all of it when this returns. Ctrl-C
+    ends it like the end of the blocks.
     """
     headers = {"tenant": tenant} if tenant != "default" else None
     sent, started = Sent(), time.monotonic()
-    with Producer(
-        settings, compression=COMPRESSION, linger_ms=LINGER_MS, queue_mib=QUEUE_MIB
-    ) as producer:
+    with (
+        Producer(
+            settings, compression=COMPRESSION, linger_ms=LINGER_MS, queue_mib=QUEUE_MIB
+        ) as producer,
+        suppress(KeyboardInterrupt),  # what was sent is told, the rest is not sent
+    ):
         for group in groups:
             bank = group[0].bank
             sent.seconds += len(group[0].samples) / bank.fs
