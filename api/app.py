@@ -12,16 +12,15 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 
 from api import docs, errors, routes
 from api.auth import OPEN, Edge, Guard
-from api.conditional import Conditional
 from api.deps import Database, Services
 from api.identity.access import Identity
 from api.reading import refuse_unknown
 from api.routes.alert_stream import Head
 from api.routes.ingest import Sources
+from api.sending.conditional import Compressed, Conditional
 from api.work import feedback
 from sentinel import __version__, postgres
 from sentinel.settings import Settings
@@ -90,7 +89,7 @@ def create(settings: Settings) -> FastAPI:
     docs.install(app)
     errors.install(app)
     app.add_middleware(Conditional)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
     app.state.identity = identity = Identity.load(settings)
     app.add_middleware(Guard, credentials=identity.credentials, rates=identity.rates)
     app.add_middleware(Edge)

@@ -35,9 +35,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_REQUEST_ID = b"x-request-id"
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 #: A year, as browsers ask before they list a site; only ever sent over TLS.
 HSTS = "max-age=31536000; includeSubDomains"
 #: Largest body in bytes; `api.routes.ingest` takes more and counts itself.
@@ -109,14 +112,19 @@ def _counted(scope: Scope, receive: Receive) -> Receive:
 
 
 def _finish(scope: Scope, message: Message, request: str, seconds: float) -> None:
-    headers = MutableHeaders(scope=message)
-    headers["X-Request-ID"] = request
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    if scope["scheme"] == "https":
-        headers["Strict-Transport-Security"] = HSTS
-    if scope["path"].startswith("/docs"):
-        headers["Content-Security-Policy"] = docs.POLICY
+    given: list[tuple[bytes, bytes]] = message["headers"]
+    names = {name for name, _ in given} | {_REQUEST_ID}
+    message["headers"] = [
+        *(pair for pair in given if pair[0] != _REQUEST_ID),
+        (_REQUEST_ID, request.encode()),
+        *(pair for pair in _RAW_HEADERS if pair[0] not in names),
+    ]
+    if scope["scheme"] == "https" or scope["path"].startswith("/docs"):
+        headers = MutableHeaders(scope=message)
+        if scope["scheme"] == "https":
+            headers["Strict-Transport-Security"] = HSTS
+        if scope["path"].startswith("/docs"):
+            headers["Content-Security-Policy"] = docs.POLICY
     route = getattr(scope.get("route"), "path", "none")  # bounded, unlike paths
     API_REQUESTS.labels(scope["method"], route, message["status"]).inc()
     API_REQUEST_SECONDS.labels(scope["method"], route).observe(seconds)

@@ -47,11 +47,15 @@ class Read(APIRoute):
         self._refuse = self.app
         *before, self._last = [_step(each, places) for each, places in _in_order(self.dependant)]
         self._before = before
+        #: Names of all parameters, where others are refused.
+        self.known: list[str] | None = None
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; errors are answered by the middleware for them."""
         request = Request(scope, receive, send)
+        if self.known is not None and scope["query_string"]:
+            _check(request.query_params, self.known)
         found: list[Any] = []
         for step in self._before:
             given = step.given(request, found)
@@ -152,10 +156,11 @@ def _parameter(field: Any) -> _Parameter:
 def refuse_unknown(route: APIRoute) -> None:
     """Let a route answer 422 where it is asked with a parameter that it does not have."""
     parts = [each for each, _ in _in_order(route.dependant)]
-    known, answer = (
-        sorted({field.alias for each in parts for field in each.query_params}),
-        route.app,
-    )
+    known = sorted({field.alias for each in parts for field in each.query_params})
+    if isinstance(route, Read):  # it reads them itself: once is enough
+        route.known = known
+        return
+    answer = route.app
 
     async def careful(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["query_string"]:

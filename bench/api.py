@@ -250,11 +250,14 @@ def main(what: str, port: str) -> None:
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listening.bind(("127.0.0.1", int(port)))
+    http: Any = "auto"
     if what == "api":
         from api.app import create
+        from api.sending.joined import Protocol
         from sentinel.settings import load
 
         app: Any = create(load())
+        http = Protocol
     else:
         from fastapi import FastAPI
         from fastapi.responses import Response
@@ -266,7 +269,14 @@ def main(what: str, port: str) -> None:
         async def constant(path: str) -> Response:
             return Response(body)
 
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app,
+        http=http,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # as `sentinel api`, unless it is told of proxies
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -11,6 +11,7 @@ import uvicorn
 from api.app import create
 from api.errors import Problem
 from api.identity.setup import NAME, first_admin
+from api.sending.joined import Protocol
 from sentinel import local, log
 from sentinel.cli import _common
 from sentinel.errors import SettingsError
@@ -41,6 +42,7 @@ def command() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=Protocol,
         timeout_graceful_shutdown=5,
         proxy_headers=bool(settings.api_proxies),
         forwarded_allow_ips=settings.api_proxies,

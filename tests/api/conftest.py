@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create
+from api.sending.joined import Protocol
 from sentinel.settings import Settings
 from streams.sinks.base import AlertEventRow, AlertRow, DeadLetterRow, EventRow, Rows, Sink
 from streams.sinks.postgres import PostgresSink
@@ -93,7 +94,9 @@ async def client(connect: Client) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def url(app: FastAPI) -> AsyncIterator[str]:
     """Serve the application with uvicorn and yield its address."""
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, http=Protocol, port=0, log_config=None, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 # uvicorn has no event for it

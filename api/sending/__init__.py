@@ -1,0 +1,1 @@
+"""How answers are sent: compressed, not at all where they are known, and in one piece."""
