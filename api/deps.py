@@ -203,7 +203,12 @@ def _reaching() -> Iterator[None]:
         ) from error
     except StackError as error:
         raise unavailable("PostgreSQL", error) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # a connection that is lost while it is being used
+        OSError,
+    ) as error:
         if postgres.is_passing(error):
             raise unavailable("PostgreSQL", error) from error
         raise
