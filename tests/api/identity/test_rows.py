@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ import pytest
 
 from api.deps import Database, Services
 from api.errors import Problem
-from api.lending import CONNECTIONS, Session
+from api.lending import CONNECTIONS
 from sentinel import postgres as roles
 from sentinel.settings import Settings
 from tests.api.identity.rival import SHARED, Rival, connect, rows_of, settle, tables
@@ -147,14 +147,11 @@ async def test_the_tenant_of_one_use_is_gone_at_the_next(owner, services, tenant
     its, mine = Database(services, rival.tenant), Database(services, tenant)
 
     async def look(number: int) -> None:
-        await KINDS[number % len(KINDS)](services, its, rival)
-        for table in names:
-            query = f"SELECT count(*) FROM {table} WHERE tenant = $1"
-            for by_id in (False, True):
-                session = Session(tenant, by_id)
-                rows = await services.connections.fetch(session, query, rival.tenant)
-                assert rows[0][0] == 0, (table, number)
-            async with mine.reading() as connection:
+        kinds = (_read, _fail, _leave, _roll_back)
+        await kinds[number % 4](its, rival)
+        async with mine.reading() as connection:
+            for table in names:
+                query = f"SELECT count(*) FROM {table} WHERE tenant = $1"
                 assert await connection.fetchval(query, rival.tenant) == 0, (table, number)
 
     await asyncio.gather(*(look(number) for number in range(4 * CONNECTIONS)))
@@ -183,52 +180,18 @@ async def test_a_connection_that_postgresql_closes_is_replaced(owner, services, 
         assert await connection.fetchval("SELECT sentinel_tenant()") == tenant
 
 
-async def test_a_session_that_could_not_be_told_is_not_lent_again(services, tenant) -> None:
-    told = Session("tenant-that-is-not-told")
-    for _ in range(2 * CONNECTIONS):
-        asking = asyncio.create_task(services.connections.fetch(told, "SELECT sentinel_tenant()"))
-        for _ in range(3):  # somewhere in the middle of connecting, telling or asking
-            await asyncio.sleep(0)
-        asking.cancel()
-        with suppress(asyncio.CancelledError):
-            await asking
-        rows = await services.connections.fetch(Session(tenant), "SELECT sentinel_tenant()")
-        assert rows[0][0] == tenant
-        async with services.connections.one() as connection:
-            assert await connection.fetchval("SELECT sentinel_tenant()") == ""
-
-
-async def test_a_statement_alone_cannot_write(services, tenant) -> None:
-    names = ("isolation", "read_only")
-    kind = "SELECT " + ", ".join(f"current_setting('transaction_{name}')" for name in names)
-    rows = await services.connections.fetch(Session(tenant), kind)
-    assert tuple(rows[0]) == ("repeatable read", "on")
-    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        await services.connections.fetch(Session(tenant), "DELETE FROM saved_searches")
-
-
-async def _read(services: Services, its: Database, rival: Rival) -> None:
+async def _read(its: Database, rival: Rival) -> None:
     async with its.reading() as connection:
         assert await connection.fetchval("SELECT count(*) FROM alerts") == 1
 
 
-async def _ask(services: Services, its: Database, rival: Rival) -> None:
-    query = "SELECT count(*) FROM alerts"
-    assert (await services.connections.fetch(Session(its.tenant), query))[0][0] == 1
-
-
-async def _fail(services: Services, its: Database, rival: Rival) -> None:
+async def _fail(its: Database, rival: Rival) -> None:
     with pytest.raises(asyncpg.DivisionByZeroError):
         async with its.reading() as connection:
             await connection.fetch("SELECT 1 / 0")
 
 
-async def _ask_wrongly(services: Services, its: Database, rival: Rival) -> None:
-    with pytest.raises(asyncpg.DivisionByZeroError):
-        await services.connections.fetch(Session(its.tenant), "SELECT 1 / 0")
-
-
-async def _leave(services: Services, its: Database, rival: Rival) -> None:
+async def _leave(its: Database, rival: Rival) -> None:
     """Go away in the middle, as a client that closes its connection does."""
 
     async def wait() -> None:
@@ -239,13 +202,7 @@ async def _leave(services: Services, its: Database, rival: Rival) -> None:
         await asyncio.wait_for(wait(), 0.05)
 
 
-async def _ask_and_leave(services: Services, its: Database, rival: Rival) -> None:
-    waiting = services.connections.fetch(Session(its.tenant), "SELECT pg_sleep(30)")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(waiting, 0.05)
-
-
-async def _roll_back(services: Services, its: Database, rival: Rival) -> None:
+async def _roll_back(its: Database, rival: Rival) -> None:
     async def refuse() -> None:
         async with its.writing() as connection:
             await connection.fetch("SELECT count(*) FROM alerts")
@@ -253,6 +210,3 @@ async def _roll_back(services: Services, its: Database, rival: Rival) -> None:
 
     with pytest.raises(Problem):
         await refuse()
-
-
-KINDS = (_read, _ask, _fail, _ask_wrongly, _leave, _ask_and_leave, _roll_back)
