@@ -50,8 +50,8 @@ bench: setup dev ## Measure: one table, each figure beside orjson.loads on the s
 bench-api: setup dev ## Measure the API with 150 users on 5 million events (ARGS="--events 100000" for less)
 	$(BIN)/sentinel bench api --events 5000000 $(ARGS)
 
-bench-bci: setup dev ## The neural engine: speed, latency, closed loop, quality beside SpikeInterface
-	$(BIN)/sentinel bench bci closed_loop bci_quality $(ARGS)
+bench-bci: setup dev ## The neural engine: speed, a minute through Kafka, latency, closed loop, quality
+	$(BIN)/sentinel bench bci neural_live closed_loop bci_quality $(ARGS)
 
 chaos: setup dev ## Faults at random points under load, N=20 of them (SEED= repeats a run)
 	$(BIN)/python -m bench.chaos -n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
