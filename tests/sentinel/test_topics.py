@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
@@ -34,6 +35,19 @@ def test_the_raw_family_becomes_one_topic_a_source():
     assert list(admin.expand(["auditd"], ["events"])) == ["events"]
     with pytest.raises(KafkaError, match=r"found raw\.other"):
         admin.expand(["auditd"], ["raw.other"])
+
+
+@pytest.mark.parametrize(
+    ("name", "waits"),
+    [
+        ("LEADER_NOT_AVAILABLE", True),
+        ("UNKNOWN_LEADER_EPOCH", True),  # a broker that learns of a new topic later than we did
+        ("TOPIC_AUTHORIZATION_FAILED", False),
+    ],
+)
+def test_what_passes_by_itself_is_waited_for(name, waits):
+    error = ck.KafkaException(ck.KafkaError(getattr(ck.KafkaError, name)))
+    assert admin.passes(error) is waits
 
 
 @pytest.mark.e2e
