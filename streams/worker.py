@@ -201,7 +201,9 @@ class Worker:
         for stage in self._stages:
             await stage.open()
         apps = [self._app(stage) for stage in self._stages]
+        gc.collect()
         gc.freeze()  # rules and tables live for ever: the collector need not look at them
+        gc.disable()  # nor at a batch half done: `_tidy` lets it look between batches
         _forget_compiler()
         return apps
 
@@ -255,13 +257,9 @@ def run(settings: Settings, names: Sequence[str], slot: int = 0) -> int:
     started = asyncio.Event()
     metrics.register("stages", lambda: Health(started.is_set(), list(names)))
     port = metrics.serve(settings.metrics_host, settings.metrics_port)
-    gc.disable()  # `_tidy` lets it look between batches, and until then hardly anything is garbage
-    try:
-        worker = Worker(settings, names, slot)
-        LOG.info("worker starts", action="start", stages=list(names), metrics_port=port)
-        return asyncio.run(_serve(worker, started))
-    finally:
-        gc.enable()
+    worker = Worker(settings, names, slot)
+    LOG.info("worker starts", action="start", stages=list(names), metrics_port=port)
+    return asyncio.run(_serve(worker, started))
 
 
 def _lean() -> None:
@@ -303,6 +301,7 @@ async def _serve(worker: Worker, started: asyncio.Event) -> int:
         finally:
             for task in tasks:
                 task.cancel()
+            gc.enable()
             await worker.close()
 
 

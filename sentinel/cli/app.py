@@ -47,12 +47,13 @@ class LazyCommand(TyperCommand):
             The module cannot be imported, or defines neither `app` nor `command`.
         """
         path = f"{sentinel.cli.__name__}.{self.module}"
-        gc.disable()  # what modules make stays: looking at it while they load takes a sixth longer
+        gc.disable()  # what modules make stays: the collector need not look at it, now or later
         try:
             module = import_module(path)
         except (ImportError, SyntaxError) as error:
             raise SentinelError(f"{self.name}: cannot be loaded: {error}") from error
         finally:
+            gc.freeze()
             gc.enable()
         if isinstance(group := getattr(module, "app", None), typer.Typer):
             return typer.main.get_group(group)
