@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
 HOST = "127.0.0.1"
@@ -92,20 +91,18 @@ class Proxy:
             return
         self._lines.add(line)
         try:
-            if self.away:
-                writer.transport.abort()
-            else:
+            if not self.away:
                 await self._pass(reader, writer)
         except asyncio.CancelledError:
-            pass  # cut: the ends are closed below
+            pass  # cut, perhaps while the far end was still being reached
         finally:
+            writer.transport.abort()
             self._lines.discard(line)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, self.target)
         except OSError:
-            writer.transport.abort()
             return
         cutting = asyncio.Event()
 
@@ -131,9 +128,7 @@ class Proxy:
         finally:
             for way in ways:
                 way.cancel()
-            for end in (writer, far_writer):
-                with suppress(OSError):
-                    end.transport.abort()
+            far_writer.transport.abort()
             await asyncio.gather(*ways, return_exceptions=True)
 
     async def _next(self, reader: asyncio.StreamReader) -> bytes:
