@@ -19,9 +19,9 @@ from api.permissions import allow
 from api.routes.alert_work import IfMatch
 from api.routes.alerts import Alert, alert, columns, tag
 from api.search import SEVERITIES, Place, Severity
+from api.search.language.values import MAX_INT
 from api.work.alerts import Name, Status, matching
 
-MAX_INT = 2**31 - 1
 Beginning = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{4,36}$")] | None
 router = APIRouter(
     prefix="/v1/incidents", tags=["incidents"], dependencies=[Depends(allow("alerts:read"))]

@@ -26,12 +26,12 @@ from api.deps import (
 from api.errors import Problem
 from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page
 from api.permissions import allow
+from api.search.language.values import MAX_INT
 from sentinel import ledger
 
 router = APIRouter(
     prefix="/v1", tags=["operations"], dependencies=[Depends(allow("operations:read"))]
 )
-MAX_INT = 2**31 - 1
 
 
 class DeadLetter(BaseModel):

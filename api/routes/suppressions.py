@@ -19,6 +19,7 @@ from api.identity.audit import audit
 from api.paging import json_response, moment
 from api.permissions import allow
 from api.routes.ingest import DEFAULT_TENANT
+from api.search.language.values import MAX_INT
 from api.work.learning import judged_of
 from detectors.suppress.draft import TUNING, draft
 from detectors.suppress.feedback import DAYS, proposals
@@ -72,8 +73,8 @@ class New(BaseModel):
     weekly: Item | None = Field(
         None, description="Hours of a window.", examples=["sun 02:00-04:00 Europe/Vienna"]
     )
-    per_hour: int | None = Field(None, ge=1, le=2**31 - 1, description="Of a budget.")
-    per_day: int | None = Field(None, ge=1, le=2**31 - 1, description="Of a budget.")
+    per_hour: int | None = Field(None, ge=1, le=MAX_INT, description="Of a budget.")
+    per_day: int | None = Field(None, ge=1, le=MAX_INT, description="Of a budget.")
     disabled: bool | None = Field(None, description="Of a tuning: the rule or model is off, or on.")
     staged: bool | None = Field(None, description="Of a tuning: on trial, or no longer.")
     severity: int | None = Field(None, ge=1, le=5, description="Of a tuning: OCSF's.")

@@ -18,11 +18,11 @@ from api.identity.audit import audit
 from api.identity.sessions import SQL
 from api.paging import decode_cursor, encode_cursor, json_response, moment, more, page
 from api.permissions import allow
+from api.search.language.values import MAX_INT
 
 router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 NAME = r"^[A-Za-z0-9_.@-]{1,128}$"
 TenantName = Annotated[str, Path(pattern=NAME, description="Of the tenant.")]
-MAX_INT = 2**31 - 1
 QUOTAS = (
     *("title", "disabled", "events_per_second", "requests_per_minute"),
     *("retention_days", "alert_retention_days"),

@@ -22,7 +22,7 @@ from api.search.language.nodes import (
     both,
 )
 from api.search.language.parse import LONGEST, QueryError, parse
-from api.search.language.values import milliseconds
+from api.search.language.values import MAX_INT, milliseconds
 from sentinel.words import LONGEST as LONGEST_WORD
 from sentinel.words import running_words
 
@@ -118,7 +118,7 @@ async def events(
     operation: Annotated[Text, Query(description="What was done, in full.")] = None,
     service: Annotated[Text, Query(description="Where it was done, in full.")] = None,
     src_ip: Annotated[Text, Query(description="Address it came from.")] = None,
-    class_uid: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="OCSF class.")] = None,
+    class_uid: Annotated[int | None, Query(ge=0, le=MAX_INT, description="OCSF class.")] = None,
     min_severity: Annotated[Severity | None, Query(description="This or worse.")] = None,
     tenant: Annotated[Text, Query(description="Of those that the token may see.")] = None,
 ) -> Node:

@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import numpy as np
@@ -61,22 +60,9 @@ def version(usual: list[EventBatch]) -> Version:
 
 
 @pytest.fixture
-def tenant() -> str:
-    return f"t-{uuid4().hex}"
-
-
-@pytest.fixture
 async def trainer(postgres: str) -> AsyncIterator[asyncpg.Connection]:
     """Yield a connection that may add models."""
     pool = await database.open_pool(postgres, database.TRAINER, tenant="*", size=1)
-    async with pool, pool.acquire() as connection:
-        yield connection
-
-
-@pytest.fixture
-async def worker(postgres: str) -> AsyncIterator[asyncpg.Connection]:
-    """Yield a connection as a worker has it."""
-    pool = await database.open_pool(postgres, database.WORKER, tenant="*", size=1)
     async with pool, pool.acquire() as connection:
         yield connection
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from detectors.suppress.gate import DAY_MS, Gate
 from detectors.suppress.policy import Policy, Suppression
 from detectors.suppress.scope import Scope
-from sentinel import postgres as database
 from sentinel.settings import Settings
 from streams.correlate import CorrelateStage, CorrelateTask
 from streams.policy.budgets import settle
@@ -21,18 +17,6 @@ from streams.policy.budgets import settle
 PARTITIONS = 2
 WHOLE = Scope()
 COUNTS = 'SELECT "partition", count FROM budget_counts WHERE tenant = $1 ORDER BY 1, 2'
-
-
-@pytest.fixture
-async def worker(postgres: str) -> AsyncIterator[asyncpg.Connection]:
-    pool = await database.open_pool(postgres, database.WORKER, tenant="*", size=1)
-    async with pool, pool.acquire() as connection:
-        yield connection
-
-
-@pytest.fixture
-def tenant() -> str:
-    return f"t-{uuid4().hex}"
 
 
 @pytest.fixture
