@@ -21,10 +21,13 @@ from pathlib import Path
 
 import uvicorn
 
+import detectors.models
 from api.app import create
+from detectors.base import Model
 from sentinel import settings as settings_module
 from sentinel.kafka import create_topics
 from sentinel.local import Stack
+from sentinel.registry import discover
 from sentinel.settings import Settings
 from streams.runtime.migrate import apply
 
@@ -44,6 +47,8 @@ def served(settings: Settings) -> Iterator[str]:
     app = create(settings.model_copy(update=unlimited))
     app.state.identity.rates.sign_ins = 0
     app.openapi()  # made now, so that it is there when it is asked for
+    # so are the kernels of models: a fresh checkout compiles them for longer than a case may take
+    discover(detectors.models, Model)  # type: ignore[type-abstract]
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
     )
