@@ -60,12 +60,7 @@ async def model(
 
 
 async def add(
-    connection: Any,
-    tenant: str,
-    source: str,
-    about: Mapping[str, Any],
-    data: bytes,
-    number: int | None = None,
+    connection: Any, tenant: str, source: str, about: Mapping[str, Any], data: bytes
 ) -> int:
     """Keep a version, in the transaction that `connection` is in; return its number.
 
@@ -73,8 +68,6 @@ async def add(
     ----------
     about
         What is known of it, of JSON values; ``kind`` among them.
-    number
-        That it is to have; None: the next.
 
     Raises
     ------
@@ -90,7 +83,7 @@ async def add(
     given = orjson.dumps(dict(about)).decode()
     digest = hashlib.sha256(data).hexdigest()
     made: int = await connection.fetchval(
-        SQL["add"], tenant, source, about["kind"], given, data, digest, number
+        SQL["add"], tenant, source, about["kind"], given, data, digest
     )
     return made
 
@@ -102,24 +95,17 @@ async def steps(
     return [tuple(row) for row in await connection.fetch(SQL["steps"], tenant, source)]
 
 
-async def step(
-    connection: Any,
-    tenant: str,
-    source: str,
-    kind: str,
-    version: int | None,
-    since: int | None = None,
-) -> None:
+async def step(connection: Any, tenant: str, source: str, kind: str, version: int | None) -> None:
     """Take a step, in the transaction that `connection` is in, which holds the lock of `lock`.
+
+    It counts from `SETTLE_MS` after now on.
 
     Parameters
     ----------
     version
         To be live; None: the one before.
-    since
-        From which arrival on, in ms since the epoch; None: in `SETTLE_MS`.
     """
-    await connection.execute(SQL["step"], tenant, source, kind, version, since, SETTLE_MS)
+    await connection.execute(SQL["step"], tenant, source, kind, version, SETTLE_MS)
 
 
 async def lock(connection: Any) -> None:

@@ -15,9 +15,8 @@ WHERE tenant = $1 AND source = $2 AND kind = $3 AND version = $4;
 -- name: add
 INSERT INTO batch_models (tenant, source, kind, version, about, model, sha256)
 SELECT $1, $2, $3,
-  coalesce($7::int, (
-    SELECT coalesce(max(version), 0) + 1 FROM batch_models
-    WHERE tenant = $1 AND source = $2 AND kind = $3)),
+  (SELECT coalesce(max(version), 0) + 1 FROM batch_models
+   WHERE tenant = $1 AND source = $2 AND kind = $3),
   $4::text::jsonb, $5, $6
 RETURNING version;
 
@@ -31,4 +30,4 @@ INSERT INTO batch_model_steps (tenant, source, kind, step, version, since)
 SELECT $1, $2, $3,
   (SELECT coalesce(max(step), 0) + 1 FROM batch_model_steps
    WHERE tenant = $1 AND source = $2 AND kind = $3),
-  $4, coalesce($5, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $6);
+  $4, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $5;

@@ -95,10 +95,6 @@ def bring_up(settings: Settings, report: Report, *, search: bool = False) -> Sta
     try:
         if steps := migrate.apply(stack.postgres):
             report(f"brought the database up to {steps[-1]} ({len(steps)} migrations)")
-        if (stack.home / "models").is_dir():
-            from sentinel.cli._changes.takeover import take_over
-
-            take_over(stack.home, stack.postgres, report)
         if topics := create_topics(stack.connected(), known):
             report(f"made {len(topics)} topics (`sentinel topics` lists them)")
         if schemas := register(stack.connected()):

@@ -192,7 +192,7 @@ async def test_bytes_that_are_not_those_that_were_stored_are_refused(
     add = batch_models.SQL["add"]
     about = json.dumps(version.about)
     with pytest.raises(asyncpg.CheckViolationError):
-        await trainer.execute(add, tenant, "s", KIND, about, b"other", "0" * 64, None)
+        await trainer.execute(add, tenant, "s", KIND, about, b"other", "0" * 64)
     most = batch_models.MAX_BYTES
     with pytest.raises(SettingsError, match="at most 33,554,432 bytes"):
         await batch_models.add(trainer, tenant, "s", version.about, bytes(most + 1))
