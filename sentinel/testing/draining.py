@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -18,10 +20,19 @@ class _Page(Protocol):
     def position(self) -> dict[str, Any]: ...
 
 
+class _Listed(Protocol):
+    """As of `connectors._reading.base.Listed`."""
+
+    @property
+    def id(self) -> str: ...
+
+
 class _Reader(Protocol):
     """As of `connectors._reading.base.Reader`."""
 
     def read(self, position: dict[str, Any] | None) -> Iterator[_Page]: ...
+
+    def listing(self, since: datetime, until: datetime) -> Iterator[_Listed]: ...
 
     def close(self) -> None: ...
 
@@ -56,6 +67,11 @@ class Drain:
     def ids(self) -> list[str]:
         """The ids of all records, in the order they came."""
         return [record.id for record in self.records]
+
+    def listed(self, since: datetime, until: datetime) -> list[str]:
+        """Return the ids of what a new reader lists from `since` until before `until`."""
+        with closing(self._make()) as reader:
+            return [each.id for each in reader.listing(since, until)]
 
     def run(self, pages: int | None = None, tries: int = 12) -> None:
         """Read until there is no more, going on after failures.

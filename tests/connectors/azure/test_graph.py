@@ -63,10 +63,7 @@ def test_pages_in_the_wrong_order_lose_nothing_also_over_a_crash(drain, double, 
 def test_what_is_listed_is_what_is_read(drain, now):
     drain.run()
 
-    reader = drain._make()
-    listed = [each.id for each in reader.listing(now.replace(hour=9), now)]
-    reader.close()
-    assert sorted(listed) == sorted(drain.ids)
+    assert sorted(drain.listed(now.replace(hour=9), now)) == sorted(drain.ids)
 
 
 def test_failures_lose_nothing_and_double_nothing(server, drain, events):

@@ -87,10 +87,7 @@ def test_pages_in_the_wrong_order_over_crashes_and_late_entries(drain, double, n
 def test_what_is_listed_is_what_is_read(drain, now):
     drain.run()
 
-    reader = drain._make()
-    listed = [each.id for each in reader.listing(now.replace(hour=9), now)]
-    reader.close()
-    assert sorted(listed) == sorted(drain.ids)
+    assert sorted(drain.listed(now.replace(hour=9), now)) == sorted(drain.ids)
 
 
 def test_tokens_that_run_out_all_the_time(login, drain):
