@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field
 
@@ -45,6 +45,15 @@ class WindowSettings(AwsSettings):
 
 class TokenError(Exception):
     """The token for the next page is no longer good."""
+
+
+class _Part(NamedTuple):
+    """A page of a window, of times in ms since the epoch; no token: the last of it."""
+
+    start: int
+    end: int
+    records: Sequence[Record]
+    token: str
 
 
 class Windows(Reader):
@@ -95,24 +104,13 @@ class Windows(Reader):
         """
         now = _ms(datetime.now(UTC)) - self.settings.settle_s * 1000
         place = position or {}
-        start = int(place.get("from", self._first(now)))
-        span, token = self.settings.window_s * 1000, str(place.get("token", ""))
-        end = int(place.get("to", 0)) if token else 0
-        while start < now and not self.stopping.is_set():
-            end = end or min(start + span, now)
-            count = 0
-            while True:
-                records, token = self._asked(start, end, token)
-                count += len(records)
-                at = {"from": start, "to": end, "token": token} if token else {"from": end}
-                yield Page(records, at, max(0.0, time.time() - end / 1000))
-                if not token:
-                    break
-                if self.stopping.is_set():
-                    return
-            # What did not fill a page may as well be asked for in one.
-            span = min(2 * span, _MAX_SPAN_MS) if not count else self.settings.window_s * 1000
-            start, end = end, 0
+        start, token = int(place.get("from", self._first(now))), str(place.get("token", ""))
+        for part in self._parts(start, now, token, int(place.get("to", 0))):
+            start, end, records, token = part
+            at = {"from": start, "to": end, "token": token} if token else {"from": end}
+            yield Page(records, at, max(0.0, time.time() - end / 1000))
+            if self.stopping.is_set():
+                return
 
     def listing(self, since: datetime, until: datetime) -> Iterator[Listed]:
         """Yield the events of a span, window by window; the time is that of the window.
@@ -125,17 +123,28 @@ class Windows(Reader):
         start = _ms(since)
         if self.kept is not None:
             start = max(start, _ms(datetime.now(UTC) - self.kept))
-        start, stop, step = start // 1000 * 1000, _ms(until), self.settings.window_s * 1000
+        for part in self._parts(start // 1000 * 1000, _ms(until)):
+            yield from (Listed(record.id, moment(part.start), 1) for record in part.records)
+
+    def _parts(self, start: int, stop: int, token: str = "", end: int = 0) -> Iterator[_Part]:
+        """Yield what there is from `start` to before `stop`, ms since the epoch, by windows.
+
+        With a `token`, the first window ends at `end` and is gone on with.
+        """
+        span = self.settings.window_s * 1000
+        end = end if token else 0
         while start < stop:
-            end, token, count = min(start + step, stop), "", 0
+            end = end or min(start + span, stop)
+            count = 0
             while True:
                 records, token = self._asked(start, end, token)
                 count += len(records)
-                yield from (Listed(record.id, moment(start), 1) for record in records)
+                yield _Part(start, end, records, token)
                 if not token:
                     break
-            step = min(2 * step, _MAX_SPAN_MS) if not count else self.settings.window_s * 1000
-            start = end
+            # What did not fill a page may as well be asked for in one.
+            span = min(2 * span, _MAX_SPAN_MS) if not count else self.settings.window_s * 1000
+            start, end = end, 0
 
     def check(self) -> Iterator[Check]:
         """Ask for the last minutes."""
