@@ -73,8 +73,10 @@ class Service:
         Asks the process to end; also sent by the kernel when the supervisor dies.
     stop_s, start_s
         Seconds it may take to end before it is killed, and to become ready.
-    backoff_s, backoff_max_s
-        Seconds before the first restart, doubled at each failure up to the most.
+    backoff_s, backoff_ready_s, backoff_max_s
+        Seconds before the first restart, doubled at each failure up to the most: the second
+        after a process that had become ready, so that work goes on within seconds however
+        often it is killed, the third after one that had not.
     data, space_mib
         Its folder, and the free space in MiB without which it is not started.
     """
@@ -88,6 +90,7 @@ class Service:
     stop_s: float = 20.0
     start_s: float = 60.0
     backoff_s: float = 0.5
+    backoff_ready_s: float = 4.0
     backoff_max_s: float = 30.0
     data: Path | None = None
     space_mib: int = 0
@@ -246,7 +249,7 @@ class Supervised:
                 if not was_ready and self.restarts == 0 and failures + 1 >= FIRST_START_TRIES:
                     self._error = f"{self._death()}, {FIRST_START_TRIES} times; {self._tail()}"
                     return
-                delay = min(self.service.backoff_max_s, self.service.backoff_s * 2**failures)
+                delay = self._delay(failures, was_ready)
                 failures += 1
                 self._report(f"{self._death()}; restarting in {delay:g} s (log: {self.log})")
                 if self._stopping.wait(delay):
@@ -255,6 +258,10 @@ class Supervised:
         finally:
             self._ready.clear()
             self._over.set()
+
+    def _delay(self, failures: int, was_ready: bool) -> float:
+        most = self.service.backoff_ready_s if was_ready else self.service.backoff_max_s
+        return min(most, self.service.backoff_s * 2.0 ** min(failures, 16))
 
     def _await_space(self) -> None:
         """Wait for room on the disk; the first start fails rather than waits (`_once`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -272,6 +273,29 @@ def test_what_is_never_ready_is_killed_and_said_to_be(tmp_path):
     wait_for(lambda: said)
     part.stop()
     assert said[0].startswith("late was not ready within 1 s and was killed; restarting in 0.5 s")
+
+
+@pytest.mark.parametrize(
+    ("ready", "expected"),
+    [(True, [0.02, 0.04, 0.04, 0.04, 0.04]), (False, [0.02, 0.04, 0.08, 0.16, 0.16])],
+)
+def test_what_had_been_ready_is_started_again_sooner(ready, expected, tmp_path):
+    """What is killed again and again is no crash loop: work must go on within seconds."""
+    said: list[str] = []
+    service = Service(
+        "ends", [sys.executable, "-c", "import time; time.sleep(0.3)"], lambda: ready,
+        backoff_s=0.02, backoff_ready_s=0.04, backoff_max_s=0.16,
+    )  # fmt: skip
+    part = Supervised(service, tmp_path, said.append)
+    part.restarts = 1  # not its first start, which gives up after a few
+    part.start()
+
+    def delays():
+        return [float(found) for found in re.findall(r"restarting in ([\d.]+) s", "\n".join(said))]
+
+    wait_for(lambda: len(delays()) >= 5)
+    part.stop()
+    assert delays()[:5] == expected
 
 
 def test_what_cannot_be_started_again_is_tried_until_it_can(tmp_path):
