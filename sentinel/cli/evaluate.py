@@ -1,7 +1,8 @@
-"""Measure detection on labelled data: NAB, anomaly benchmarks, attack logs, Sigma rules."""
+"""Measure detection: NAB, anomaly benchmarks, attack logs, quiet days, Sigma rules."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -122,6 +123,44 @@ def _found(technique: Mapping[str, Any]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or (
         technique["reason"] or "-"
     )
+
+
+@app.command()
+def quiet(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Logs of ordinary days; none: an account is simulated, unattacked."),
+    ] = None,
+    source: Annotated[str, typer.Option(help="What wrote them.")] = "cloudtrail",
+    days: Annotated[float, typer.Option(min=1, help="Days to simulate.")] = 9,
+    a_day: Annotated[float, typer.Option(min=100, help="Events a day to simulate.")] = 5000,
+    seeds: Annotated[int, typer.Option(min=1, help="Simulations.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Count the alerts a day on ordinary events: all rules, models, correlations and risk.
+
+    The first 10,000 events are the learning time, in which alerts say that models are cold; it
+    is counted apart.
+    """
+    from sentinel.cli._evaluation.quiet import FIRST_SEED, Quiet
+
+    _exist(data or [])
+    account = Quiet(source)
+    runs = (
+        [account.files(data)]
+        if data
+        else [account.simulated(FIRST_SEED + seed, days, a_day) for seed in range(seeds)]
+    )
+    if json:
+        _common.print_json({"benchmark": "quiet", "source": source, "runs": runs})
+        return
+    names = ("events", "days", "events_a_day", "alerts_a_day_learning", "alerts_a_day")
+    rest = ("most_on_a_day", "alerts_in_5000_events")
+    rows = [tuple(found[name] for name in (*names, *rest)) for found in runs]
+    columns = ("events", "days", "events a day", "alerts a day, learning", "alerts a day after")
+    _common.print_table("Quiet days", (*columns, "most on a day", "in 5,000 events"), rows)
+    total = sum((Counter(found["by"]) for found in runs), Counter[str]())
+    _common.print_table("Alerts after the learning time", ("what", "alerts"), total.most_common())
 
 
 @app.command()

@@ -43,7 +43,13 @@ class Event(NamedTuple):
     label: Label
 
 
-def simulate(seed: int = 7, start: float = 1_767_600_000, minutes: float = 60) -> Iterator[Event]:
+def simulate(
+    seed: int = 7,
+    start: float = 1_767_600_000,
+    minutes: float = 60,
+    pace: float = 1.0,
+    attacks: bool = True,
+) -> Iterator[Event]:
     """Yield the events of `minutes`, in order of time.
 
     Parameters
@@ -54,12 +60,18 @@ def simulate(seed: int = 7, start: float = 1_767_600_000, minutes: float = 60) -
         Seconds since the epoch, UTC.
     minutes
         How long it lasts; the attacks are placed by share, so a short run has them too.
+    pace
+        How busy people and services are on AWS; 1 is about 54,000 events a day.
+    attacks
+        Whether there are any; without, every event is an ordinary one.
     """
-    streams = [_actor(seed, actor, start, minutes) for actor in (*PEOPLE, *SERVICES)]
-    logs = {host.name: auditd.Log(host.name) for host in HOSTS}
-    streams += [_host(seed, host, logs[host.name], start, minutes) for host in HOSTS]
-    key = stories.stolen_key(Random(f"{seed}/{start}/key"), start + 60 * minutes * KEY_STORY_AT)
-    streams.append(Event(t, "cloudtrail", ident, raw, label) for t, ident, raw, label in key)
+    actors = [actor._replace(rate=actor.rate * pace) for actor in (*PEOPLE, *SERVICES)]
+    streams = [_actor(seed, actor, start, minutes) for actor in actors]
+    streams += [_host(seed, host, start, minutes, attacks) for host in HOSTS]
+    if attacks:
+        begin = start + 60 * minutes * KEY_STORY_AT
+        key = stories.stolen_key(Random(f"{seed}/{start}/key"), begin)
+        streams.append(Event(t, "cloudtrail", ident, raw, label) for t, ident, raw, label in key)
     yield from heapq.merge(*streams, key=lambda event: event.time)
 
 
@@ -87,15 +99,15 @@ def _actor(seed: int, actor: Actor, start: float, minutes: float) -> Iterator[Ev
         yield Event(time, "cloudtrail", ident, raw, BENIGN)
 
 
-def _host(seed: int, host: Host, log: auditd.Log, start: float, minutes: float) -> Iterator[Event]:
+def _host(seed: int, host: Host, start: float, minutes: float, attacks: bool) -> Iterator[Event]:
     """Yield what happens on one host: sessions of people, timers, and on one the attack.
 
     All of it is planned first and written in order of time, because the kernel
     numbers a host's events so.
     """
-    random = Random(f"{seed}/{start}/{host.name}")
+    random, log = Random(f"{seed}/{start}/{host.name}"), auditd.Log(host.name)
     plan = [*_sessions(random, host, start, minutes), *_timers(random, host, start, minutes)]
-    if host is HOSTS[0]:
+    if attacks and host is HOSTS[0]:
         plan += stories.web_shell(
             Random(f"{seed}/{start}/web"), start + 60 * minutes * WEB_STORY_AT
         )

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from sentinel.cli._evaluation.quiet import measured
 from sentinel.cli.app import run
 from sentinel.sample.hour import simulate
+from streams.rehearsal.backtest import Outcome
 
 RULE = """
 title: A trail was stopped
@@ -161,6 +163,36 @@ def test_host_traces_are_attack_logs_too(tmp_path, capsys) -> None:
     by_name = {row["technique"].partition(".")[0]: row for row in found["techniques"]}
     assert by_name["attack"]["rules"]
     assert by_name["attack"]["management_events"] == by_name["attack"]["events"] > 0
+
+
+def test_quiet_days_are_counted(tmp_path, rules, capsys, monkeypatch) -> None:
+    """The figure that decides whether people go on reading: alerts a day where nothing is wrong."""
+    monkeypatch.setenv("COLUMNS", "200")
+    args = ("--days", "1", "--a-day", "600", "--seeds", "1")
+    (found,) = report(capsys, "quiet", *args)["runs"]
+    assert found["seed"] == 1001
+    assert 500 < found["events"] < 700
+    assert found["alerts_a_day"] is None, "all of it is learning time"
+    assert found["by"] == {"correlation: Code of a Function Replaced by a User": found["alerts"]}
+    assert found["alerts"] <= 4, "one for each of those who replace code again and again"
+    monkeypatch.setenv("SENTINEL_RULES", str(rules))
+    log = tmp_path / "day.json"
+    log.write_text(json.dumps([event(n, "Look") for n in range(60)] + [event(60, "StopIt")]))
+    assert run(["evaluate", "quiet", str(log)]) == 0
+    assert "rule: A trail was stopped" in capsys.readouterr().out
+    assert run(["evaluate", "quiet", "--source", "okta"]) == 1
+    assert "among cloudtrail, auditd to simulate, found 'okta'" in capsys.readouterr().err
+
+
+def test_alerts_while_learning_are_apart() -> None:
+    day = 86_400_000
+    alerts = {
+        str(at): {"first_seen": at * day // 2, "kind": "rule", "title": "A"} for at in range(8)
+    }
+    found = measured(Outcome(alerts, 20_000, 0, 0, 4 * day, 1.0))
+    assert (found["learning_days"], found["alerts_a_day_learning"]) == (2, 2)
+    assert (found["alerts_a_day"], found["most_on_a_day"], found["by"]) == (2, 2, {"rule: A": 4})
+    assert found["alerts_in_5000_events"] == 2
 
 
 def test_sigma_regression(tmp_path, rules, capsys) -> None:

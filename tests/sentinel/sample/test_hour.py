@@ -19,6 +19,17 @@ def test_same_seed_gives_the_same_bytes(events):
     assert list(simulate(seed=4, minutes=60)) != events
 
 
+def test_without_attacks_all_is_ordinary_and_pace_says_how_much(events):
+    """What alerts are counted on as false must be the same company, unattacked."""
+    quiet = list(simulate(seed=3, minutes=60, attacks=False))
+    assert [event.raw for event in quiet if event.source == "cloudtrail"] == [
+        event.raw for event in events if event.source == "cloudtrail" and not event.label.attack
+    ]
+    assert not any(event.label.attack for event in quiet)
+    slow = [e for e in simulate(3, minutes=60, pace=0.1, attacks=False) if e.source == "cloudtrail"]
+    assert 120 < len(slow) < 330
+
+
 def test_events_come_in_order_of_time_and_stay_inside_the_hour(events):
     times = [event.time for event in events]
     assert times == sorted(times)
