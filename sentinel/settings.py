@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     findings: bool = Field(True, description="Compare scans with one another: states of findings.")
 
     rules: str = Field("", description="More Sigma rule directories, separated by colons.")
-    model_threshold: float = Field(0.6, ge=0, le=1, description="Score at which a model alerts.")
+    model_threshold: float = Field(0.65, ge=0, le=1, description="Score at which a model alerts.")
     model_budget: float = Field(
         0, ge=0, description="Model alerts per entity and week instead; 0: the threshold decides."
     )

@@ -10,8 +10,8 @@ with halving weights, largest first, and multiplied by the event's own multiplie
 (`detectors.score`). The sum is judged against its own history in turn: its tail probability `p`
 is that of an event of this tenant at least as odd in all. The score is ``log10(1 / p) / 5``.
 
-**Budget.** Without one, an event is reported whose score reaches the threshold: 0.6 is about one
-event in a thousand whatever the data. With a budget of `b` alerts per entity and week it is one
+**Budget.** Without one, an event is reported whose score reaches the threshold: 0.65 is about one
+event in 1,800 whatever the data. With a budget of `b` alerts per entity and week it is one
 whose ``p <= b · entities / events``, both of the last week: the weights of events and of entities'
 last events fade with ``exp(-age / week)``, and a shorter past is taken to go on like that. A model
 cannot claim more than its history shows, so a new tenant is quiet until about

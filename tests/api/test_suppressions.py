@@ -96,7 +96,7 @@ async def test_the_threshold_of_a_model_follows_what_people_say(client, seed, te
     (learnt,) = await listed(client, tenant=tenant)
     assert learnt["learned"]
     assert learnt["scope"]["rules"] == ["model.new_value"]
-    assert learnt["threshold"] == pytest.approx(0.755)
+    assert learnt["threshold"] == pytest.approx(0.805)
     assert "5 of 5" in learnt["reason"]
     row = await seed.alert(**model | {"score": 0.7})
     change = {"disposition": "true_positive", "reason": "an attack"}
