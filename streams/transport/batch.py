@@ -33,7 +33,7 @@ class Limits:
     batch_records: int = 5000
     batch_bytes: int = 6 << 20
     queued_batches: int = 64
-    queued_bytes: int = 8 << 20
+    queued_bytes: int = 4 << 20
     assign_s: float = 60.0
     revoke_s: float = 5.0
 
