@@ -208,12 +208,12 @@ def describe(kind: type[ReaderSettings]) -> Iterator[Setting]:
             "" if field.is_required() else _default(field.get_default(call_default_factory=True))
         )
         text = getattr(field.annotation, "__name__", "") if not _args(field.annotation) else ""
-        shown = (
-            (text or str(field.annotation)).replace("typing.", "").replace("pydantic.types.", "")
-        )
+        shown = text or str(field.annotation)
+        for module in ("typing.", "pydantic.types.", "datetime.", "pathlib."):
+            shown = shown.replace(module, "")
         yield Setting(
             name,
-            shown.replace("datetime.", "").replace("SecretStr", "secret"),
+            shown.replace("SecretStr", "secret"),
             "(required)" if field.is_required() else default,
             field.description or "",
         )
@@ -226,4 +226,6 @@ def _args(annotation: Any) -> Any:
 def _default(value: Any) -> str:
     if value is None or (isinstance(value, SecretStr) and not value.get_secret_value()):
         return "(none)"
+    if isinstance(value, list | frozenset):
+        value = ", ".join(map(str, sorted(value) if isinstance(value, frozenset) else value))
     return str(value) or "(none)"

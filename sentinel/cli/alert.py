@@ -21,6 +21,8 @@ COLUMNS = ("time (UTC)", "what", "from", "outcome", "event_uid")
 FIELDS = ("severity", "score", "rule_id", "techniques", "entity", "source", "tenant", "status")
 #: Shown only where people have said something.
 WORK = ("assignee", "disposition", "disposition_reason", "merged_into")
+#: Of the longest of these names as they are shown.
+WIDTH = len("disposition")
 SCREEN = 20
 
 
@@ -82,7 +84,22 @@ def _timeline(client: httpx.Client, path: str, json: bool) -> None:
             _common.print_json(entry)
         return
     names = ("at", "actor", "action", "detail")
-    _common.print_table("Timeline", names, ([entry[name] for name in names] for entry in entries))
+    rows = ((*(entry[name] for name in names[:3]), _detail(entry["detail"])) for entry in entries)
+    _common.print_table("Timeline", names, rows)
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    """Return what happened in words: of a change, what was before and what is now.
+
+    >>> _detail({"status": {"from": "new", "to": "resolved"}, "text": "seen"})
+    'status: new → resolved; text: seen'
+    """
+    said = []
+    for name, value in detail.items():
+        if isinstance(value, Mapping) and value.keys() == {"from", "to"}:
+            value = f"{value['from'] or 'none'} → {value['to'] or 'none'}"
+        said.append(f"{name}: {_plain(value)}")
+    return "; ".join(said)
 
 
 def whole(client: httpx.Client, path: str) -> dict[str, Any]:
@@ -116,10 +133,11 @@ def _show(alert: dict[str, Any], incident: Mapping[str, Any] | None) -> None:
         value = alert[name]
         text = " ".join(value) if isinstance(value, list) else str(value)
         text = f"{value:.2f}" if isinstance(value, float) else text
-        console.print(f"  {name:<11} {escape(text)}", soft_wrap=True)
+        console.print(f"  {name:<{WIDTH}} {escape(text)}", soft_wrap=True)
     for name in WORK:
         if alert[name]:
-            console.print(f"  {name:<11} {escape(alert[name])}", soft_wrap=True)
+            shown = name.replace("disposition_reason", "reason")
+            console.print(f"  {shown:<{WIDTH}} {escape(alert[name])}", soft_wrap=True)
     evidence = alert["evidence"]
     rows = [(*_told.happened(item), item["event_uid"]) for item in evidence["items"]]
     _common.print_table("\nWhat happened", COLUMNS, rows)

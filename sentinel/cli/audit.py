@@ -88,4 +88,4 @@ def _rows(client: httpx.Client, tenant: str | None) -> Iterator[dict[str, Any]]:
 
 def _cells(line: dict[str, Any]) -> tuple[Any, ...]:
     names = ("at", "tenant", "actor", "address", "action", "target", "detail")
-    return tuple(line[name] for name in names)
+    return (listing.when(line["at"]), *(line[name] for name in names[1:]))

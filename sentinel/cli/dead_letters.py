@@ -40,7 +40,17 @@ def list_(
         _common.print_json(*(_as_json(letter) for letter in letters))
         return
     columns = ("id", "time", "source", "reason", "detail", "size")
-    rows = [[getattr(letter, name) for name in columns] for letter in letters]
+    rows = [
+        (
+            each.id,
+            f"{each.time:%Y-%m-%d %H:%M:%S}",
+            each.source,
+            each.reason,
+            each.detail,
+            each.size,
+        )
+        for each in letters
+    ]
     none = "nothing is left to mend; --status '' lists those that were replayed or discarded, too"
     _common.print_table(f"Dead letters: {len(letters)}", columns, rows, none)
 

@@ -51,7 +51,10 @@ def command(
         "payload": json,
     }
     shape = listing.Shape(
-        "Findings", COLUMNS, _cells, "send the report of a scanner: `sentinel push --source trivy`"
+        "Findings",
+        COLUMNS,
+        _cells,
+        "send the report of a scanner: `sentinel push FILE --source trivy`",
     )
     listing.show("/v1/findings", params, shape, limit, json)
 

@@ -197,6 +197,8 @@ async def test_alerts_are_searched_changed_and_their_past_is_shown(
     assert (result.rows[0]["status"], result.rows[0]["assignee"]) == ("triaged", "user:ada")
     result = await sentinel("alert", row.id, "--timeline", "--json")
     assert {each["action"] for each in result.rows} == {"event", "comment", "change", "merge"}
+    result = await sentinel("alert", row.id, "--timeline")
+    assert "status: new → triaged; assignee: none → user:ada" in result.out
     result = await sentinel("alert", row.id, "--disposition", "benign")
     assert "a disposition needs a `reason`" in result.err
 

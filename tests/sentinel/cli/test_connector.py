@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_every_way_in_of_every_source_is_described(capfdbinary: Any) -> None:
         for each in found:
             assert each["about"]
             assert all(setting["description"] for setting in each["settings"]), each["reader"]
+        assert not re.search(r"pathlib|frozenset\(|\[\]", told.out.decode())
 
 
 def test_describe_of_a_source_that_is_none(capfd: Any) -> None:
