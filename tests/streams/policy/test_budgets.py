@@ -70,6 +70,20 @@ async def test_telling_again_and_replays_count_nothing_twice(worker, tenant, now
     assert list(map(tuple, await worker.fetch(COUNTS, tenant))) == [(0, 2)]
 
 
+async def test_only_what_is_news_is_written(worker, tenant, now) -> None:
+    gate = Gate(PARTITIONS)
+    opened(gate, tenant, now - 3 * DAY_MS, "old")
+    opened(gate, tenant, now, "a")
+    written = "SELECT xmin::text, xmax::text, count FROM budget_counts WHERE tenant = $1"
+    await settle(worker, {0: gate})
+    (before,) = await worker.fetch(written, tenant)
+    await settle(worker, {0: gate})
+    assert await worker.fetch(written, tenant) == [before], "neither written nor locked again"
+    opened(gate, tenant, now, "b")
+    await settle(worker, {0: gate})
+    assert [row["count"] for row in await worker.fetch(written, tenant)] == [2]
+
+
 async def test_workers_settle_by_themselves(postgres, tenant, now) -> None:
     stages = [CorrelateStage(Settings(postgres=postgres), 1, PARTITIONS) for _ in range(2)]
     first, second = (stage.task("signals", place) for place, stage in enumerate(stages))
