@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -20,6 +20,8 @@ FORMATS = {
     "alerts": ("jsonl", "json", "csv", "xml", "stix", "pdf"),
     "events": ("jsonl", "json", "csv", "xml"),
 }
+#: What each item has once, by format; a report is made as a whole.
+_ITEM = {name: b"\n" for name in ("jsonl", "csv", "json", "xml")} | {"stix": b'{"type":"sighting"'}
 #: An export may think for a while before its first byte, in seconds.
 TIMEOUT_S = 600.0
 
@@ -89,11 +91,27 @@ def _copy(client: httpx.Client, path: str, params: dict[str, Any], file: BinaryI
         Progress(console=_common.progress_console, transient=True) as progress,
     ):
         total = int(_client.checked(answer).headers.get("X-Total-Count", 0))
-        lines = params["format"] in {"jsonl", "csv", "json", "xml"}
-        task = progress.add_task("exporting", total=total if lines else None)
+        mark = _ITEM.get(params["format"])
+        task = progress.add_task("exporting", total=total if mark else None)
         try:
-            for chunk in answer.iter_bytes():
+            for chunk, items in counted(answer.iter_bytes(), mark):
                 file.write(chunk)
-                progress.advance(task, chunk.count(b"\n") if lines else 0)
+                progress.advance(task, items)
         except httpx.RemoteProtocolError as error:
             raise StackError(f"expected the whole export, it broke off: {error}") from error
+
+
+def counted(chunks: Iterable[bytes], mark: bytes | None) -> Iterator[tuple[bytes, int]]:
+    """Yield each chunk and how often `mark` has come in it, wherever chunks are cut.
+
+    >>> list(counted([b"a--", b"b-", b"-"], b"--"))
+    [(b'a--', 1), (b'b-', 0), (b'-', 1)]
+    """
+    held = b""
+    for chunk in chunks:
+        if mark is None:
+            yield chunk, 0
+            continue
+        whole = held + chunk
+        yield chunk, whole.count(mark)
+        held = whole[max(0, len(whole) - len(mark) + 1) :]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 from xml.etree import ElementTree as Xml
 
@@ -15,8 +17,9 @@ import stix2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.exports import text
+from api.exports import stix, text
 from api.exports.report import Content, pdf
+from sentinel.cli.export import counted
 
 NASTY = '=HYPERLINK("https://example.com","x")'
 
@@ -75,6 +78,63 @@ async def test_stix_is_valid_and_the_same_alert_is_the_same_object(client, rows,
     assert len(set(ids)) == len(ids)
     again = stix2.parse((await export(client, "alerts", "stix", tenant=tenant)).text)
     assert [each.id for each in again.objects] == ids
+
+
+@pytest.fixture(scope="module")
+def plain_alert() -> dict[str, Any]:
+    return {
+        "id": "6f1c2a36-3f6e-5f0e-9d3b-0d8f5a0c9b11",
+        "time": "2026-01-31T12:00:00.000Z",
+        "updated_at": "2026-01-31T12:00:01.000Z",
+        "tenant": "default",
+        "severity": "high",
+        "status": "new",
+    }
+
+
+async def _bundle(*alerts: dict[str, Any]) -> bytes:
+    async def items() -> AsyncIterator[dict[str, Any]]:
+        for each in alerts:
+            yield each
+
+    return b"".join([part async for part in stix.bundle(items())])
+
+
+@given(
+    st.text(max_size=20),
+    st.text(min_size=1, max_size=20),
+    st.lists(st.text(min_size=1, max_size=10), max_size=3),
+    st.integers(0, 2**40),
+    st.floats(0, 1),
+)
+def test_whatever_an_alert_holds_stix2_takes_it_and_loses_nothing(
+    plain_alert: dict[str, Any],
+    entity: str,
+    rule: str,
+    techniques: list[str],
+    count: int,
+    score: float,
+) -> None:
+    some = {"entity": entity, "rule_id": rule, "techniques": techniques, "title": entity}
+    alert = plain_alert | some | {"count": count, "score": score}
+    before = "2026-01-01T00:00:00.000Z"  # an event ahead of our clock
+    other = alert | {"id": "1b4e28ba-2fa1-51d2-883f-0016d3cca427", "updated_at": before}
+    made = asyncio.run(_bundle(alert, other))
+    said = json.loads(made)
+    read = stix2.parse(made.decode(), allow_custom=False)
+    assert [each.id for each in read.objects] == [each["id"] for each in said["objects"]]
+    for each, given_ in zip(read.objects, said["objects"], strict=True):
+        kept = json.loads(each.serialize())
+        assert kept.keys() | {"confidence"} == given_.keys() | {"confidence"}
+        assert kept["type"] == given_["type"]
+    assert made.count(b'{"type":"sighting"') == 2
+
+
+@given(st.lists(st.sampled_from([b"ab", b"a", b"b", b"xaab", b""])))
+def test_progress_counts_items_wherever_the_network_cuts_them(chunks: list[bytes]) -> None:
+    found = list(counted(chunks, b"ab"))
+    assert [chunk for chunk, _ in found] == chunks
+    assert sum(items for _, items in found) == b"".join(chunks).count(b"ab")
 
 
 async def test_the_report_is_a_pdf_with_what_matters(client, rows, tenant) -> None:
