@@ -11,6 +11,7 @@ import typer
 
 from sentinel.cli import _common
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -131,7 +132,7 @@ def quiet(
         list[Path] | None,
         typer.Argument(help="Logs of ordinary days; none: an account is simulated, unattacked."),
     ] = None,
-    source: Annotated[str, typer.Option(help="What wrote them.")] = "cloudtrail",
+    source: options.Source = "cloudtrail",
     days: Annotated[float, typer.Option(min=1, help="Days to simulate.")] = 9,
     a_day: Annotated[float, typer.Option(min=100, help="Events a day to simulate.")] = 5000,
     seeds: Annotated[int, typer.Option(min=1, help="Simulations.")] = 3,
