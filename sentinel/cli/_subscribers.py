@@ -34,7 +34,10 @@ Tenants = Annotated[
     list[str] | None, typer.Option("--of-tenant", help="Patterns, for the operator's own.")
 ]
 Least = options.MinSeverity
-Owner = Annotated[str | None, typer.Option("--tenant", help="Whose; `*` sees all tenants.")]
+Owner = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Whose, '*': told of every tenant's; default: your key's."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--option", help='NAME=JSON, such as concurrency=4, digest={"every":"1h"}.'),

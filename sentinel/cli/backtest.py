@@ -60,7 +60,6 @@ From = Annotated[
     str, typer.Option("--from", "--since", help="Stored events from this time, or 14d back.")
 ]
 To = Annotated[str | None, typer.Option("--to", "--until", help="Stored events before this time.")]
-Tenant = Annotated[str, typer.Option(help="Tenant whose events are taken.")]
 
 
 def command(
@@ -70,7 +69,7 @@ def command(
     against: Against = None,
     start: From = "14d",
     end: To = None,
-    tenant: Tenant = _offline.TENANT,
+    tenant: options.Tenant = _offline.TENANT,
     json: JsonOption = False,
 ) -> None:
     """Run the whole pipeline over past events: decoding, rules, models, correlations, risk.

@@ -27,6 +27,7 @@ from sentinel import local, topics
 from sentinel.cli import _common
 from sentinel.cli._bci import info, live, loop, replay, screen, watching
 from sentinel.cli._common import JsonOption
+from sentinel.cli._lists import options
 from sentinel.errors import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
@@ -82,7 +83,7 @@ def replay_command(
     block_ms: Annotated[float, typer.Option(min=0.5, max=100, help="Length of a block.")] = 10.0,
     var: VarOption = "",
     fs: RateOption = 0.0,
-    tenant: Annotated[str, typer.Option(help="Tenant that the recording belongs to.")] = "default",
+    tenant: options.Tenant = "default",
     json: JsonOption = False,
 ) -> None:
     """Stream RECORDING into raw.neural at its own pace, for the neural stage.
@@ -134,7 +135,7 @@ def live_command(
     uv: Annotated[float, typer.Option(min=1e-6, help="µV a step, for streams of float.")] = 0.25,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to look for the stream.")] = 10.0,
     session: Annotated[str, typer.Option(help="Name of the session; default: stream, time.")] = "",
-    tenant: Annotated[str, typer.Option(help="Tenant that the recording belongs to.")] = "default",
+    tenant: options.Tenant = "default",
     json: JsonOption = False,
 ) -> None:
     """Stream NAME, live, into raw.neural; what is older than 2 s is dropped, as a gap."""
@@ -167,7 +168,7 @@ def live_command(
 def loop_command(
     rules: Annotated[Path, typer.Argument(exists=True, help="JSON: rules, and calls before.")],
     seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: never.")] = 0.0,
-    tenant: Annotated[str, typer.Option(help="Whose events, and whose stimulator.")] = "default",
+    tenant: options.Tenant = "default",
     json: JsonOption = False,
 ) -> None:
     """Answer spikes and neural events with stimuli, as RULES say, until Ctrl-C.

@@ -35,7 +35,7 @@ def add(
         list[str] | None,
         typer.Option(help="What it may do; repeat it. Default: events:write, send events in."),
     ] = None,
-    tenant: Annotated[str, typer.Option(help="Whose; '*' is all tenants.")] = "default",
+    tenant: options.Owner = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it ends.")] = None,
     json: JsonOption = False,
 ) -> None:

@@ -16,7 +16,6 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 Paths = Annotated[
     list[str] | None, typer.Argument(help="Files or folders; default: what PostgreSQL stores.")
 ]
-TenantOption = Annotated[str, typer.Option(help="Whose events.")]
 KindOption = Annotated[str, typer.Option(help="isolation_forest, one_class_svm or autoencoder.")]
 FromOption = Annotated[
     str,
@@ -44,7 +43,7 @@ def train(
         float, typer.Option(help="Share of the events taken to be odd, up to 0.5.")
     ] = 0.1,
     since: FromOption = "14d",
-    tenant: TenantOption = "default",
+    tenant: options.Tenant = "default",
     seed: Annotated[int, typer.Option(help="Of what is random about it.")] = 42,
     json: JsonOption = False,
 ) -> None:
@@ -76,7 +75,7 @@ def train(
 
 @app.command(name="list")
 def show(
-    source: options.Source, tenant: TenantOption = "default", json: JsonOption = False
+    source: options.Source, tenant: options.Tenant = "default", json: JsonOption = False
 ) -> None:
     """List the versions: what they learnt from, how they did, which are live."""
     rows = _models(tenant, source).versions()
@@ -106,7 +105,7 @@ def promote(
     source: options.Source,
     reason: Reason,
     kind: KindOption = "isolation_forest",
-    tenant: TenantOption = "default",
+    tenant: options.Tenant = "default",
 ) -> None:
     """Make a version the live one: workers score what arrives with it, a few seconds on.
 
@@ -124,7 +123,7 @@ def rollback(
     source: options.Source,
     reason: Reason,
     kind: KindOption = "isolation_forest",
-    tenant: TenantOption = "default",
+    tenant: options.Tenant = "default",
 ) -> None:
     """Make the version live that was before; the audit log has who did so and why."""
     version = _models(tenant, source).rollback(kind, reason)
@@ -138,7 +137,7 @@ def compare(
     paths: Paths = None,
     kind: KindOption = "isolation_forest",
     since: FromOption = "14d",
-    tenant: TenantOption = "default",
+    tenant: options.Tenant = "default",
     json: JsonOption = False,
 ) -> None:
     """Compare a version with the live one on events later than any that either learnt from."""
@@ -149,8 +148,16 @@ def compare(
 
     models = _models(tenant, source)
     live, challenger = models.live(kind), models.load(kind, version)
-    if live is None or challenger is None:
-        raise SettingsError(f"expected a live {kind} of {source} and a version {version}")
+    if live is None:
+        raise SettingsError(
+            f"expected a live {kind} of {source}, found none; `sentinel models promote` makes a "
+            "version live"
+        )
+    if challenger is None:
+        raise SettingsError(
+            f"expected a version of {kind} of {source}, found none of the number {version}; "
+            "`sentinel models list` shows them"
+        )
     rows = models.versions(kind)
     last = max(row["to"] for row in rows if row["live"] or row["version"] == version)
     points = points_of(b for _, b in _stored.batches(source, tenant, paths or (), since))
@@ -173,7 +180,7 @@ def score(
     paths: Paths = None,
     kind: KindOption = "isolation_forest",
     since: FromOption = "1d",
-    tenant: TenantOption = "default",
+    tenant: options.Tenant = "default",
     limit: Annotated[int, typer.Option(min=1, help="Most events shown.")] = 20,
     json: JsonOption = False,
 ) -> None:
@@ -212,7 +219,7 @@ def seed(
     paths: Paths = None,
     since: FromOption = "14d",
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of the topic events.")] = 1,
-    tenant: TenantOption = "default",
+    tenant: options.Tenant = "default",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the seeds; default: seeds in SENTINEL_HOME.")
     ] = None,

@@ -1,4 +1,4 @@
-"""Send logs to a source's topic: files, directories or ``-`` for standard input."""
+"""Send logs to a source's topic: files, directories, or - for standard input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Cut = Callable[[IO[bytes], int | None], Iterator[bytes]]
 def command(
     paths: Annotated[list[str], typer.Argument(help="Files, directories, or - for stdin.")],
     source: options.Source,
-    tenant: Annotated[str, typer.Option(help="Tenant that the events belong to.")] = "default",
+    tenant: options.Tenant = "default",
     scope: Annotated[
         str,
         typer.Option(
@@ -130,7 +130,7 @@ def _send(
         bar.update(task, completed=count, description="waiting for the broker")
     if reader.unreadable:
         listed = "; ".join(f"{path}: {reason}" for path, reason in reader.unreadable)
-        raise SettingsError(f"{count} records pushed, but expected readable files, found {listed}")
+        raise SettingsError(f"expected readable files, found {listed}; records pushed: {count}")
     return count
 
 

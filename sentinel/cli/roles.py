@@ -13,7 +13,6 @@ from sentinel.cli._lists import options
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 PATH = "/v1/roles"
 Name = Annotated[str, typer.Argument(help="Name of the role, such as night-shift.")]
-Tenant = Annotated[str, typer.Option(help="Whose; '*' is the platform's own.")]
 
 
 @app.command("list")
@@ -48,13 +47,12 @@ def change(
         list[str],
         typer.Option(help="What it may do; repeat it. See `sentinel roles permissions`."),
     ],
-    tenant: Tenant = "default",
+    tenant: options.Owner = None,
     json: JsonOption = False,
 ) -> None:
     """Make a role, or change what it may do: for all users who have it, within seconds."""
     with _client.connect() as client:
-        body, asked = {"permissions": permission}, {"tenant": tenant}
-        answer = client.put(f"{PATH}/{name}", params=asked, json=body)
+        answer = client.put(f"{PATH}/{name}", params=_of(tenant), json={"permissions": permission})
         role = _client.checked(answer).json()
     if json:
         _common.print_json(role)
@@ -63,11 +61,15 @@ def change(
 
 
 @app.command()
-def remove(name: Name, tenant: Tenant = "default") -> None:
+def remove(name: Name, tenant: options.Owner = None) -> None:
     """Remove a role that no user has any more."""
     with _client.connect() as client:
-        _client.checked(client.delete(f"{PATH}/{name}", params={"tenant": tenant}))
-    _common.note(f"removed {name} of {tenant}")
+        _client.checked(client.delete(f"{PATH}/{name}", params=_of(tenant)))
+    _common.note(f"removed {name}")
+
+
+def _of(tenant: str | None) -> dict[str, str]:
+    return {"tenant": tenant} if tenant else {}
 
 
 def _cells(role: dict[str, Any]) -> tuple[Any, ...]:

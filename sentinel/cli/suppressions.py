@@ -31,10 +31,6 @@ Technique = Annotated[Many, typer.Option("--technique", help="ATT&CK id, and bel
 Kind = Annotated[
     Many, typer.Option("--kind", help="rule, model, correlation, risk or finding; repeat it.")
 ]
-Tenant = Annotated[
-    str | None,
-    typer.Option(help="Whose alerts, '*': everyone's; default: your key's, or 'default'."),
-]
 Owner = Annotated[str, typer.Option(help="Who answers for it; default: you.")]
 Reason = Annotated[str, typer.Option(help="Why it is right, for whoever finds it.")]
 
@@ -65,7 +61,7 @@ def add(
     technique: Technique = None,
     kind: Kind = None,
     owner: Owner = "",
-    tenant: Tenant = None,
+    tenant: options.Owner = None,
     json: JsonOption = False,
 ) -> None:
     """Suppress alerts that fit, from those that arrive in some seconds to the end.
@@ -91,7 +87,7 @@ def window(
     technique: Technique = None,
     kind: Kind = None,
     owner: Owner = "",
-    tenant: Tenant = None,
+    tenant: options.Owner = None,
     json: JsonOption = False,
 ) -> None:
     """Open a maintenance window: what happens within it (event time) is suppressed."""
@@ -114,7 +110,7 @@ def budget(
     kind: Kind = None,
     expires: Annotated[str, typer.Option(help="Time, or a span from now; default: never.")] = "",
     owner: Owner = "",
-    tenant: Tenant = None,
+    tenant: options.Owner = None,
     json: JsonOption = False,
 ) -> None:
     """Let so many new alerts through; the rest is suppressed, and one alert says so."""
@@ -197,7 +193,8 @@ def propose(
         return
     columns = ("tenant", "action", "rule_id", "entity", "source", "wrong", "title")
     rows = [[item[name] for name in columns] for item in items]
-    _common.print_table(f"Proposals: {len(items)}", columns, rows)
+    none = "no rule was judged wrong three times and never right; `sentinel alert` takes judgements"
+    _common.print_table(f"Proposals: {len(items)}", columns, rows, none)
     if items and not accept:
         _common.note("--accept does all of it; or see `suppressions add` and `rules tune`")
 

@@ -12,12 +12,15 @@ import typer
 from sentinel.cli import _client, _common
 from sentinel.cli._common import JsonOption
 from sentinel.cli._lists import options
-from sentinel.errors import SentinelError
+from sentinel.errors import SentinelError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 COLUMNS = ("tenant", "name", "role", "state", "second factor", "last sign-in")
 Name = Annotated[str, typer.Argument(help="Name of the user.")]
 Tenant = Annotated[str, typer.Option(help="Tenant of the user; '*' is all of them.")]
+OfWhom = Annotated[
+    str | None, typer.Option("--tenant", help="Of which tenant, where several have that name.")
+]
 Role = Annotated[str, typer.Option(help="viewer, analyst, admin, or one of the tenant's own.")]
 Stdin = Annotated[
     bool, typer.Option("--stdin", help="Read secrets from stdin, a line each, without asking.")
@@ -40,7 +43,7 @@ def list_users(
 
 @app.command()
 def add(
-    name: Name, role: Role = "viewer", tenant: Tenant = "default", json: JsonOption = False
+    name: Name, role: Role = "viewer", tenant: options.Owner = None, json: JsonOption = False
 ) -> None:
     """Add a user; prints a one-time secret to choose a password with, good for three days."""
     with _client.connect() as client:
@@ -50,25 +53,25 @@ def add(
 
 
 @app.command()
-def role(name: Name, role: Role, tenant: Tenant = "default") -> None:
+def role(name: Name, role: Role, tenant: OfWhom = None) -> None:
     """Give a user another role."""
     _change(name, tenant, {"role": role})
 
 
 @app.command()
-def disable(name: Name, tenant: Tenant = "default") -> None:
+def disable(name: Name, tenant: OfWhom = None) -> None:
     """Switch a user off; ends all sessions."""
     _change(name, tenant, {"disabled": True})
 
 
 @app.command()
-def enable(name: Name, tenant: Tenant = "default") -> None:
+def enable(name: Name, tenant: OfWhom = None) -> None:
     """Switch a user on again."""
     _change(name, tenant, {"disabled": False})
 
 
 @app.command()
-def reset(name: Name, tenant: Tenant = "default", json: JsonOption = False) -> None:
+def reset(name: Name, tenant: OfWhom = None, json: JsonOption = False) -> None:
     """Take password and second factor off a user; prints a new one-time secret."""
     with _client.connect() as client:
         path = f"/v1/users/{_find(client, name, tenant)['id']}/reset"
@@ -77,21 +80,21 @@ def reset(name: Name, tenant: Tenant = "default", json: JsonOption = False) -> N
 
 
 @app.command()
-def unlock(name: Name, tenant: Tenant = "default") -> None:
+def unlock(name: Name, tenant: OfWhom = None) -> None:
     """Let a user sign in again who is locked after wrong guesses."""
     with _client.connect() as client:
-        path = f"/v1/users/{_find(client, name, tenant)['id']}/unlock"
-        _client.checked(client.post(path))
-    _common.note(f"{name} may try again")
+        user = _find(client, name, tenant)
+        _client.checked(client.post(f"/v1/users/{user['id']}/unlock"))
+    _common.note(f"{user['name']} of {user['tenant']} may try again")
 
 
 @app.command()
-def remove(name: Name, tenant: Tenant = "default") -> None:
+def remove(name: Name, tenant: OfWhom = None) -> None:
     """Remove a user. What it did stays in the audit log."""
     with _client.connect() as client:
         user = _find(client, name, tenant)
         _client.checked(client.delete(f"/v1/users/{user['id']}"))
-    _common.note(f"removed {name}")
+    _common.note(f"removed {user['name']} of {user['tenant']}")
 
 
 @app.command()
@@ -102,8 +105,7 @@ def password(name: Name, tenant: Tenant = "default", stdin: Stdin = False) -> No
     factor where it is on, a line each.
     """
     if stdin:
-        lines = [*sys.stdin.read().splitlines(), "", ""]
-        before, new, code = lines[:3]
+        before, new, code = _typed(2)
     else:
         before = typer.prompt("One-time secret, or password so far", hide_input=True)
         new = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
@@ -118,8 +120,7 @@ def password(name: Name, tenant: Tenant = "default", stdin: Stdin = False) -> No
 def login(name: Name, tenant: Tenant = "default", stdin: Stdin = False) -> None:
     """Sign in; prints the tokens as JSON. With --stdin: password and code, a line each."""
     if stdin:
-        lines = [*sys.stdin.read().splitlines(), "", ""]
-        known, code = lines[:2]
+        known, code, _ = _typed(1)
     else:
         known = typer.prompt("Password", hide_input=True, err=True)
         code = typer.prompt("Code of the second factor (empty if off)", default="", err=True)
@@ -129,14 +130,31 @@ def login(name: Name, tenant: Tenant = "default", stdin: Stdin = False) -> None:
     _common.print_json(orjson.loads(tokens.content))
 
 
-def _find(client: httpx.Client, name: str, tenant: str) -> dict[str, Any]:
+def _typed(least: int) -> list[str]:
+    """Return three lines of stdin, of which `least` are needed and others may be empty."""
+    lines = sys.stdin.read().splitlines()
+    if len(lines) < least:
+        raise SettingsError(
+            f"--stdin: expected {least} lines or more, found {len(lines)}; --help says which"
+        )
+    return [*lines, "", ""][:3]
+
+
+def _find(client: httpx.Client, name: str, tenant: str | None) -> dict[str, Any]:
     asked = {"name": name.lower(), "tenant": tenant}
-    for user in _client.pages(client, "/v1/users", asked, 1):
-        return user
-    raise SentinelError(f"there is no user {name} of {tenant}; `sentinel users list` has them all")
+    found = list(_client.pages(client, "/v1/users", asked, None))
+    if len(found) == 1:
+        return found[0]
+    whose = f" of {tenant}" if tenant else ""
+    if not found:
+        raise SentinelError(f"there is no user {name}{whose}; `sentinel users list` has them all")
+    tenants = ", ".join(each["tenant"] for each in found)
+    raise SentinelError(
+        f"expected one user {name}, found one of each of {tenants}; say which with --tenant"
+    )
 
 
-def _change(name: str, tenant: str, body: dict[str, Any]) -> None:
+def _change(name: str, tenant: str | None, body: dict[str, Any]) -> None:
     with _client.connect() as client:
         path = f"/v1/users/{_find(client, name, tenant)['id']}"
         user = _client.checked(client.patch(path, json=body)).json()

@@ -72,6 +72,12 @@ Query = Annotated[str | None, typer.Option(
 OnlyTenant = Annotated[str | None, typer.Option(
     "--tenant", help="Only of this tenant; default: all that your key may see.",
 )]  # fmt: skip
+#: Whose data is read or sent, where no API stands between that knows whose key it is.
+Tenant = Annotated[str, typer.Option("--tenant", help="Tenant whose data it is.")]
+#: Whose something is that is made or changed through the API.
+Owner = Annotated[str | None, typer.Option(
+    "--tenant", help="Whose, '*': every tenant's; default: your key's, or 'default'.",
+)]  # fmt: skip
 ONLY_SOURCE = typer.Option(
     "--source", help="Only of this source, such as cloudtrail.", autocompletion=sources
 )

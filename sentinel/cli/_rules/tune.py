@@ -19,10 +19,7 @@ def tune(
         list[str], typer.Argument(help="Ids of rules, correlations or models; * and ? are any.")
     ],
     reason: Annotated[str, typer.Option(help="Why it is right, for whoever finds it.")],
-    tenant: Annotated[
-        str | None,
-        typer.Option(help="Whose, '*': every tenant's; default: your key's, or 'default'."),
-    ] = None,
+    tenant: options.Owner = None,
     off: Annotated[bool | None, typer.Option("--off/--on", help="Switch it off, or on.")] = None,
     staged: Annotated[
         bool | None, typer.Option("--staged/--live", help="Put it on trial, or end that.")

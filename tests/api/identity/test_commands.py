@@ -80,12 +80,45 @@ async def test_a_user_from_invitation_to_removal(sentinel: Sentinel, url: str, t
     assert "ada" in (await sentinel("users", "list", *of)).out
     reset = await sentinel("users", "reset", "ada", *of, "--json")
     assert reset.rows[0]["password"] == "one-time"
+    short = await sentinel("users", "password", "ada", *of, "--stdin", stdin="")
+    assert (short.status, "expected 2 lines or more, found 0" in short.err) == (1, True)
     assert (await sentinel("users", "remove", "ada", *of)).status == 0
     gone = await sentinel("users", "remove", "ada", *of)
     assert gone.status == 1
     assert "there is no user ada" in gone.err
     twice = [await sentinel("users", "add", "bob", *of) for _ in range(2)]
     assert "already" in twice[1].err
+
+
+async def test_a_user_is_found_by_name_alone_unless_several_have_it(
+    sentinel: Sentinel, tenant
+) -> None:
+    name, other = f"u-{tenant}", f"{tenant}-b"
+    assert (await sentinel("users", "add", name, "--tenant", tenant)).status == 0
+    off = await sentinel("users", "disable", name)
+    assert (off.status, f"{name} of {tenant}: viewer, disabled" in off.err) == (0, True)
+    assert (await sentinel("users", "add", name, "--tenant", other)).status == 0
+    several = await sentinel("users", "remove", name)
+    assert (several.status, "say which with --tenant" in several.err) == (1, True)
+    for whose in (tenant, other):
+        gone = await sentinel("users", "remove", name, "--tenant", whose)
+        assert (gone.status, gone.err) == (0, f"removed {name} of {whose}\n")
+
+
+async def test_what_is_made_belongs_to_the_tenant_of_the_key(
+    sentinel: Sentinel, tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = ("keys:manage", "users:manage", "alerts:read", "events:write")
+    asked = [word for right in rights for word in ("--permission", right)]
+    key = (await sentinel("keys", "add", "ops", *asked, "--tenant", tenant)).out.strip()
+    monkeypatch.setenv("SENTINEL_API_TOKEN", key)
+    assert f" of {tenant} may " in (await sentinel("keys", "add", "vector")).err
+    role = await sentinel("roles", "set", "night", "--permission", "alerts:read")
+    assert role.err == f"night of {tenant} may alerts:read\n"
+    added = await sentinel("users", "add", "ada", "--role", "night")
+    assert f"ada of {tenant}, night" in added.err
+    assert (await sentinel("users", "remove", "ada")).status == 0
+    assert (await sentinel("roles", "remove", "night")).err == "removed night\n"
 
 
 async def test_a_tenant_has_roles_of_its_own(sentinel: Sentinel, tenant) -> None:

@@ -88,6 +88,11 @@ def test_lists_filter_and_are_cut_alike() -> None:
         assert len(found) == 1, found
 
 
+def test_whose_it_is_has_one_text_for_what_is_listed_made_or_read() -> None:
+    own = {"users", "rules check", "notify add", "webhooks create", "dashboards login"}
+    assert len(texts("--tenant", own)) == 3, dict(texts("--tenant", own))
+
+
 def test_what_has_names_is_completed() -> None:
     for flag in ("--source", "--min-severity"):
         patterns = {name for name in uses(flag) if name.split()[0] in {"notify", "webhooks"}}
