@@ -51,7 +51,7 @@ bench-api: setup dev ## Measure the API with 150 users on 5 million events (ARGS
 	$(BIN)/sentinel bench api --events 5000000 $(ARGS)
 
 bench-bci: setup dev ## The neural engine: speed, a minute through Kafka, latency, closed loop, quality
-	$(BIN)/sentinel bench bci neural_live closed_loop bci_quality $(ARGS)
+	$(BIN)/sentinel bench bci bci_wide neural_live closed_loop bci_quality bci_artefacts $(ARGS)
 
 chaos: setup dev ## Faults at random points under load, N=20 of them (SEED= repeats a run)
 	$(BIN)/python -m bench.chaos -n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)

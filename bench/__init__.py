@@ -14,5 +14,5 @@ time of ``orjson.loads`` on the same events, taken in the same process between t
 NAMES = (
     "passthrough", "stages", "models", "normalise", "pipeline", "quix", "faust", "rules",
     "correlation", "enrich", "findings", "s3", "memory", "latency", "start", "api", "bci",
-    "closed_loop", "bci_quality", "neural_live",
+    "bci_wide", "bci_artefacts", "closed_loop", "bci_quality", "neural_live",
 )  # fmt: skip
