@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.online.features import COUNT, Features, contributions
+from detectors.online.features import COUNT, Features, contributions, explained
 from detectors.online.hashing import kernel
 from detectors.online.places import Locate, nowhere
 from detectors.score import DECADES
@@ -47,8 +47,6 @@ COLD_WINDOWS = 2
 BINS = 512
 BINS_PER_OCTAVE = 24
 HISTORY = 131_072
-#: Scores needed to tell 1 in 10,000 (score 0.8) apart; until then alerts say `cold_start`.
-COLD_HISTORY = 10_000
 #: Only events at least this anomalous (1 in 30) get their contributions worked out: no
 #: multiplier can lift others above a threshold of 0.45.
 EXPLAIN_FROM = 0.3
@@ -314,18 +312,12 @@ class HalfSpaceTrees(Model):
     def explain(self, batch: EventBatch, row: int, score: float) -> dict[str, Any]:
         """Say which features set the event apart, by their share in thinning the mass."""
         at = int(np.searchsorted(self._rows, row))
-        history = int(self._scored.kept[at])
-        return {
-            "contributions": contributions(batch, row, self._points[at], self._scored.weights[at]),
-            "baseline": {
-                "compared_with": f"the tenant's last {WINDOW} to {2 * WINDOW} events here",
-                "scores": history,
-                "since": self._since,
-                "rarity": f"about 1 in {round(10 ** (score * DECADES)):,} events or rarer",
-            },
-            "cold_start": history < COLD_HISTORY,
-            "quiet": "More events like it: after some repeats it is no longer rare.",
-        }
+        parts = contributions(batch, row, self._points[at], self._scored.weights[at])
+        return explained(
+            parts, score, int(self._scored.kept[at]), self._since,
+            f"the tenant's last {WINDOW} to {2 * WINDOW} events here",
+            "More events like it: after some repeats it is no longer rare.",
+        )  # fmt: skip
 
     def snapshot(self) -> bytes:
         """Return the whole state; the trees themselves follow from the seed."""

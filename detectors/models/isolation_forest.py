@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.online.features import COUNT, Features, contributions
+from detectors.online.features import COUNT, Features, contributions, explained
 from detectors.online.isolation import RESERVOIR, SAMPLE, IsolationTrees
 from detectors.online.places import Locate, nowhere
 from detectors.score import DECADES
@@ -23,8 +23,6 @@ from schemas.snapshot import pack, unpack
 
 #: Scores needed before the first that counts: what is rare among fewer is not.
 COLD = 250
-#: Scores needed to tell 1 in 10,000 (score 0.8) apart; until then alerts say `cold_start`.
-COLD_HISTORY = 10_000
 
 
 class IsolationForest(Model):
@@ -70,18 +68,12 @@ class IsolationForest(Model):
     def explain(self, batch: EventBatch, row: int, score: float) -> dict[str, Any]:
         """Say which features set the event apart, by how much their cuts thinned the sample."""
         at = int(np.searchsorted(self._rows, row))
-        history = int(self._scored.kept[at])
-        return {
-            "contributions": contributions(batch, row, self._points[at], self._scored.weights[at]),
-            "baseline": {
-                "compared_with": f"samples of {SAMPLE} out of {RESERVOIR:,} of the tenant's events",
-                "scores": history,
-                "since": self._since,
-                "rarity": f"about 1 in {round(10 ** (score * DECADES)):,} events or rarer",
-            },
-            "cold_start": history < COLD_HISTORY,
-            "quiet": "More events like it: once they are in the sample, cuts no longer part them.",
-        }
+        parts = contributions(batch, row, self._points[at], self._scored.weights[at])
+        return explained(
+            parts, score, int(self._scored.kept[at]), self._since,
+            f"samples of {SAMPLE} out of {RESERVOIR:,} of the tenant's events",
+            "More events like it: once they are in the sample, cuts no longer part them.",
+        )  # fmt: skip
 
     def reopen(self) -> None:
         """Sample the stream anew: it has changed."""

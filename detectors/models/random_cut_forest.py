@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Model
 from detectors.online.cut_forest import CutTrees
-from detectors.online.features import COUNT, Features, contributions
+from detectors.online.features import COUNT, Features, contributions, explained
 from detectors.online.places import Locate, nowhere
 from detectors.online.tail import Tail
 from detectors.score import DECADES
@@ -69,18 +69,12 @@ class RandomCutForest(Model):
     def explain(self, batch: EventBatch, row: int, score: float) -> dict[str, Any]:
         """Say in which features the event lies apart from where the latest ones lie."""
         at = int(np.searchsorted(self._rows, row))
-        history = int(self._kept[at])
-        return {
-            "contributions": contributions(batch, row, self._points[at], self._apart[at]),
-            "baseline": {
-                "compared_with": f"the tenant's latest {self._trees.size} events here",
-                "scores": history,
-                "since": self._since,
-                "rarity": f"about 1 in {round(10 ** (score * DECADES)):,} events or rarer",
-            },
-            "cold_start": history < COLD_HISTORY,
-            "quiet": "A few events like it among the latest.",
-        }
+        parts = contributions(batch, row, self._points[at], self._apart[at])
+        return explained(
+            parts, score, int(self._kept[at]), self._since,
+            f"the tenant's latest {self._trees.size} events here",
+            "A few events like it among the latest.",
+        )  # fmt: skip
 
     def snapshot(self) -> bytes:
         """Return the whole state."""

@@ -54,7 +54,7 @@ from detectors.online.hashing import (
     load_arrays,
 )
 from detectors.online.places import Locate, countries, nowhere
-from detectors.score import FAILURE
+from detectors.score import DECADES, FAILURE
 from schemas.batch import EventBatch
 
 HASHED = ("operation", "service", "src_ip", "user_agent", "region")
@@ -76,6 +76,8 @@ NAMES = (
     *HASHED,
 )
 COUNT = len(NAMES)
+#: Scores needed to tell 1 in 10,000 (score 0.8) apart; until then alerts say `cold_start`.
+COLD_HISTORY = 10_000
 _FIRST_HASH = COUNT - len(HASHED)
 #: Counters of one row of a sketch, columns it counts, and events after which all are halved.
 _WIDTH, _COLUMNS, _HISTORY = 2048, len(HASHED) + 1, 131_072
@@ -303,6 +305,33 @@ def contributions(
         for place in np.argsort(-positive, kind="stable").tolist()
         if positive[place] > 0
     ]
+
+
+def explained(
+    parts: list[dict[str, Any]], score: float, scores: int, since: int, against: str, quiet: str
+) -> dict[str, Any]:
+    """Return the explanation of a model that ranks points, see `detectors.base.Model.explain`.
+
+    Parameters
+    ----------
+    parts
+        `contributions`.
+    scores, since
+        How many it has given so far, and from when on (ms since the epoch).
+    against, quiet
+        What the event was compared with, and what would have kept it quiet.
+    """
+    return {
+        "contributions": parts,
+        "baseline": {
+            "compared_with": against,
+            "scores": scores,
+            "since": since,
+            "rarity": f"about 1 in {round(10 ** (score * DECADES)):,} events or rarer",
+        },
+        "cold_start": scores < COLD_HISTORY,
+        "quiet": quiet,
+    }
 
 
 def _readable(batch: EventBatch, row: int, point: NDArray[np.float32], place: int) -> str | float:
