@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,9 @@ class Services:
 
 
 READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-READING_BY_ID = f"{READING}; SET LOCAL plan_cache_mode = force_generic_plan"
+#: One statement sees one state anyhow, and the next, of another request, what came meanwhile.
+READING_ONCE = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+BY_ID = "SET LOCAL plan_cache_mode = force_generic_plan; "
 #: Sessions are read-only by default.
 WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
@@ -126,18 +128,17 @@ class Database:
         self.only = None if tenant == postgres.ALL_TENANTS else tenant
 
     @asynccontextmanager
-    async def reading(self, *, by_id: bool = False) -> AsyncIterator[Any]:
+    async def reading(self) -> AsyncIterator[Any]:
         """Yield a connection in a transaction that sees one state of this tenant's rows.
 
-        Queries are planned anew each time, since it depends on the filters which index is
-        right; `by_id` says that there is no question, which saves the planning.
+        For one statement alone there is `fetch`, which costs less.
 
         Raises
         ------
         Problem
             503: PostgreSQL cannot be reached, or the query takes too long.
         """
-        async with self._transaction(READING_BY_ID if by_id else READING) as connection:
+        async with self._transaction(READING) as connection:
             yield connection
 
     @asynccontextmanager
@@ -159,7 +160,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncIterator[Any]:
-        try:
+        with _reaching():
             async with self._services.connections.one() as connection:
                 # Begun and named in one message: a round trip is what a small query costs most.
                 await connection.execute(f"{begin}; {_in_name_of(self.tenant)}")
@@ -169,32 +170,51 @@ class Database:
                     await connection.execute("ROLLBACK")
                     raise
                 await connection.execute("COMMIT")
-        except TimeoutError as error:
-            raise unavailable(
-                f"an answer of PostgreSQL within {QUERY_S:.0f} s (narrow the time or filters)",
-                error,
-            ) from error
-        except StackError as error:
-            raise unavailable("PostgreSQL", error) from error
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,  # a connection that is lost while it is being used
-            OSError,
-        ) as error:
-            if postgres.is_passing(error):
-                raise unavailable("PostgreSQL", error) from error
-            raise
 
     @staticmethod
     def sql(query: str, **fill: str) -> str:
         """Return a query of ``queries.sql``, its ``{…}`` filled with other parts or `fill`."""
         return SQL[query].format_map(SQL | fill)
 
-    async def fetch(self, query: str, *args: Any, fill: dict[str, str] | None = None) -> list[Any]:
-        """Return the rows of one query; `fill` must come from the code, never from a request."""
-        async with self.reading() as connection:
-            return list(await connection.fetch(self.sql(query, **fill or {}), *args))
+    async def fetch(
+        self, query: str, *args: Any, fill: dict[str, str] | None = None, by_id: bool = False
+    ) -> list[Any]:
+        """Return the rows of one query; `fill` must come from the code, never from a request.
+
+        Queries are planned anew each time, since it depends on the filters which index is
+        right; `by_id` says that there is no question, which saves the planning.
+
+        Raises
+        ------
+        Problem
+            503: PostgreSQL cannot be reached, or the query takes too long.
+        """
+        begin = f"{READING_ONCE}; {BY_ID if by_id else ''}{_in_name_of(self.tenant)}"
+        sql = self.sql(query, **fill or {})
+        with _reaching():
+            return await self._services.connections.fetch(begin, sql, *args)
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Raise `Problem` (503) where PostgreSQL is away, busy, or takes too long."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise unavailable(
+            f"an answer of PostgreSQL within {QUERY_S:.0f} s (narrow the time or filters)", error
+        ) from error
+    except StackError as error:
+        raise unavailable("PostgreSQL", error) from error
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # a connection that is lost while it is being used
+        OSError,
+    ) as error:
+        if postgres.is_passing(error):
+            raise unavailable("PostgreSQL", error) from error
+        raise
 
 
 async def in_background(function: Callable[[], T], timeout_s: float) -> T:

@@ -183,11 +183,12 @@ async def one_alert(
 ) -> Response:
     """Show one alert: its explanation and the events it stands on, a page at a time."""
     after = decode_place(cursor) or (None, None)
-    sql = database.sql("alert_detail", alert_columns=columns())
-    async with database.reading(by_id=True) as connection:
-        row = await connection.fetchrow(sql, alert_id, *after, limit + 1)
-    if row is None:
+    wanted = (alert_id, *after, limit + 1)
+    fill = {"alert_columns": columns()}
+    rows = await database.fetch("alert_detail", *wanted, fill=fill, by_id=True)
+    if not rows:
         raise Problem(404, f"there is no alert {alert_id}; GET /v1/alerts lists them")
+    row = rows[0]
     shown, last = more([Proof(*each) for each in row["evidence"]], limit)
     following = encode_place(Place(last.time, last.event_uid) if last else None)
     detail = alert(row) | {

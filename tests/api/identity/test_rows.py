@@ -164,6 +164,78 @@ async def test_the_tenant_of_one_use_is_gone_at_the_next(owner, services, tenant
                 assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
+async def _all_are_back(services: Services) -> None:
+    """Expect that every connection can be lent, and none of them in anybody's name."""
+    async with AsyncExitStack() as lent:
+        for _ in range(CONNECTIONS):
+            connection = await lent.enter_async_context(services.connections.one())
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT sentinel_tenant()") == ""
+
+
+def _as(name: str) -> str:
+    return f"BEGIN READ ONLY; SET LOCAL sentinel.tenant = '{name}'"
+
+
+async def test_reads_that_wait_share_transactions_but_of_their_own_tenant_alone(services) -> None:
+    names = [f"t-{uuid4()}" for _ in range(3)]
+    asked = [names[number % 3] for number in range(30 * CONNECTIONS)]
+    look = "SELECT sentinel_tenant(), pg_backend_pid(), now()"
+    found = await asyncio.gather(*(services.connections.fetch(_as(name), look) for name in asked))
+    assert [rows[0][0] for rows in found] == asked
+    transactions = {(rows[0][1], rows[0][2]) for rows in found}
+    assert len(transactions) < len(asked) / 2
+    await _all_are_back(services)
+
+
+async def test_a_read_that_fails_or_leaves_takes_no_other_along(services) -> None:
+    fetch, name = services.connections.fetch, f"t-{uuid4()}"
+
+    async def ask(number: int) -> Any:
+        match number % 4:
+            case 0:
+                return await fetch(_as(name), "SELECT 1 / 0")
+            case 1:
+                return await asyncio.wait_for(fetch(_as(name), "SELECT pg_sleep(30)"), 0.05)
+            case _:
+                return await fetch(_as(name), "SELECT sentinel_tenant()")
+
+    count = 8 * CONNECTIONS
+    found = await asyncio.gather(*(ask(number) for number in range(count)), return_exceptions=True)
+    for number, each in enumerate(found):
+        match number % 4:
+            case 0:
+                assert isinstance(each, asyncpg.DivisionByZeroError)
+            case 1:
+                assert isinstance(each, TimeoutError)
+            case _:
+                assert each[0][0] == name
+    await _all_are_back(services)
+
+
+async def test_a_shared_transaction_sees_what_was_written_before_the_read(
+    owner, services, tenant
+) -> None:
+    mine, done = Database(services, tenant), asyncio.Event()
+    fill = {"table": "saved_searches", "wanted": "true"}
+
+    async def keep_busy() -> None:
+        while not done.is_set():
+            await mine.fetch("count", fill=fill)
+
+    others = [asyncio.create_task(keep_busy()) for _ in range(3 * CONNECTIONS)]
+    for number in range(1, 20):
+        await owner.execute(
+            "INSERT INTO saved_searches (tenant, owner, name, subject, query) "
+            "VALUES ($1, 'user:ada', $2, 'alerts', '')",
+            tenant,
+            str(number),
+        )
+        assert (await mine.fetch("count", fill=fill))[0][0] == number
+    done.set()
+    await asyncio.gather(*others)
+
+
 async def test_a_connection_that_postgresql_closes_is_replaced(owner, services, tenant) -> None:
     mine = Database(services, tenant)
 
