@@ -31,15 +31,17 @@ def command(
             f"expected benchmarks among {', '.join(known)}, found {', '.join(unknown)}"
         )
     rows = []
-    with context(_common.settings(), events, _common.note) as given:
-        for name in chosen:
-            _common.note(f"measuring {name}")
-            for row in import_module(f"bench.{name}").run(given):
-                rows.append(row)
-                if json:
-                    _common.print_json(row)
-    if not json:
-        _common.print_table("CPU time per event", [*COLUMNS, "more"], map(_cells, rows))
+    try:
+        with context(_common.settings(), events, _common.note) as given:
+            for name in chosen:
+                _common.note(f"measuring {name}")
+                for row in import_module(f"bench.{name}").run(given):
+                    rows.append(row)
+                    if json:
+                        _common.print_json(row)
+    finally:  # what was measured before one failed, or Ctrl-C, is not lost
+        if rows and not json:
+            _common.print_table("CPU time per event", [*COLUMNS, "more"], map(_cells, rows))
 
 
 def _load() -> tuple[tuple[str, ...], Any]:
