@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from detectors.enrich.networks import packed_address
 from schemas.batch import EventBatch
+from schemas.columns.compiled import kernel
 
 #: Decades of rarity that make a score of 1.
 DECADES = 5.0
@@ -58,6 +59,10 @@ LOWEST, HIGHEST = 0.5, 1.5
 INTELLIGENCE = 0.5
 #: No event's score is raised by more.
 MOST = HIGHEST * (1 + INTELLIGENCE)
+_CLASSES = np.array(list(CLASS_MULTIPLIERS), np.int64)
+_CLASS_FACTORS = np.array(list(CLASS_MULTIPLIERS.values()))
+_SEVERITIES = np.array(list(SEVERITY_MULTIPLIERS), np.int64)
+_SEVERITY_FACTORS = np.array(list(SEVERITY_MULTIPLIERS.values()))
 
 
 def severity(score: float) -> int:
@@ -76,14 +81,47 @@ def rule_score(severity_id: int) -> float:
 
 def multipliers(batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return float64[len(rows)]: how much its nature and indicators change an event's score."""
-    class_uid = batch.class_uid[rows]
-    out = _lookup(class_uid, CLASS_MULTIPLIERS)
-    out *= _lookup(batch.severity_id[rows], SEVERITY_MULTIPLIERS)
-    failed = (batch.status_id[rows] == FAILURE) & (class_uid // 1000 != FINDINGS)
-    out[failed] *= FAILURE_MULTIPLIER
-    out[(class_uid == API_ACTIVITY) & (batch.activity_id[rows] == READ)] *= READ_MULTIPLIER
-    out = np.clip(out, LOWEST, HIGHEST)
+    columns = (batch.class_uid, batch.severity_id, batch.status_id, batch.activity_id)
+    kind, severe, status, activity = (
+        column.take(rows).astype(np.int32, copy=False) for column in columns
+    )
+    out = np.empty(len(rows))
+    _multipliers(
+        *(kind, severe, status, activity),
+        *(_CLASSES, _CLASS_FACTORS, _SEVERITIES, _SEVERITY_FACTORS, out),
+    )
     return out if batch.weight is None else out * (1 + INTELLIGENCE * batch.weight[rows])
+
+
+@kernel(
+    "void(int32[::1], int32[::1], int32[::1], int32[::1], int64[::1], float64[::1], int64[::1], "
+    "float64[::1], float64[::1])"
+)
+def _multipliers(
+    class_uid: Any,
+    severity_id: Any,
+    status_id: Any,
+    activity_id: Any,
+    classes: Any,
+    class_factors: Any,
+    severities: Any,
+    severity_factors: Any,
+    out: Any,
+) -> Any:
+    """Fill the factor of each event."""
+    for i in range(len(out)):
+        factor = 1.0
+        for place in range(len(classes)):
+            if class_uid[i] == classes[place]:
+                factor = class_factors[place]
+        for place in range(len(severities)):
+            if severity_id[i] == severities[place]:
+                factor *= severity_factors[place]
+        if status_id[i] == FAILURE and class_uid[i] // 1000 != FINDINGS:
+            factor *= FAILURE_MULTIPLIER
+        if class_uid[i] == API_ACTIVITY and activity_id[i] == READ:
+            factor *= READ_MULTIPLIER
+        out[i] = min(max(factor, LOWEST), HIGHEST)
 
 
 def intelligence(batch: EventBatch, row: int) -> dict[str, str]:
@@ -104,11 +142,3 @@ def combine(anomaly: NDArray[np.float64], multiplier: NDArray[np.float64]) -> ND
     """Return anomaly · multiplier, within 0 to 1; what is not a number is 0."""
     # fmax and fmin pass over NaN
     return np.fmin(np.fmax(anomaly * multiplier, 0.0), 1.0)
-
-
-def _lookup(column: NDArray[Any], table: dict[int, float]) -> NDArray[np.float64]:
-    """Return the factor of each value of `column`, 1 where the table has none."""
-    out = np.ones(len(column))
-    for value, factor in table.items():
-        out[column == value] = factor
-    return out

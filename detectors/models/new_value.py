@@ -58,7 +58,9 @@ class NewValue(Model):
     def score_learn(self, batch: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Score the events at `rows`, learning from each after its score."""
         entity = hash_column(batch.entity, rows)
-        values = np.stack([hash_column(getattr(batch, name), rows) for name in FIELDS], axis=1)
+        values = np.empty((len(rows), COUNT), np.uint64)
+        for place, name in enumerate(FIELDS):
+            values[:, place] = hash_column(getattr(batch, name), rows)
         time = batch.time[rows].astype(np.int64, copy=False)
         self._rows, self._found = rows, self._rarity.learn(entity, values, time)
         return scores(self._found.decades)

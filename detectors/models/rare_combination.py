@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Model
-from detectors.online.hashing import GOLDEN, hash_column
+from detectors.online.hashing import GOLDEN, hash_column, kernel
 from detectors.online.rarity import GROUPS, VALUES, Rarity, scores
 from schemas.batch import EventBatch
 from schemas.snapshot import pack, unpack
@@ -24,6 +24,25 @@ FIELDS = ("operation", "src_ip", "user_agent", "region")
 PAIRS = ((0, 1), (0, 2), (0, 3))
 COUNT = len(FIELDS) + len(PAIRS)
 COLD_EVENTS = 1000
+
+
+@kernel("void(uint64[:, ::1])")
+def _pair(values: Any) -> Any:
+    """Fill the columns of pairs from those of fields; 0 where a value is missing."""
+    for i in range(len(values)):
+        for place in range(len(PAIRS)):
+            one, other = values[i, PAIRS[place][0]], values[i, PAIRS[place][1]]
+            both = one != 0 and other != 0
+            values[i, len(FIELDS) + place] = one * GOLDEN ^ other if both else np.uint64(0)
+
+
+@kernel("void(float64[:, ::1], boolean[:, ::1], float64[:, ::1])")
+def _known(decades: Any, fresh: Any, out: Any) -> Any:
+    """Fill the decades of pairs, 0 where the entity had not shown each of the values before."""
+    for i in range(len(decades)):
+        for place in range(len(PAIRS)):
+            new = fresh[i, PAIRS[place][0]] or fresh[i, PAIRS[place][1]]
+            out[i, place] = 0.0 if new else decades[i, len(FIELDS) + place]
 
 
 class RareCombination(Model):
@@ -54,14 +73,11 @@ class RareCombination(Model):
         values = np.empty((len(rows), COUNT), np.uint64)
         for place, name in enumerate(FIELDS):
             values[:, place] = hash_column(getattr(batch, name), rows)
-        for place, (one, other) in enumerate(PAIRS, len(FIELDS)):
-            both = (values[:, one] != 0) & (values[:, other] != 0)
-            values[:, place] = (values[:, one] * GOLDEN ^ values[:, other]) * both
+        _pair(values)
         time = batch.time[rows].astype(np.int64, copy=False)
         found = self._rarity.learn(hash_column(batch.entity, rows), values, time)
-        self._decades = np.ascontiguousarray(found.decades[:, len(FIELDS) :])
-        for place, (one, other) in enumerate(PAIRS):
-            self._decades[found.fresh[:, one] | found.fresh[:, other], place] = 0.0
+        self._decades = np.empty((len(rows), len(PAIRS)))
+        _known(found.decades, found.fresh, self._decades)
         self._rows, self._events, self._since = rows, found.events[:, 0], found.since
         return scores(self._decades)
 

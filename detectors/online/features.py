@@ -236,12 +236,16 @@ class Features:
         hashed = np.empty((len(rows), _COLUMNS + 1), np.uint64)
         for column, name in enumerate(HASHED):
             hashed[:, column] = hash_column(getattr(batch, name), rows)
-        country = hash_texts(countries(batch.src_ip.values, self._locate))
-        hashed[:, 5] = country.take(batch.src_ip.index.take(rows))
+        if self._locate is nowhere:
+            hashed[:, 5] = 0
+        else:
+            country = hash_texts(countries(batch.src_ip.values, self._locate))
+            hashed[:, 5] = country.take(batch.src_ip.index.take(rows))
         hashed[:, 6] = hash_column(batch.entity, rows)
         time = batch.time[rows].astype(np.int64, copy=False)
-        ocsf = np.stack([batch.class_uid, batch.activity_id, batch.status_id], axis=1)
-        ocsf = ocsf.take(rows, axis=0).astype(np.int32, copy=False)
+        ocsf = np.empty((len(rows), 3), np.int32)
+        for column, numbers in enumerate((batch.class_uid, batch.activity_id, batch.status_id)):
+            ocsf[:, column] = numbers.take(rows)
         table, start = self._table, 0
         while start < len(rows):
             start = _fill(

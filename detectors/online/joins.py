@@ -68,12 +68,12 @@ class Gathered:
 
     def __init__(self) -> None:
         self._members: dict[Member, int] = {}
-        self._member = list[NDArray[np.int64]]()
-        self._event = list[NDArray[np.int64]]()
+        self._member: list[NDArray[np.int64]] = []
+        self._event: list[NDArray[np.int64]] = []
         self._numbers: dict[str, list[NDArray[np.int64]]] = defaultdict(list)
         self._texts: dict[str, list[str]] = defaultdict(list)
-        self._uids = list[NDArray[np.uint8]]()
-        self._raws = list[bytes]()
+        self._uids: list[NDArray[np.uint8]] = []
+        self._raws: list[bytes] = []
 
     def add(
         self,

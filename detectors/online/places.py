@@ -8,6 +8,7 @@ one every address is nowhere, and models fall back to the addresses themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
@@ -70,8 +71,12 @@ def countries(addresses: Sequence[str], locate: Locate) -> list[str]:
 def located(addresses: Sequence[str], locate: Locate) -> Located:
     """Return what is known of each address."""
     count = len(addresses)
+    networks = np.fromiter(map(_network_hash, addresses), np.uint64, count)
     degrees, radius = np.full((count, 2), np.nan), np.full(count, DEFAULT_RADIUS_KM)
-    relay, owners = np.zeros(count, np.bool_), [""] * count
+    relay = np.zeros(count, np.bool_)
+    if locate is nowhere:
+        return Located(degrees, radius, np.zeros(count, np.uint64), networks, relay)
+    owners = [""] * count
     for at, place in enumerate(locate(addresses)):
         if place is None:
             continue
@@ -81,8 +86,13 @@ def located(addresses: Sequence[str], locate: Locate) -> Located:
             radius[at] = place.radius_km
         owners[at] = f"AS{place.asn}" if place.asn else ""
         relay[at] = not RELAYS.isdisjoint(place.flags)
-    networks = hash_texts([network(address) for address in addresses])
     return Located(degrees, radius, hash_texts(owners), networks, relay)
+
+
+@lru_cache(maxsize=1 << 14)  # the same few come in every batch, and parsing takes 5 us
+def _network_hash(address: str) -> int:
+    """Return the hash of the network of an address, 0 for what is none."""
+    return int(hash_texts([network(address)])[0])
 
 
 def network(address: str) -> str:

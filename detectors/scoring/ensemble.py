@@ -261,9 +261,8 @@ class Ensemble:
             own = bars[found.parts.argmax(axis=0), np.arange(len(needed))]
             asked = np.maximum(needed, own) if self._budget else own
             needed = np.where(np.isnan(own), needed, asked)
-        return np.flatnonzero(
-            (found.decades >= needed - 1e-9) & (found.parts.max(axis=0, initial=0.0) > 0)
-        )
+        odd = np.flatnonzero(found.decades >= needed - 1e-9)
+        return odd[found.parts.take(odd, axis=1).max(axis=0, initial=0.0) > 0]
 
     @property
     def points(self) -> NDArray[np.float32] | None:

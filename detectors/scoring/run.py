@@ -125,9 +125,14 @@ class Scoring:
         anomaly, alone = np.zeros((len(group.models), len(rows))), set()
         for at, model in enumerate(group.models):
             for part, scores in self._scored(model, batch, offset, rows, errors):
-                anomaly[at, np.searchsorted(rows, part)] = np.nan_to_num(scores)
+                if part is rows:
+                    anomaly[at] = scores
+                    continue
+                anomaly[at, np.searchsorted(rows, part)] = scores
                 if len(part) != len(rows):
                     alone.add(at)  # it knows its latest row only
+        if not np.isfinite(anomaly).all():
+            np.nan_to_num(anomaly, copy=False)
         entity, time = hash_column(batch.entity, rows), batch.time[rows].astype(np.int64)
         found = group.judge(anomaly, multipliers(batch, rows), entity, time)
         bars = self._bars([model.id for model in group.models], batch, rows)
