@@ -262,7 +262,8 @@ class Ensemble:
             asked = np.maximum(needed, own) if self._budget else own
             needed = np.where(np.isnan(own), needed, asked)
         odd = np.flatnonzero(found.decades >= needed - 1e-9)
-        return odd[found.parts.take(odd, axis=1).max(axis=0, initial=0.0) > 0]
+        rows: NDArray[np.int64] = odd[found.parts.take(odd, axis=1).max(axis=0, initial=0.0) > 0]
+        return rows
 
     @property
     def points(self) -> NDArray[np.float32] | None:
