@@ -64,11 +64,8 @@ class EngineSettings:
     unit_gain
         A spike of a unit must be likelier than noise by this much (natural logarithm).
     unit_trough
-        Units whose mean trough, without what the choice of its spikes by `sort_from` adds, is
-        smaller, in σ, are not told; their spikes are taken off what others are found in all
-        the same. 0 tells all. The default gave the best F1 on ten recordings of
-        ``bench.bci_quality`` (seeds 101 to 110), where units below 2 σ need not be found: those
-        of 2 σ before the band-pass have about this trough after it.
+        Units whose mean trough is smaller, in σ, are not told; their spikes are taken off
+        what others are found in all the same.
     noise_every
         Every how many samples the noise is looked at; a prime, so that mains hum is not met
         at the same phase.
@@ -104,7 +101,7 @@ class EngineSettings:
     sort_s: float = 12.0
     sort_from: float = 5.0
     unit_gain: float = 8.0
-    unit_trough: float = 2.35
+    unit_trough: float = 3.0
     noise_every: int = 61
     noise_rows: int = 512
     noise_rate: float = 0.3

@@ -40,7 +40,7 @@ def decide_tile(
         sample, c = s.waiting_at[tile, k], s.waiting_on[tile, k]
         if c < BLANKED and strongest(k, count, p.exclusive, p.near[tile, c], troughs):
             if t.mode[tile] == COLLECTS:
-                _collect(tile, k, c, s.waiting_score[tile, k], t)
+                _collect(tile, k, c, t)
                 if s.waiting_score[tile, k] < p.matched_threshold:
                     k += 1
                     continue
@@ -71,12 +71,12 @@ def decide_tile(
 
 
 @bare
-def _collect(tile: Any, k: Any, c: Any, score: Any, t: Any) -> None:
+def _collect(tile: Any, k: Any, c: Any, t: Any) -> None:
     """Keep the features of a detection, from which units are learnt."""
     n = t.lessons[tile]
     if n < t.lesson.shape[1]:
         features = t.lesson.shape[3]
-        t.lesson_on[tile, n], t.lesson_score[tile, n] = c, score
+        t.lesson_on[tile, n] = c
         for i in range(t.lesson.shape[2] * features):
             t.lesson[tile, n, i // features, i % features] = t.noted[tile, k, i]
         t.lessons[tile] = n + 1

@@ -15,7 +15,7 @@ from bci.engine.plan import TILE, Plan, Room
 from bci.engine.prototype import matched
 from bci.engine.state import LIMITS_EVERY, State
 from bci.engine.state import chunk as chunk_of
-from bci.engine.units import describing, pooling, templates
+from bci.engine.units import describing, templates
 from bci.engine.units.memory import COLLECTS, FIELD
 from bci.probe import Probe
 from bci.settings import EngineSettings
@@ -350,17 +350,13 @@ class Engine:
 
     def _sort(self, tile: int) -> None:
         """Go by units from now on, if there are any yet."""
-        state, sorting, plan = self.state, self.state.sorting, self._plan
+        sorting, plan = self.state.sorting, self._plan
         count = int(sorting.lessons[tile])
         made = templates.Basis(sorting.views[tile].astype(np.float64), sorting.shapes[tile])
-        lessons = templates.Lessons(
-            sorting.lesson_on[tile, :count], sorting.lesson_score[tile, :count],
-            sorting.lesson[tile, :count], min(plan.sort_from, plan.matched_threshold),
+        found = templates.learn(
+            sorting.lesson_on[tile, :count], sorting.lesson[tile, :count], plan.field[tile],
+            made, self.settings.unit_trough,
         )  # fmt: skip
-        weights = pooling.weights(
-            state.arrays.weights[tile], made.filters, plan.around[tile], plan.spread[tile]
-        )
-        found = templates.learn(lessons, plan.field[tile], weights, made, self.settings.unit_trough)
         if found is not None:
             sorting.sort(tile, found, plan.field[tile])
 

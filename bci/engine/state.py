@@ -23,7 +23,7 @@ FEW: Final = 2
 #: Samples after which the reference learns how large the noise is now.
 LIMITS_EVERY: Final = 8192
 KIND: Final = "bci.engine"
-VERSION: Final = 5
+VERSION: Final = 4
 
 
 def chunk(tiles: int) -> int:

@@ -23,10 +23,6 @@ OFF, COLLECTS, SORTS = 0, 1, 2
 OPEN, NONE = -2, -1
 
 
-#: Arrays of which only the lessons that there are need be kept.
-_LESSON: Final = ("lesson_on", "lesson_score", "lesson")
-
-
 class Sorting(NamedTuple):
     """State; all lead with the tile.
 
@@ -38,9 +34,8 @@ class Sorting(NamedTuple):
         float64[tile, tap, tap]: sum of the products of the first detections, in σ².
     views, shapes
         float32[tile, feature, tap], float64[tile, tap, feature]: see `templates.Basis`.
-    lessons, lesson_on, lesson_score, lesson
-        int64[tile] how many; int64[tile, n] column; float32[tile, n];
-        float32[tile, n, FIELD, feature].
+    lessons, lesson_on, lesson
+        int64[tile] how many; int64[tile, n] column; float32[tile, n, FIELD, feature].
     units, unit_on, unit, energy, told
         int64[tile] how many; int64[tile, n] column; float32[tile, n, FIELD, feature] features;
         their sum of squares; bool: large enough to be told.
@@ -63,7 +58,6 @@ class Sorting(NamedTuple):
     shapes: Any
     lessons: Any
     lesson_on: Any
-    lesson_score: Any
     lesson: Any
     units: Any
     unit_on: Any
@@ -92,7 +86,6 @@ class Sorting(NamedTuple):
             shapes=np.zeros((tiles, taps, FEATURES)),
             lessons=np.zeros(tiles, whole),
             lesson_on=np.zeros((tiles, lessons), whole),
-            lesson_score=np.zeros((tiles, lessons), single),
             lesson=np.zeros((tiles, lessons, FIELD, FEATURES), single),
             units=np.zeros(tiles, whole),
             unit_on=np.zeros((tiles, units), whole),
@@ -134,7 +127,7 @@ class Sorting(NamedTuple):
         """Return what is in use, for `unpacked`; so many troughs wait."""
         kept = self._asdict()
         lessons, units = int(self.lessons.max(initial=0)), int(self.units.max(initial=0))
-        kept |= {name: kept[name][:, :lessons] for name in _LESSON}
+        kept |= {name: kept[name][:, :lessons] for name in ("lesson_on", "lesson")}
         kept |= {name: kept[name][:, :units] for name in ("unit_on", "unit", "energy", "told")}
         kept["overlap"] = self.overlap[:, :units, :units]
         return kept | {name: kept[name][:, :waiting] for name in ("mark", "noted")}

@@ -8,7 +8,6 @@ and a unit is a point: the mean features of its spikes on the channels around.
 Units are found by splitting the detections of a channel in two for as long as the halves lie
 further apart than noise explains (k-means with k = 2, from the first principal component:
 Boley 1998, *Data Min. Knowl. Disc.* 2), then by dropping those that another channel has, too.
-What is left gets the detections that it explains, of all channels (`bci.engine.units.pooling`).
 Nothing here is random: the same detections give the same units.
 """
 
@@ -21,16 +20,13 @@ from numpy.typing import NDArray
 from scipy.linalg import toeplitz
 
 from bci.engine.prototype import REGULAR
-from bci.engine.units.pooling import pooled, unselected
 
 #: Filters, hence features of a channel.
 FEATURES: Final = 5
 #: Channels by which detections are told apart: the further ones add noise, mostly.
 NEAREST: Final = 7
-#: Detections that the halves of a cluster need; and a cluster, to become a unit if it gets more
-#: from other channels.
+#: Spikes that a unit needs.
 FEWEST: Final = 25
-SEED: Final = 12
 #: σ that the halves of a cluster must be apart, at least, to be two; iterations of Lloyd's.
 APART: Final = 4.0
 ROUNDS: Final = 12
@@ -77,29 +73,10 @@ def basis(moment: NDArray[np.float64], covariance: NDArray[np.float64]) -> Basis
     return Basis(main.T @ white, colour @ main)
 
 
-class Lessons(NamedTuple):
-    """Detections to learn from.
-
-    Attributes
-    ----------
-    on, score
-        int64[n], column; float32[n], score.
-    features
-        float32[n, field, feature].
-    least
-        Score that all of them have.
-    """
-
-    on: NDArray[np.int64]
-    score: NDArray[np.float32]
-    features: NDArray[np.float32]
-    least: float
-
-
 def learn(
-    lessons: Lessons,
+    on: NDArray[np.int64],
+    lessons: NDArray[np.float32],
     field: NDArray[np.int32],
-    weights: NDArray[np.float64],
     made: Basis,
     least: float,
 ) -> Units | None:
@@ -107,49 +84,32 @@ def learn(
 
     Parameters
     ----------
+    on, lessons
+        int64[n], column of detections; float32[n, field, feature], their features.
     field
         int32[column, field]: channels around each column, -1 for none.
-    weights
-        float64[column, column, feature]: what makes a column's score, of norm 1.
     least
         Mean trough of a unit that is told, in σ.
     """
-    kept = _different(_clustered(lessons), field)
-    if not kept:
-        return None
-    seen = np.stack([
-        _spread_out((column, features.astype(np.float64)), field)
-        for column, features in zip(lessons.on.tolist(), lessons.features, strict=True)
-    ])  # fmt: skip
-    units, members = pooled(np.stack([_spread_out(unit, field) for unit in kept]), seen)
-    if not members:
-        return None
-    full = np.nan_to_num(units)
-    own = np.stack([
-        unselected(unit, lessons.score[who], weights[lessons.on[who]].mean(axis=0), lessons.least)
-        for unit, who in zip(full, members, strict=True)
-    ])  # fmt: skip
-    troughs = -np.einsum("kr,unr->ukn", made.shapes, own).min(axis=(1, 2))
-    places = np.array([np.bincount(lessons.on[who]).argmax() for who in members], np.int64)
-    around = field[places]
-    features = full[np.arange(len(full))[:, None], around] * (around >= 0)[:, :, None]
-    return Units(places, features, troughs >= least, _overlap(full, made))
-
-
-def _clustered(lessons: Lessons) -> list[tuple[int, NDArray[np.float64]]]:
-    """Return column and features, float64[field, feature], of clusters, the largest first."""
     found: list[tuple[int, NDArray[np.float64]]] = []
-    for column in np.unique(lessons.on).tolist():
-        seen = lessons.features[lessons.on == column].astype(np.float64)
+    for column in np.unique(on).tolist():
+        seen = lessons[on == column].astype(np.float64)
         seen = seen[seen.any(axis=(1, 2))]
         points = seen.reshape(len(seen), -1)
         found += [
-            (column, centre(points[members]).reshape(seen.shape[1:]))
+            (column, centre(points[members]).reshape(lessons.shape[1:]))
             for members in clusters(seen[:, :NEAREST].reshape(len(seen), -1))
-            if len(members) >= SEED
+            if len(members) >= FEWEST
         ]
     found.sort(key=lambda item: -float(np.square(item[1]).sum()))
-    return found
+    kept = _different(found, field)
+    if not kept:
+        return None
+    full = np.stack([_spread_out(unit, field) for unit in kept])
+    features = np.stack([unit[1] for unit in kept])
+    troughs = -np.einsum("kr,unr->ukn", made.shapes, features).min(axis=(1, 2))
+    places = np.array([unit[0] for unit in kept], np.int64)
+    return Units(places, features, troughs >= least, _overlap(np.nan_to_num(full), made))
 
 
 def clusters(points: NDArray[np.float64]) -> list[NDArray[np.int64]]:
