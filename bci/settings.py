@@ -39,7 +39,22 @@ class EngineSettings:
         it finds one in a thousand fewer than at 2.5, in three quarters of the time; and where
         channels have neighbours, which all see a spike.
     matched_threshold
-        Detection threshold of the matched filter, in σ of its output on noise.
+        Detection threshold of the matched filter, in σ of its output on noise; for channels
+        without `levels` of their own.
+    levels
+        Whether, in banks where no channel has a neighbour, each channel gets a threshold of its
+        own, from how its scores are distributed: see `bci.engine.units.levels`. Where small
+        spikes of many neurons are the noise, F1 is 0.05 higher than with the best threshold
+        for all.
+    level_s
+        Such thresholds are made after so many seconds of the matched filter, and again and
+        again after as many more.
+    level_odds
+        How much likelier than the background a neuron must be at the threshold. Where F1 is
+        highest, the next detection is right with half of F1 as probability (Lipton, Elkan and
+        Naryanaswamy 2014, *ECML PKDD*), so odds of 0.5 to 0.8 for F1 from 0.67 to 0.9. This,
+        and what else `levels` go by, was chosen on recordings of their own (the seeds 101 to
+        104 of ``bench.bci_quality``), not on those that F1 is told of.
     exclusive_ms
         Of detections on neighbouring channels within this time only the strongest counts.
     radius_um
@@ -88,6 +103,9 @@ class EngineSettings:
     gate: float = 3.0
     sort_gate: float = 2.5
     matched_threshold: float = 6.5
+    levels: bool = True
+    level_s: float = 12.0
+    level_odds: float = 0.5
     exclusive_ms: float = 0.4
     radius_um: float = 75.0
     spread_um: float = 25.0

@@ -36,6 +36,8 @@ HELD_OUT: Final = (1, 2, 3, 4, 5)
 SCENES: Final = ("dense", "utah", "utah_hash")
 #: Units whose mean spike is below this many σ on every channel need not be found.
 FAINT: Final = 2.0
+#: Bands of SNR in which recall is told.
+BANDS: Final = ((2.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, np.inf))
 #: Channels a spike-shaped noise has trains on, their rate, Hz, and largest amplitude, µV.
 TRAINS, TRAIN_HZ, TRAIN_UV = 12, 20.0, 70.0
 SWEEPS: Final = {
@@ -85,15 +87,14 @@ def _scene_row(name: str, report: Callable[[str], None]) -> Row:
         report(f"{name} {method}: {dict(zip(sweep, np.round(f1, 3).tolist(), strict=True))}")
     found: dict[str, list[float]] = {method: [] for method in SWEEPS}
     apart: dict[str, list[float]] = {method: [] for method in SWEEPS}
-    recall: list[float] = []
+    recall: dict[str, list[list[float]]] = {method: [] for method in SWEEPS}
     for seed in HELD_OUT:
         each = scene(name, seed)
         for method, at in fixed.items():
             detections = METHODS[method](each, at)
             found[method].append(_f1(each, detections))
             apart[method].append(_f1_apart(each, detections))
-            if method == "ours":
-                recall.append(_weak_recall(each, detections))
+            recall[method].append(_recall(each, detections))
         report(f"{name} seed {seed}: { {m: round(v[-1], 3) for m, v in found.items()} }")
     means = {method: float(np.mean(values)) for method, values in found.items()}
     row: Row = {"name": f"bci_quality_{name}"}
@@ -103,7 +104,9 @@ def _scene_row(name: str, report: Callable[[str], None]) -> Row:
         row[f"{method}_faint_apart"] = round(float(np.mean(apart[method])), 3)
     row["above_matched_filtering"] = round(means["ours"] - means["si_matched_filtering"], 3)
     row["above_locally_exclusive"] = round(means["ours"] - means["si_locally_exclusive"], 3)
-    row["recall_below_5_sigma"] = round(float(np.mean(recall)), 3)
+    for method, by_band in recall.items():
+        for (low, high), share in zip(BANDS, np.nanmean(by_band, axis=0), strict=True):
+            row[f"{method}_recall_snr_{low:.0f}_to_{high:.0f}"] = round(float(share), 3)
     return row
 
 
@@ -265,11 +268,11 @@ def _score(each: Scene, found: Detections) -> Score:
     return score(each.spike, each.spot, sample[late], each.places[channel[late]], FS)
 
 
-def _weak_recall(each: Scene, found: Detections) -> float:
-    """Return the recall of units below 5 σ."""
-    weak = each.snr < 5
-    matched = _score(each, found).matched[weak] >= 0
-    return float(matched.mean()) if weak.any() else float("nan")
+def _recall(each: Scene, found: Detections) -> list[float]:
+    """Return the recall of units in each of `BANDS`; NaN where there is none."""
+    hit = _score(each, found).matched >= 0
+    bands = [hit[(each.snr >= low) & (each.snr < high)] for low, high in BANDS]
+    return [float(band.mean()) if len(band) else float("nan") for band in bands]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 from bci.engine.kernel import bare
 from bci.engine.plan import BLANKED, TILE
+from bci.engine.units.levels import BINS, LOWEST, WIDTH
 from bci.engine.units.memory import COLLECTS
 
 
@@ -39,24 +40,24 @@ def decide_tile(
     while k < count and s.waiting_at[tile, k] + p.exclusive < end:
         sample, c = s.waiting_at[tile, k], s.waiting_on[tile, k]
         if c < BLANKED and strongest(k, count, p.exclusive, p.near[tile, c], troughs):
+            size, learnt = s.waiting_score[tile, k], s.learnt[tile]
             if t.mode[tile] == COLLECTS:
                 _collect(tile, k, c, t)
-                if s.waiting_score[tile, k] < p.matched_threshold:
-                    k += 1
-                    continue
-            if sample - s.last[tile, c] < p.refractory:
+            elif learnt and p.levels[tile] and size >= LOWEST:
+                s.counts[tile, c, min(int((size - LOWEST) / WIDTH), BINS - 1)] += 1
+            if (learnt and size < s.level[tile, c]) or sample - s.last[tile, c] < p.refractory:
                 k += 1
                 continue
             s.last[tile, c] = sample
             at[found], on[found], unit[found] = sample, tile * TILE + c, -1
-            score[found] = s.waiting_score[tile, k]
+            score[found] = size
             first = sample - base - p.lead
             for i in range(snippets.shape[1]):
                 snippets[found, i] = s.rows[tile, first + i, c]
-            if not s.learnt[tile]:
+            if not learnt:
                 # in σ as it was at the trough: when this is decided depends on the blocks
                 taps = s.prototype.shape[1] - 1
-                scale = -s.waiting_score[tile, k] / s.rows[tile, sample - base, c]
+                scale = -size / s.rows[tile, sample - base, c]
                 for i in range(taps):
                     s.prototype[tile, i] += s.rows[tile, first + i, c] * scale
                     if p.sorts[tile]:

@@ -15,7 +15,7 @@ from bci.engine.plan import TILE, Plan, Room
 from bci.engine.prototype import matched
 from bci.engine.state import LIMITS_EVERY, State
 from bci.engine.state import chunk as chunk_of
-from bci.engine.units import describing, templates
+from bci.engine.units import describing, levels, templates
 from bci.engine.units.memory import COLLECTS, FIELD
 from bci.probe import Probe
 from bci.settings import EngineSettings
@@ -98,20 +98,22 @@ class Engine:
         itself = np.broadcast_to(np.arange(TILE, dtype=np.int32)[:, None], (*around.shape[:2], 1))
         field = np.concatenate([itself, self._nearest(probe, FIELD - 1, FIELD_UM)[0]], axis=2)
         exclusive = self._samples(settings.exclusive_ms)
-        sorts = (around >= 0).any(axis=(1, 2)) & settings.sort & settings.matched
+        dense = (around >= 0).any(axis=(1, 2))
+        sorts = dense & settings.sort & settings.matched
+        own = ~dense & settings.levels & settings.matched
+        least = np.minimum(np.where(own, levels.LOWEST, np.inf), settings.matched_threshold)
         return Plan(
             gain=self._by_tile(np.broadcast_to(uv_per_bit, self.channels) * usable),
             good=good,
             share=np.where(count >= COMMON, 1 / np.maximum(count, 1), 0).astype(np.float32),
             need=np.maximum(np.ceil(count * settings.artefact_share), FEWEST).astype(np.int64),
             near=self._neighbours(probe),
-            screen=(
-                SCREEN * settings.matched_threshold / np.sqrt(1 + (spread**2).sum(axis=2))
-            ).astype(np.float32),
+            screen=np.float32(SCREEN * least[:, None] / np.sqrt(1 + (spread**2).sum(axis=2))),
             around=around,
             spread=spread,
             field=np.ascontiguousarray(field),
             sorts=sorts,
+            levels=own,
             sos=filtering.band_pass(settings, self.fs),
             mode=("none", "car", "local").index(settings.reference),
             gate=np.where(sorts, settings.sort_gate, settings.gate).astype(np.float32),
@@ -334,11 +336,22 @@ class Engine:
                 state.arrays.weights[tile] = found.weights
                 state.arrays.first_at[tile], state.arrays.first[tile] = found.first_at, found.first
                 state.arrays.learnt[tile] = True
+                state.arrays.level_due[tile] = state.learn_at + round(settings.level_s * self.fs)
                 if self._plan.sorts[tile]:
                     self._collect(tile)
             elif state.sorting.mode[tile] == COLLECTS and state.learn_at >= state.sorting.due[tile]:
                 self._sort(tile)
+            elif self._plan.levels[tile] and 0 < state.arrays.level_due[tile] <= state.learn_at:
+                self._level(tile)
         state.learn_at += round(settings.relearn_s * self.fs)
+
+    def _level(self, tile: int) -> None:
+        """Make the thresholds of a bank's channels, and say when to do so again."""
+        state, settings, arrays = self.state, self.settings, self.state.arrays
+        least, odds = settings.matched_threshold, settings.level_odds
+        arrays.level[tile] = levels.levels(arrays.counts[tile], least, odds)
+        arrays.counts[tile] *= np.float32(levels.KEPT)
+        arrays.level_due[tile] = state.learn_at + round(settings.level_s * self.fs)
 
     def _collect(self, tile: int) -> None:
         """Collect what units of a bank are learnt from."""

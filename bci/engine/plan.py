@@ -38,8 +38,8 @@ class Plan(NamedTuple):
         spike is there, if 1 on the channel itself.
     field
         int32[tile, TILE, n]: a channel itself and the nearest in the bank, -1 for none.
-    sorts
-        bool[tile]: whether units are learnt.
+    sorts, levels
+        bool[tile]: whether units are learnt; whether each channel gets a threshold.
     sos
         float32[section, 5].
     mode
@@ -68,6 +68,7 @@ class Plan(NamedTuple):
     spread: Any
     field: Any
     sorts: Any
+    levels: Any
     sos: Any
     mode: int
     gate: Any
@@ -152,6 +153,10 @@ class Arrays(NamedTuple):
         the last item is their number.
     last
         int64[tile, TILE]: sample of the last detection.
+    counts, level, level_due
+        Of channels with thresholds of their own: float32[tile, TILE, bin], how often there was
+        which score; float32[tile, TILE] the threshold (that of the
+        matched filter, where channels have none of their own); int64[tile]: when it is made next.
     waiting_at, waiting_on, waiting_score, waiting, decided
         Troughs: sample, column, score; int64[tile]: how many, and how many are decided on.
     """
@@ -174,6 +179,9 @@ class Arrays(NamedTuple):
     covariance: Any
     prototype: Any
     last: Any
+    counts: Any
+    level: Any
+    level_due: Any
     waiting_at: Any
     waiting_on: Any
     waiting_score: Any

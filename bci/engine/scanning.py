@@ -13,6 +13,7 @@ import numpy as np
 from bci.engine.kernel import LANES, at_most, bare, below, first_one, load, ones, size
 from bci.engine.plan import BLANKED, TILE, WAITING
 from bci.engine.units.describing import compare, describe
+from bci.engine.units.levels import LOWEST
 from bci.engine.units.memory import COLLECTS, OPEN, SORTS
 
 #: Rows after which the first two estimates are made, so that detection starts early.
@@ -188,7 +189,9 @@ def _limits(tile: Any, p: Any, s: Any, w: Any, mode: Any) -> Any:
         return min(TRY_FROM, p.matched_threshold)
     if mode == COLLECTS:
         return min(p.sort_from, p.matched_threshold)
-    return p.matched_threshold if s.learnt[tile] else p.threshold
+    if s.learnt[tile]:
+        return min(LOWEST, p.matched_threshold) if p.levels[tile] else p.matched_threshold
+    return p.threshold
 
 
 @bare

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bci.engine.plan import TILE, WAITING, Arrays
 from bci.engine.prototype import FIRST
+from bci.engine.units.levels import BINS
 from bci.engine.units.memory import Sorting
 from bci.settings import EngineSettings
 from schemas.snapshot import pack, unpack
@@ -23,7 +24,7 @@ FEW: Final = 2
 #: Samples after which the reference learns how large the noise is now.
 LIMITS_EVERY: Final = 8192
 KIND: Final = "bci.engine"
-VERSION: Final = 4
+VERSION: Final = 6
 
 
 def chunk(tiles: int) -> int:
@@ -93,6 +94,9 @@ class State:
             covariance=np.zeros((tiles, taps + 1)),
             prototype=np.zeros((tiles, taps + 1)),
             last=np.full((tiles, TILE), -(1 << 40), whole),
+            counts=np.zeros((tiles, TILE, BINS), single),
+            level=np.full((tiles, TILE), settings.matched_threshold, single),
+            level_due=np.zeros(tiles, whole),
             waiting_at=np.zeros((tiles, WAITING), whole),
             waiting_on=np.zeros((tiles, WAITING), whole),
             waiting_score=np.zeros((tiles, WAITING), single),
