@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from connectors._azure.objects import cloud, resource, subscription
 from connectors._json.fields import Fields, some
-from connectors._json.objects import email, text
+from connectors._json.objects import email, http_method, text
 from connectors._json.records import data, found, inside, opened, said, source, table, took
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
@@ -114,8 +114,11 @@ def _http(fields: Fields, properties: dict[str, Any]) -> OCSF:
     uri = took(asked, "uri") or said(fields, "uri")
     agent = took(properties, "userAgentHeader")
     asked.pop("clientIpAddress", None)
+    method = http_method(asked.get("method"))
+    if method:  # what else is there stays unmapped
+        del asked["method"]
     return some(
-        http_method=took(asked, "method"),
+        http_method=method,
         uid=took(asked, "clientRequestId"),
         url=some(url_string=uri),
         user_agent=agent,

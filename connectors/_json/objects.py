@@ -15,6 +15,10 @@ _NAMES: Final = frozenset(
     {"domain", "hostname", "instance_uid", "interface_name", "interface_uid", "ip", "name"}
     | {"svc_name", "uid"}
 )
+#: What ``http_method`` may be.
+_METHODS: Final = frozenset(
+    ("GET", "PUT", "HEAD", "POST", "PATCH", "TRACE", "DELETE", "CONNECT", "OPTIONS")
+)
 _PORTS: Final = 1 << 16
 _LONG: Final = 1 << 53
 """Numbers beyond it are not exact in every store that reads our events."""
@@ -52,6 +56,11 @@ def email(value: Any) -> str:
 def uuid(value: Any) -> str:
     """Return a UUID, or an empty text."""
     return value if value.__class__ is str and _UUID.fullmatch(value) else ""
+
+
+def http_method(value: Any) -> str:
+    """Return a method of HTTP that OCSF knows, or an empty text."""
+    return value if value.__class__ is str and value in _METHODS else ""
 
 
 def whole(value: Any, limit: int = _LONG) -> int | None:

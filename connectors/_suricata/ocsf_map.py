@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from connectors._json.fields import Fields, some
-from connectors._json.objects import endpoint, items, port, text, texts, whole
+from connectors._json.objects import endpoint, http_method, items, port, text, texts, whole
 from connectors._json.times import moment
 from connectors.base import OCSF, Summary
 from schemas.ocsf import (
@@ -25,9 +25,6 @@ from schemas.ocsf import (
 )
 
 _NUMBERS: Final = {"ICMP": 1, "TCP": 6, "UDP": 17, "IPV6-ICMP": 58, "SCTP": 132}
-_METHODS: Final = frozenset(
-    ("GET", "PUT", "HEAD", "POST", "PATCH", "TRACE", "DELETE", "CONNECT", "OPTIONS")
-)
 _RCODES: Final = {
     "NOERROR": ("NoError", 0),
     "FORMERR": ("FormError", 1),
@@ -199,7 +196,6 @@ def _dns(fields: Fields, summary: Summary) -> OCSF:
 def _http_objects(fields: Fields) -> OCSF:
     path, _, query = text(fields.get("http.url")).partition("?")
     host = text(fields.get("http.hostname"))
-    method = text(fields.get("http.http_method"))
     code = whole(fields.get("http.status"), 1000)
     url = some(
         hostname=host,
@@ -210,7 +206,7 @@ def _http_objects(fields: Fields) -> OCSF:
     )
     return some(
         http_request=some(
-            http_method=method if method in _METHODS else None,
+            http_method=http_method(fields.get("http.http_method")),
             referrer=text(fields.get("http.http_refer")),
             url=url if path else None,
             user_agent=text(fields.get("http.http_user_agent")),

@@ -114,3 +114,13 @@ def test_events_of_others_map():
         assert "user" in found["actor"]
         count += 1
     assert count > 200
+
+
+@pytest.mark.parametrize(("method", "kept"), [("PUT", "PUT"), ("put", None), (0, None), ([], None)])
+def test_a_method_that_ocsf_does_not_know_stays_unmapped(method, kept) -> None:
+    """Found by fuzzing: the event was not valid."""
+    asked = {"method": method, "uri": "https://example.com/"}
+    event = CONNECTOR.to_ocsf(json.dumps(REST | {"httpRequest": asked}).encode())
+    assert validate(event) == []
+    assert event["http_request"].get("http_method") == kept
+    assert kept or not method or "httpRequest.method" in json.dumps(event["unmapped"])
