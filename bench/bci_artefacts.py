@@ -11,7 +11,6 @@ Near: from 0.5 ms before a pulse to 10 ms after it. What was blanked counts as m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -32,7 +31,6 @@ BEGIN_S, RATE_HZ, PULSE_MS = 12.0, 20.0, 0.4
 BEFORE_MS, NEAR_MS = 0.5, 10.0
 #: Told of a stimulus, what rings after it is left out, too, ms.
 RING_MS: Final = 2.0
-SETTINGS: Final = EngineSettings(matched_threshold=6.5)
 
 
 def run(context: Context) -> Iterator[Row]:
@@ -42,11 +40,11 @@ def run(context: Context) -> Iterator[Row]:
         context.report(f"stimulating recording {seed}")
         synth = Synth(SynthSettings(32, SECONDS, FS, seed=seed))
         samples = np.concatenate(list(synth.blocks()))
-        pulses = _stimulate(samples, seed)
+        pulses = _stimulate(samples, synth.settings)
         for name, settings, told in (
-            ("nothing", replace(SETTINGS, artefact_share=2.0), False),
-            ("seen", SETTINGS, False),
-            ("told", SETTINGS, True),
+            ("nothing", EngineSettings(artefact_share=2.0), False),
+            ("seen", EngineSettings(), False),
+            ("told", EngineSettings(), True),
         ):
             found = _detect(synth, samples, settings, pulses if told else pulses[:0])
             counts = _counts(synth, pulses, *found)
@@ -59,11 +57,11 @@ def run(context: Context) -> Iterator[Row]:
         yield row
 
 
-def _stimulate(samples: NDArray[np.int16], seed: int) -> NDArray[np.int64]:
+def _stimulate(samples: NDArray[np.int16], made: SynthSettings) -> NDArray[np.int64]:
     """Add the artefacts to `samples`; return the first sample of each pulse."""
-    draw = np.random.default_rng([seed, 5])
+    draw = np.random.default_rng([made.seed, 5])
     channels, half = samples.shape[1], round(PULSE_MS / 2 * FS / 1000)
-    size = draw.uniform(1000, 6000, channels) / 0.25
+    size = draw.uniform(1000, 6000, channels) / made.uv_per_bit
     rest, decay_ms = size * draw.uniform(0.05, 0.2, channels), draw.uniform(0.3, 0.8, channels)
     time_ms = np.arange(round(0.01 * FS)) / FS * 1000
     shape = rest * np.exp(-time_ms[:, None] / decay_ms)

@@ -23,16 +23,14 @@ from numpy.typing import NDArray
 
 from bci.engine import Engine
 from bci.lfp import Lfp
-from bci.settings import EngineSettings
 from bci.synth import Synth, SynthSettings
 from bench._with.context import Context, read_result, write_result
+from bench.bci import CHANNELS, FS, SECONDS, SETTINGS
 from bench.measure import Row
 from streams.neural import NeuralStage
 
-PROCESSES, PROBES, CHANNELS, FS = 2, 5, 1024, 30_000.0
+PROCESSES, PROBES = 2, 5
 BLOCK: Final = round(0.005 * FS)
-#: Learning early, so that what is measured is the matched filter.
-SETTINGS: Final = EngineSettings(learn_s=1.0, learn_spikes=50, relearn_s=0.25)
 
 
 def run(context: Context) -> Iterator[Row]:
@@ -58,7 +56,7 @@ def main(file: str, seed: str) -> None:
     begun = time.perf_counter()
     NeuralStage()
     loaded = time.perf_counter() - begun
-    synth = Synth(SynthSettings(CHANNELS, 2.0, FS, seed=int(seed), rate_hz=20.0))
+    synth = Synth(SynthSettings(CHANNELS, SECONDS, FS, seed=int(seed), rate_hz=20.0))
     samples = np.concatenate(list(synth.blocks()))
     scale = np.full(CHANNELS, synth.settings.uv_per_bit)
     engines = [

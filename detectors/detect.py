@@ -203,14 +203,6 @@ class Detector:
         self._watermarks.advance(batch)
         out.replayed += len(batch) - len(fresh)
         duplicate = self._seen.mark(batch.uid.take(fresh, axis=0))
-        if len(batch.tenant.values) == 1 and len(fresh):
-            twice = int(np.count_nonzero(duplicate))
-            key = (batch.tenant.values[0], batch.source)
-            counts = out.counts.setdefault(key, {"in": 0, "duplicate": 0, "out": 0})
-            counts["in"] += len(fresh)
-            counts["duplicate"] += twice
-            counts["out"] += len(fresh) - twice
-            return fresh[~duplicate] if twice else fresh
         width = len(batch.tenant.values)
         tenants = batch.tenant.index[fresh]
         received = np.bincount(tenants, minlength=width)

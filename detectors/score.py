@@ -26,6 +26,8 @@ from schemas.columns.compiled import kernel
 
 #: Decades of rarity that make a score of 1.
 DECADES = 5.0
+#: Scores needed to tell 1 in 10,000 (score 0.8) apart; until then alerts say `cold_start`.
+COLD_HISTORY = 10_000
 
 CRITICAL, HIGH, MEDIUM, LOW, INFORMATIONAL = 5, 4, 3, 2, 1
 #: Lowest score of each OCSF severity (design section 4).

@@ -25,7 +25,6 @@ from schemas.snapshot import pack, unpack
 #: Trees; the paper has 100 of 256 points.
 TREES = 6
 COLD = 250
-COLD_HISTORY = 10_000
 
 
 class RandomCutForest(Model):

@@ -54,7 +54,7 @@ from detectors.online.hashing import (
     load_arrays,
 )
 from detectors.online.places import Locate, countries, nowhere
-from detectors.score import DECADES, FAILURE
+from detectors.score import COLD_HISTORY, DECADES, FAILURE
 from schemas.batch import EventBatch
 
 HASHED = ("operation", "service", "src_ip", "user_agent", "region")
@@ -76,8 +76,6 @@ NAMES = (
     *HASHED,
 )
 COUNT = len(NAMES)
-#: Scores needed to tell 1 in 10,000 (score 0.8) apart; until then alerts say `cold_start`.
-COLD_HISTORY = 10_000
 _FIRST_HASH = COUNT - len(HASHED)
 #: Counters of one row of a sketch, columns it counts, and events after which all are halved.
 _WIDTH, _COLUMNS, _HISTORY = 2048, len(HASHED) + 1, 131_072

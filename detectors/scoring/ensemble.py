@@ -53,8 +53,6 @@ DRIFT_DELTA = 0.002
 DRIFT_EVERY = 32
 #: Events after which nothing more is said of a drift.
 REOPENED = 20_000
-#: Scores needed to tell 1 in 10,000 apart; until then alerts say `cold_start`.
-COLD_HISTORY = 10_000
 _EVENTS, _NAMES, _LATEST, _SUM, _FIRST = 0, 1, 2, 3, 4
 _CLOCK, _FILLED, _DRIFT_AT, _DRIFTS = 0, 1, 2, 3
 

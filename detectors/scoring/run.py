@@ -14,8 +14,16 @@ from detectors.batch_models.live import Live, Shelf
 from detectors.explain import model_explanation
 from detectors.online.hashing import hash_column
 from detectors.online.signals import Fold, about, event_of
-from detectors.score import DECADES, MOST, combine, intelligence, multipliers, severity
-from detectors.scoring.ensemble import COLD_HISTORY, Ensemble
+from detectors.score import (
+    COLD_HISTORY,
+    DECADES,
+    MOST,
+    combine,
+    intelligence,
+    multipliers,
+    severity,
+)
+from detectors.scoring.ensemble import Ensemble
 from detectors.suppress.tuning import Tunings
 from schemas.batch import EventBatch
 from schemas.identity import uid_text

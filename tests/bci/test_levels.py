@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bci.engine import Engine, Spikes
+from bci.engine import Spikes
 from bci.engine.units.levels import BINS, LOWEST, WIDTH, levels
 from bci.score import score
 from bci.settings import EngineSettings
@@ -66,27 +65,9 @@ def samples(synth: Synth) -> NDArray[np.int16]:
     return np.concatenate(list(synth.blocks()))
 
 
-def run(
-    synth: Synth, samples: NDArray[np.int16], sizes: Iterator[int], given: EngineSettings = SETTINGS
-) -> Spikes:
-    """Put a recording through, from every third block on with a new engine."""
-    engine = Engine(FS, synth.settings.uv_per_bit, synth.probe, given)
-    parts, at, count = [], 0, 0
-    while at < len(samples):
-        size = next(sizes)
-        parts.append(engine.process(samples[at : at + size], START + at).spikes)
-        at, count = at + size, count + 1
-        if count % 3 == 0:
-            kept = engine.snapshot()
-            engine = Engine(FS, synth.settings.uv_per_bit, synth.probe, given)
-            engine.restore(kept)
-    parts.append(engine.finish().spikes)
-    return Spikes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
 @pytest.fixture(scope="module")
-def whole(synth: Synth, samples: NDArray[np.int16]) -> Spikes:
-    return run(synth, samples, iter(lambda: len(samples), None))
+def whole(through, synth: Synth, samples: NDArray[np.int16]) -> Spikes:
+    return through(synth, samples, START, iter(lambda: len(samples), None), SETTINGS)
 
 
 def f1(synth: Synth, spikes: Spikes) -> float:
@@ -99,10 +80,11 @@ def f1(synth: Synth, spikes: Spikes) -> float:
     ).f1  # fmt: skip
 
 
-def test_they_are_the_same_in_any_blocks_and_after_restarts(synth, samples, whole):
+def test_they_are_the_same_in_any_blocks_and_after_restarts(through, synth, samples, whole):
     draw = np.random.default_rng(0)
 
-    parts = run(synth, samples, iter(lambda: int(draw.integers(100, 30_000)), None))
+    sizes = iter(lambda: int(draw.integers(100, 30_000)), None)
+    parts = through(synth, samples, START, sizes, SETTINGS, restart=3)
 
     assert len(whole.sample) > 500
     for name, one, other in zip(Spikes._fields, whole, parts, strict=True):
@@ -110,8 +92,10 @@ def test_they_are_the_same_in_any_blocks_and_after_restarts(synth, samples, whol
 
 
 @pytest.mark.parametrize("threshold", [4.5, 5.5, 6.5])
-def test_they_find_more_than_one_threshold_for_all_channels(synth, samples, whole, threshold):
+def test_they_find_more_than_one_threshold_for_all_channels(
+    through, synth, samples, whole, threshold
+):
     common = replace(SETTINGS, levels=False, matched_threshold=threshold)
 
-    beside = run(synth, samples, iter(lambda: len(samples), None), common)
+    beside = through(synth, samples, START, iter(lambda: len(samples), None), common)
     assert f1(synth, whole) > f1(synth, beside)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -35,31 +34,16 @@ def samples(synth: Synth) -> NDArray[np.int16]:
     return np.concatenate(list(synth.blocks()))
 
 
-def run(synth: Synth, samples: NDArray[np.int16], sizes: Iterator[int], restart: int = 0) -> Spikes:
-    """Put a recording through; with `restart`, through a new engine after so many blocks."""
-    engine = Engine(FS, synth.settings.uv_per_bit, synth.probe, SETTINGS)
-    parts, at, count = [], 0, 0
-    while at < len(samples):
-        size = next(sizes)
-        parts.append(engine.process(samples[at : at + size], START + at).spikes)
-        at, count = at + size, count + 1
-        if restart and count % restart == 0:
-            kept = engine.snapshot()
-            engine = Engine(FS, synth.settings.uv_per_bit, synth.probe, SETTINGS)
-            engine.restore(kept)
-    parts.append(engine.finish().spikes)
-    return Spikes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
 @pytest.fixture(scope="module")
-def whole(synth: Synth, samples: NDArray[np.int16]) -> Spikes:
-    return run(synth, samples, iter(lambda: len(samples), None))
+def whole(through, synth: Synth, samples: NDArray[np.int16]) -> Spikes:
+    return through(synth, samples, START, iter(lambda: len(samples), None), SETTINGS)
 
 
-def test_units_are_the_same_in_any_blocks_and_after_restarts(synth, samples, whole):
+def test_units_are_the_same_in_any_blocks_and_after_restarts(through, synth, samples, whole):
     draw = np.random.default_rng(0)
 
-    found = run(synth, samples, iter(lambda: int(draw.integers(1, 400)), None), restart=40)
+    sizes = iter(lambda: int(draw.integers(1, 400)), None)
+    found = through(synth, samples, START, sizes, SETTINGS, restart=40)
 
     assert (whole.unit >= 0).sum() > 500
     for name, one, other in zip(Spikes._fields, found, whole, strict=True):

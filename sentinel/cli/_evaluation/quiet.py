@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors._sources import sources
-from detectors.scoring.ensemble import COLD_HISTORY
+from detectors.score import COLD_HISTORY
 from sentinel import topics
 from sentinel.cli import _common, _offline
 from sentinel.errors import SettingsError
